@@ -1,0 +1,1 @@
+"""The reviewers' web app: its own process, its own listener, its own login."""

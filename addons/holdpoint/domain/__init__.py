@@ -1,0 +1,1 @@
+"""Pure, frozen types in the field's terms. Nothing here does I/O, reads a clock or draws a random number."""

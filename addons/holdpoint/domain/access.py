@@ -1,0 +1,168 @@
+"""Who asks for what: the only input of a decision.
+
+Terms follow XACML and NIST SP 800-162 (subject, action, resource) and Kubernetes (verb, resource, subresource).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+from holdpoint.domain.values import JsonMapping, JsonValue
+
+
+class Protocol(StrEnum):
+    """What a target speaks."""
+
+    HTTP = "http"
+    MCP = "mcp"
+    KUBERNETES = "kubernetes"
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """The agent that acts for a principal (the `act` claim, RFC 8693 section 4.1)."""
+
+    subject: str
+    issuer: str = ""
+    chain: tuple[str, ...] = ()
+    """Subjects of earlier actors, nearest first. For display only (RFC 8693 section 4.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A caller whose token was verified."""
+
+    issuer: str
+    """The `iss` claim, exactly."""
+    subject: str
+    """The `sub` claim, exactly."""
+    kind: Literal["human", "workload"]
+    person: str | None = None
+    """The human who is, or stands behind, this principal. None where nobody is known: then nobody may approve."""
+    name: str = ""
+    """What a reviewer reads. Never decides anything."""
+    groups: frozenset[str] = frozenset()
+    actor: Actor | None = None
+    owners: frozenset[str] = frozenset()
+    """Persons who answer for a workload, and who all count as requester."""
+    client_id: str = ""
+    scopes: frozenset[str] = frozenset()
+    claims: JsonMapping = field(default_factory=dict[str, JsonValue])
+    """Verified claims that the issuer's settings let policies see."""
+    token_id: str = ""
+    """SHA-256 of the token, hexadecimal: joins log lines, opens nothing."""
+    expires_at: float = 0.0
+    """Unix seconds after which the token no longer proves anything."""
+
+    @property
+    def id(self) -> str:
+        """Issuer and subject as one string, for keys and logs."""
+        return f"{self.issuer}#{self.subject}"
+
+    @property
+    def requesters(self) -> frozenset[str]:
+        """Every person who counts as the requester, and so may not approve."""
+        return self.owners | ({self.person} if self.person else frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What is done, in the protocol's own word: `tools/call`, `get`, `deletecollection`."""
+
+    protocol: Protocol
+    verb: str
+
+
+@dataclass(frozen=True, slots=True)
+class McpTool:
+    """A tool of an MCP server, by name (`tools/call`)."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class McpPrompt:
+    """A prompt of an MCP server, by name (`prompts/get`)."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class McpResource:
+    """A resource of an MCP server, by URI (`resources/read`, `resources/subscribe`)."""
+
+    uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class McpMethod:
+    """Any other message of MCP: the verb says which."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpPath:
+    """A path of a plain HTTP service."""
+
+    host: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class KubeObject:
+    """An object or collection of the Kubernetes API, as RequestInfo names it."""
+
+    group: str
+    version: str
+    resource: str
+    subresource: str = ""
+    namespace: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KubePath:
+    """A non-resource path of the Kubernetes API (`/healthz`, `/version`)."""
+
+    path: str
+
+
+type Resource = McpTool | McpPrompt | McpResource | McpMethod | HttpPath | KubeObject | KubePath
+
+
+@dataclass(frozen=True, slots=True)
+class AccessRequest:
+    """The only input of a decision."""
+
+    principal: Principal
+    target: str
+    action: Action
+    resource: Resource
+    arguments: JsonMapping = field(default_factory=dict[str, JsonValue])
+    """Tool arguments, the JSON body of an HTTP request, or a Kubernetes object. Not masked: never log it."""
+    unverified: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What the caller says of itself (client name, protocol version, reason): for deny and display, never for allow."""
+    at: float = 0.0
+    """Unix seconds at which the request was decoded."""
+
+
+def describe_resource(resource: Resource) -> str:
+    """Name a resource in one line, for reviewers and logs."""
+    match resource:
+        case McpTool(name):
+            return f"tool {name}"
+        case McpPrompt(name):
+            return f"prompt {name}"
+        case McpResource(uri):
+            return f"resource {uri}"
+        case McpMethod():
+            return "message"
+        case HttpPath(host, path):
+            return f"{host}{path}"
+        case KubeObject():
+            kind = resource.resource + (f"/{resource.subresource}" if resource.subresource else "")
+            where = f"{resource.namespace}/" if resource.namespace else ""
+            return f"{kind} {where}{resource.name}".rstrip()
+        case KubePath(path):
+            return path

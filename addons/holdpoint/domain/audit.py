@@ -1,0 +1,46 @@
+"""What is written down, and when. After the stages and levels of Kubernetes audit."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from holdpoint.domain.values import JsonObject, JsonValue
+
+
+class AuditStage(StrEnum):
+    """At which point of an exchange, or of the gateway's life, an event was written."""
+
+    STARTED = "Started"
+    STOPPED = "Stopped"
+    RELOADED = "Reloaded"
+    REFUSED = "Refused"
+    HELD = "Held"
+    VOTED = "Voted"
+    RESOLVED = "Resolved"
+    FORWARDED = "Forwarded"
+    """Durable before the first byte goes upstream."""
+    ANSWERED = "Answered"
+    """Carries the digest of the flow record."""
+    FAILED = "Failed"
+    OUTCOME_UNKNOWN = "OutcomeUnknown"
+    WITHHELD = "Withheld"
+    PANIC = "Panic"
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEvent:
+    """One line of the audit log, before it is chained."""
+
+    stage: AuditStage
+    at: float
+    """Unix seconds."""
+    exchange: str = ""
+    """Id of the exchange, or empty for events of the gateway itself."""
+    session: str = ""
+    """Id of the recorded session."""
+    principal: JsonObject = field(default_factory=dict[str, JsonValue])
+    target: str = ""
+    action: str = ""
+    resource: str = ""
+    decision: JsonObject = field(default_factory=dict[str, JsonValue])
+    detail: JsonObject = field(default_factory=dict[str, JsonValue])
+    """What the stage adds. Masked: it is stored and exported."""

@@ -1,0 +1,127 @@
+"""What policy answers. The default is Deny."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class DenyReason(StrEnum):
+    """Why a request may not pass. Recorded always, told to the caller only in general words."""
+
+    NO_RULE = "no rule allows this"
+    RULE = "a rule denies this"
+    EVALUATION_ERROR = "a rule could not be evaluated"
+    UNKNOWN_OBLIGATION = "a rule asks for a duty that this version does not know"
+    NOT_READY = "no policy is loaded"
+
+
+class Scope(StrEnum):
+    """How far one approval reaches."""
+
+    REQUEST = "request"
+    """This request, once."""
+    WINDOW = "window"
+    """The same verb on the same named thing, until the window ends."""
+    SESSION = "session"
+    """One exec stream or one MCP session that has an id."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleRef:
+    """A rule by policy and name, with the place it was read from."""
+
+    policy: str
+    rule: str
+    where: str = ""
+    """`file:line` of the rule."""
+
+    def __str__(self) -> str:
+        return f"{self.policy}/{self.rule}"
+
+
+@dataclass(frozen=True, slots=True)
+class RequireApproval:
+    """A human must say yes first. Several of these on one decision must all be satisfied."""
+
+    rule: RuleRef
+    reviewers: frozenset[str]
+    """`group:NAME` or `person:NAME`. Empty means that nobody can approve."""
+    required: int = 1
+    """How many distinct persons."""
+    timeout: float = 600.0
+    """Seconds until unanswered means denied."""
+    scope: Scope = Scope.REQUEST
+    duration: float = 0.0
+    """Seconds for which a window or session grant holds, from the last approval."""
+    auto_approve_after: float | None = None
+    """Seconds after which silence is consent, or None. Only while reviewers can be reached."""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MaskFields:
+    """Mask what comes back, and what is recorded, by these profiles."""
+
+    profiles: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UseCredential:
+    """Open the road with this credential of the target instead of its main one."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordBodies:
+    """Whether bodies (masked) are recorded beside the metadata."""
+
+    enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The most that an answer may carry, in bytes."""
+
+    response_bytes: int
+
+
+type Obligation = RequireApproval | MaskFields | UseCredential | RecordBodies | Limit
+
+
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """The request may pass once every obligation is met."""
+
+    bundle: str
+    """Hash of the policies that decided, `sha256:` and hexadecimal."""
+    rules: tuple[RuleRef, ...]
+    obligations: tuple[Obligation, ...] = ()
+    shadow: tuple[RuleRef, ...] = ()
+    """Rules marked `shadow: true` that would have matched."""
+
+    @property
+    def approvals(self) -> tuple[RequireApproval, ...]:
+        """The approvals that must be given first. Empty: none."""
+        return tuple(o for o in self.obligations if isinstance(o, RequireApproval))
+
+    @property
+    def masks(self) -> tuple[str, ...]:
+        """Names of the mask profiles that apply, each once, sorted."""
+        return tuple(sorted({p for o in self.obligations if isinstance(o, MaskFields) for p in o.profiles}))
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    """The request may not pass."""
+
+    reason: DenyReason = DenyReason.NO_RULE
+    bundle: str = ""
+    rules: tuple[RuleRef, ...] = ()
+    message: str = ""
+    """The rule's own `reason:`, written for the caller."""
+    errors: tuple[str, ...] = ()
+    """What went wrong in rules, for the operator."""
+    shadow: tuple[RuleRef, ...] = field(default=())
+
+
+type Decision = Permit | Deny

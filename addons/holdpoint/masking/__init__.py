@@ -1,0 +1,1 @@
+"""What may be seen: profiles compiled once, applied to documents, streams and what is recorded."""

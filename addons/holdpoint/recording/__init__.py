@@ -1,0 +1,1 @@
+"""What happened: flow files by session, and an audit log that can be proved whole."""

@@ -1,0 +1,235 @@
+"""What `gateway.yaml` says, as frozen types. `holdpoint.settings_file` reads it; nothing else does."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+from holdpoint.domain.access import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerTls:
+    """Certificate chain and key, PEM files."""
+
+    certificate: Path
+    key: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """An entry: `reverse` serves routes, `forward` serves CONNECT for `HTTPS_PROXY` with TLS intercepted."""
+
+    name: str
+    mode: Literal["reverse", "forward"]
+    address: Address
+    tls: ListenerTls | None = None
+    url: str = ""
+    """Base URL that clients use; default is scheme and address."""
+
+
+@dataclass(frozen=True, slots=True)
+class SecretSource:
+    """Where a secret comes from: exactly one of the two, never the YAML itself."""
+
+    file: Path | None = None
+    env: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """An Ed25519 key by id, PEM (PKCS #8), mode 0600."""
+
+    id: str
+    file: Path
+    create: bool = False
+    """Make it at first start where it is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """All keys, by purpose."""
+
+    ca_folder: Path
+    """Folder of its own, 0700, of the certificate authority of forward listeners."""
+    audit_active: str
+    """Id of the key that signs heads of the audit chain."""
+    audit: tuple[SigningKey, ...]
+    """The ring: the active one and those whose signatures are still to be verified."""
+    digest: SecretSource | None
+    digest_file: Path
+    """File of the key (32 random bytes, hexadecimal) under which masked values are hashed; made at first start."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """Which claim says what. Dotted names reach into objects."""
+
+    person: str = "email"
+    groups: str = "groups"
+    name: str = "name"
+    client_id: str = "client_id"
+    expose: tuple[str, ...] = ()
+    """Claims that policies may read as `principal.claims`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issuer:
+    """An OIDC issuer whose access tokens count."""
+
+    name: str
+    url: str
+    """Exactly as in `iss`. https, or http on loopback."""
+    algorithms: frozenset[str]
+    audiences: frozenset[str]
+    """Audiences that any target accepts; a target may name its own instead."""
+    jwks_url: str = ""
+    """Default: by discovery."""
+    types: frozenset[str] = frozenset({"at+jwt"})
+    """Allowed `typ` headers, lower case, without `application/`."""
+    clients: frozenset[str] = frozenset()
+    """Allowed `client_id` or `azp`; empty: any."""
+    claims: Claims = field(default_factory=Claims)
+    workload_subjects: tuple[str, ...] = ()
+    """Globs of `sub` that name workloads; everything else is human."""
+    owners: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    """Glob of a workload's `sub` to the persons who answer for it."""
+    max_lifetime: float = 86_400.0
+    """Seconds between `iat` and `exp` at most."""
+    stale_for: float = 3_600.0
+    """Seconds for which keys stay good when the issuer cannot be reached."""
+    login_client_id: str = ""
+    """Public client for `holdpoint login`; empty: no login by this issuer."""
+    login_scopes: tuple[str, ...] = ("openid", "email", "profile")
+    ca_file: Path | None = None
+    """PEM of the authority to trust for this issuer, beside the system's."""
+
+
+class TargetMode(StrEnum):
+    """Whether a target's decisions bind."""
+
+    ENFORCE = "enforce"
+    OBSERVE = "observe"
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """How the road to an upstream is opened."""
+
+    kind: Literal["none", "static"]
+    header: str = "Authorization"
+    prefix: str = "Bearer "
+    source: SecretSource | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HttpReads:
+    """Which methods of an `http` target change nothing."""
+
+    methods: frozenset[str] = frozenset({"get", "head", "options"})
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An upstream and everything about the road to it."""
+
+    name: str
+    protocol: Protocol
+    scheme: Literal["http", "https"]
+    host: str
+    port: int
+    path: str
+    """Base path of the upstream, without a trailing slash: the route's prefix is replaced by it."""
+    routes: tuple[str, ...] = ()
+    """Path prefixes on reverse listeners."""
+    hosts: tuple[str, ...] = ()
+    """Host names: on reverse listeners by `Host`, on forward listeners by CONNECT. The upstream's own is always one."""
+    audiences: frozenset[str] = frozenset()
+    issuers: frozenset[str] = frozenset()
+    """Names of the issuers whose tokens it takes; empty: all."""
+    mode: TargetMode = TargetMode.ENFORCE
+    credentials: Mapping[str, Credential] = field(default_factory=dict[str, Credential])
+    """`main`, and others that rules may name."""
+    ca_file: Path | None = None
+    request_bytes: int = 8 << 20
+    response_bytes: int = 32 << 20
+    """Largest answer that is read whole."""
+    record_bodies: bool = True
+    hold_wait: float = 50.0
+    """Seconds for which a held caller is kept on the line before it gets a ticket."""
+    masks: tuple[str, ...] = ()
+    """Mask profiles that always apply."""
+    server_requests: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Recordings:
+    """Where flow files and the audit log go."""
+
+    folder: Path
+    idle: float = 900.0
+    """Seconds without a request after which a session ends."""
+    checkpoint: float = 10.0
+    """Seconds between signed heads, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Console:
+    """The reviewers' web app."""
+
+    address: Address
+    url: str
+    """Base URL that reviewers use, for links and the OIDC redirect."""
+    issuer: str
+    """Name of the issuer that reviewers log in at."""
+    client_id: str
+    client_secret: SecretSource | None = None
+    session_secret: SecretSource | None = None
+    tls: ListenerTls | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reviewers:
+    """Whose word counts, beside what each rule says."""
+
+    issuers: frozenset[str] = frozenset()
+    """Names of issuers whose ID tokens reviewers may present; empty: all that have a login."""
+    max_age: float = 43_200.0
+    """Seconds since the reviewer's ID token was issued, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole of `gateway.yaml`, checked."""
+
+    file: Path
+    listeners: tuple[Listener, ...]
+    keys: Keys
+    issuers: tuple[Issuer, ...]
+    targets: tuple[Target, ...]
+    policies: tuple[Path, ...]
+    store: Path
+    recordings: Recordings
+    admin_socket: Path
+    reviewers: Reviewers = field(default_factory=Reviewers)
+    console: Console | None = None
+
+    def issuer(self, name: str) -> Issuer:
+        """Return the issuer of that name. Raises KeyError."""
+        return {i.name: i for i in self.issuers}[name]
+
+    def target(self, name: str) -> Target:
+        """Return the target of that name. Raises KeyError."""
+        return {t.name: t for t in self.targets}[name]

@@ -1,0 +1,1 @@
+"""mitmproxy glue: one addon per file, in the order of the pipeline. A hook fetches the state, calls the core, acts on the answer."""

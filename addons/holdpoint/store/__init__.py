@@ -1,0 +1,1 @@
+"""What survives a restart: approvals, votes and grants, behind one protocol."""

@@ -1,0 +1,23 @@
+"""Background tasks that are neither lost to the garbage collector nor fail in silence."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+logger = logging.getLogger(__name__)
+_running: set[asyncio.Task[Any]] = set()
+
+
+def spawn(work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
+    """Run `work` in the background, keep it referenced, and log what it raises."""
+    task = asyncio.create_task(work, name=name)  # noqa: TID251  # the one place
+    _running.add(task)
+    task.add_done_callback(_finished)
+    return task
+
+
+def _finished(task: asyncio.Task[None]) -> None:
+    _running.discard(task)
+    if not task.cancelled() and (error := task.exception()) is not None:
+        logger.error("background task `%s` failed", task.get_name(), exc_info=error)
