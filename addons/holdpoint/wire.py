@@ -13,27 +13,26 @@ Private names relied on, checked by `verify_private_names` at start: `HttpLayer.
 `streams`; `HttpStream.handle_event`, `flow`, `stream_id`, `check_body_size`; `SendHttp`; `Proxyserver.connections`.
 """
 
+import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from mitmproxy import flow as mitmproxy_flow
 from mitmproxy import http
-from mitmproxy.connection import Client
+from mitmproxy.connection import Client, Server
 from mitmproxy.net.http.http1 import expected_http_body_size
 from mitmproxy.proxy import commands, events, layer
-from mitmproxy.proxy.context import Context
-from mitmproxy.proxy.layers.http import (
-    DropStream,
+from mitmproxy.proxy.layers.http import DropStream, HttpLayer, HttpStream, SendHttp
+from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
-    HttpLayer,
-    HttpStream,
     RequestHeaders,
     RequestProtocolError,
     ResponseData,
     ResponseEndOfMessage,
     ResponseHeaders,
     ResponseProtocolError,
-    SendHttp,
 )
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook
 
@@ -58,6 +57,7 @@ class Pass:
     headers: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
     """Set on the copy that is sent; they replace the caller's of the same name."""
     sent: bool = False
+    revoked: bool = False
 
 
 @dataclass
@@ -91,6 +91,11 @@ class Wire:
         """Return the pass of this flow, spent or not."""
         return self._passes.get(flow.id)
 
+    def revoke(self, flow: http.HTTPFlow) -> None:
+        """Take the pass of this flow back, if it was not used yet. What was sent stays known."""
+        if permission := self._passes.get(flow.id):
+            permission.revoked = True
+
     def forget(self, flow: http.HTTPFlow) -> None:
         """Drop what is known of a flow that ended."""
         self._passes.pop(flow.id, None)
@@ -106,16 +111,15 @@ class Wire:
     def take(self, flow: http.HTTPFlow, connection_address: tuple[str, int] | None) -> Pass | None:
         """Spend the pass of this flow. None where there is none, it was spent, or it is for another address."""
         permission = self._passes.get(flow.id)
-        if permission is None or permission.sent:
+        if permission is None or permission.sent or permission.revoked:
             return None
         if connection_address is None or connection_address[:2] != permission.address:
             return None
         permission.sent = True
         return permission
 
-    def adopt(self, built: HttpLayer, context: Context) -> HttpLayer:
+    def adopt(self, built: HttpLayer) -> HttpLayer:
         """Turn a freshly built HttpLayer, which has seen no event yet, into a gateway layer."""
-        _ = context
         built.__class__ = GatewayHttpLayer
         assert isinstance(built, GatewayHttpLayer)  # noqa: S101  # tells the type checker what the line above did
         built.wire = self
@@ -168,7 +172,8 @@ class GatewayHttpStream(HttpStream):
             yield from self._to_client(command)
             return
         if isinstance(command.event, RequestHeaders):
-            permission = self.wire.take(self.flow, command.connection.address)
+            upstream = command.connection
+            permission = self.wire.take(self.flow, upstream.address if isinstance(upstream, Server) else None)
             if permission is None:
                 self._fenced = True
                 self.flow.error = self.flow.error or _error("refused: no pass for this request")
@@ -259,9 +264,7 @@ class GatewayHttpStream(HttpStream):
                     RequestProtocolError(self.stream_id, event.reason, ErrorCode.CANCEL),
                     upstream,
                 )
-            yield SendHttp(
-                ResponseProtocolError(self.stream_id, event.reason, ErrorCode.CANCEL), self.context.client
-            )
+            yield SendHttp(ResponseProtocolError(self.stream_id, event.reason, ErrorCode.CANCEL), self.context.client)
         self.flow.error = self.flow.error or _error(event.reason)
         # NOTE: no error hook here: this runs beside a hook that may still wait, and a second one cannot be awaited.
         # Whoever aborts does what that hook would do.
@@ -278,10 +281,8 @@ def dressed(request: http.Request, permission: Pass) -> http.Request:
     return sent
 
 
-def _error(message: str) -> Any:  # noqa: ANN401  # mitmproxy.flow.Error is untyped here
-    from mitmproxy import flow  # noqa: PLC0415  # the name is a local variable everywhere else
-
-    return flow.Error(message)
+def _error(message: str) -> mitmproxy_flow.Error:
+    return mitmproxy_flow.Error(message)
 
 
 class RefuseLayer(layer.Layer):
@@ -314,9 +315,6 @@ class Connections:
 
     def widen(self, client: Client, limit: int) -> None:
         """Let one client connection use `limit` upstream connections per address instead of five (they would hang)."""
-        import asyncio  # noqa: PLC0415  # only needed here
-        from collections import defaultdict  # noqa: PLC0415
-
         if handler := self._proxyserver.connections.get(client.id):
             handler.max_conns = defaultdict(lambda: asyncio.Semaphore(limit))
 

@@ -19,12 +19,12 @@ from holdpoint.domain.exchange import (
     decoded,
     received,
 )
-from holdpoint.domain.refusal import Refusal
+from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject, JsonValue
 from holdpoint.masking.masker import Masker, Unmaskable
 from holdpoint.protocols import strict_json
 from holdpoint.protocols.call import Undecodable
-from holdpoint.recording.scrub import scrub_headers, scrub_url
+from holdpoint.recording import scrub, secrets_in_text
 from holdpoint.settings import Target
 from holdpoint.stages.exchanges import Exchange
 
@@ -89,13 +89,15 @@ def forwarded(state: State | None) -> Forwarded | None:
             return None
 
 
-def event(
-    exchange: Exchange, stage: AuditStage, *, at: float, detail: JsonObject, session: str = ""
-) -> AuditEvent:
+def event(exchange: Exchange, stage: AuditStage, *, at: float, detail: JsonObject, session: str = "") -> AuditEvent:
     """Make an audit event of what is known of an exchange."""
     state = exchange.state
     who, asked, first, sent, ruled = (
-        who_asks(state), decoded(state), received(state), forwarded(state), permitted(state),
+        who_asks(state),
+        decoded(state),
+        received(state),
+        forwarded(state),
+        permitted(state),
     )
     decision: JsonObject = {}
     if ruled is not None:
@@ -150,9 +152,12 @@ def body_for_record(raw: bytes, content_type: str, masker: Masker) -> str:
 def outgoing(flow: http.HTTPFlow, masker: Masker, *, record_body: bool) -> JsonObject:
     """Return the request as it goes upstream, masked and without credentials: what the wire digest is taken over."""
     request = flow.request
-    fields = scrub_headers(request.headers.fields, masker)
-    headers: list[JsonValue] = [[name, value] for name, value in fields]
-    sent: JsonObject = {"method": request.method, "url": scrub_url(request.url, masker), "headers": headers}
+    headers: list[JsonValue] = [
+        [name.decode("latin-1"), masker.text(value.decode("latin-1")).value]
+        for name, value in scrub.headers(request.headers.fields)
+    ]
+    url = masker.text(secrets_in_text.path(request.url)).value
+    sent: JsonObject = {"method": request.method, "url": url, "headers": headers}
     if record_body:
         sent["body"] = body_for_record(request.raw_content or b"", request.headers.get("content-type", ""), masker)
     return sent
@@ -197,3 +202,76 @@ def preview(asked: Decoded, target: Target, masker: Masker) -> JsonObject:
         "request": masker.sealed(asked.intent),
         "unverified": dict(asked.access.unverified),
     }
+
+
+def metadata(exchange: Exchange, said: AuditEvent, session: str) -> JsonObject:
+    """Return what a flow record keeps beside the flow: enough for a reader who has only the file."""
+    state = exchange.state
+    sent = forwarded(state)
+    kept: JsonObject = {
+        "exchange": exchange.id,
+        "session": session,
+        "outcome": _outcome(state),
+        "at": said.at,
+        "principal": said.principal,
+        "target": said.target,
+        "action": said.action,
+        "resource": said.resource,
+        "decision": said.decision,
+        "masked": exchange.masked,
+    }
+    if sent is not None:
+        kept["wire"] = sent.wire
+        if sent.cleared.grant is not None:
+            kept["approval"] = {
+                "id": sent.cleared.grant.approval,
+                "grant": sent.cleared.grant.id,
+                "by": [*exchange.approved_by],
+            }
+    if isinstance(state, Refused):
+        kept |= refused(state.refusal)
+    if exchange.notes:
+        kept["notes"] = [*exchange.notes]
+    if exchange.tape_full:
+        kept["truncated"] = True
+    return kept
+
+
+def _outcome(state: State | None) -> str:
+    match state:
+        case Answered():
+            return "answered"
+        case Refused(refusal=refusal):
+            match refusal.kind:
+                case RefusalKind.HELD:
+                    return "held"
+                case RefusalKind.WITHHELD:
+                    return "withheld"
+                case RefusalKind.UPSTREAM:
+                    return "failed"
+                case _:
+                    return "refused"
+        case _:
+            return "failed"
+
+
+def flow_record(
+    flow: http.HTTPFlow, exchange: Exchange, said: AuditEvent, masker: Masker, session: str
+) -> scrub.FlowState:
+    """Return the state of a flow as it is recorded: bodies masked, credentials out, our metadata in.
+
+    Bodies: the request with every masked leaf a keyed hash, as it was digested; the answer as the caller saw it.
+    """
+    state: scrub.FlowState = flow.get_state()  # type: ignore[no-untyped-call]
+    request_body: bytes | None = None
+    answer: bytes | None = None
+    if exchange.record_bodies:
+        raw = flow.request.raw_content or b""
+        request_body = body_for_record(raw, flow.request.headers.get("content-type", ""), masker).encode()
+        if exchange.streamed:
+            answer = bytes(exchange.tape)
+        elif flow.response is not None:
+            answer = flow.response.raw_content or b""
+    elif isinstance(exchange.state, Refused) and flow.response is not None:
+        answer = flow.response.raw_content or b""
+    return scrub.flow_state(state, scrub.Bodies(request_body, answer), metadata(exchange, said, session))

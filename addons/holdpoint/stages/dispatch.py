@@ -6,7 +6,7 @@ pass is issued: a kill in between can lose an approval, but never send a request
 
 from mitmproxy import http
 
-from holdpoint.approvals.broker import GrantSpent, GrantVoid
+from holdpoint.approvals.errors import GrantSpent, GrantVoid
 from holdpoint.domain.audit import AuditStage
 from holdpoint.domain.canonical import digest
 from holdpoint.domain.decision import Deny
@@ -30,10 +30,15 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
     masker = services.policies.masker(exchange.masks)
     sent = describe.outgoing(flow, masker, record_body=exchange.record_bodies or decoded.is_write)
     wire = digest({"principal": access.principal.id, "target": target.name, "request": sent})
-    session = services.recorder_session(exchange, access.principal, target.name, decoded.session)
+    intent = state.grant.intent if state.grant else ""
+    # What starts an MCP session has no session id yet: it starts a recording of its own, and the answer names it.
+    starts = access.action.verb == "initialize"
+    exchange.session = services.session(access.principal, target.name, exchange.id if starts else decoded.session)
     if state.grant is not None:
         try:
-            await services.broker.spend(state.grant.id, wire=wire, exchange=exchange.id)
+            await services.broker.spend(
+                state.grant.id, wire=wire, exchange=exchange.id, terms=state.permitted.decision.approvals
+            )
         except GrantSpent:
             raise Refusal(
                 RefusalKind.CONFLICT,
@@ -47,14 +52,14 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
                 detail=str(error),
                 ticket=state.grant.approval,
             ) from None
-    forwarded = Forwarded(state, wire, session)
+    forwarded = Forwarded(state, wire, exchange.session.id)
     headers = await services.credentials.headers(target, exchange.credential)
     event = describe.event(
         exchange,
         AuditStage.FORWARDED,
         at=gateway.clock.now(),
-        detail=describe.forwarded(forwarded, sent, exchange.notes),
-        session=session,
+        detail=describe.sent_detail(forwarded, sent, intent, exchange.notes),
+        session=exchange.session.id,
     )
     # From here on the flow's end settles the grant and closes the record, whether or not anything was sent.
     exchange.state = forwarded

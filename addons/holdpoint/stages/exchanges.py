@@ -1,22 +1,13 @@
 """The state of every exchange under way, by flow."""
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from mitmproxy import http
 
 from holdpoint.domain.exchange import Received, Refused, State
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
+from holdpoint.recording.flowfiles import Session
 from holdpoint.settings import Target
-
-
-class Masking(Protocol):
-    """What a stream of an answer is passed through."""
-
-    @property
-    def count(self) -> int:
-        """How many values were masked so far."""
-        ...
 
 
 @dataclass(slots=True)
@@ -41,6 +32,10 @@ class Exchange:
     client_left: bool = False
     settled: bool = False
     notes: list[str] = field(default_factory=list[str])
+    session: Session | None = None
+    """Recorded session, known once the request is about to be sent."""
+    approved_by: tuple[str, ...] = ()
+    """Persons whose approval cleared it."""
 
 
 class Exchanges:

@@ -2,6 +2,7 @@
 
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
 
 from mitmproxy import http
 from mitmproxy.connection import Client
@@ -38,6 +39,8 @@ class Gateway:
         self.connections: Connections | None = None
         self._services: Services | None = None
         self._poisoned: OrderedDict[str, None] = OrderedDict()
+        self.on_aborted: Callable[[http.HTTPFlow], None] = lambda _flow: None
+        """Called for a flow that the gateway itself ended in the middle."""
         self.wire.on_client_left = self._client_left
         self.wire.on_too_large = self._too_large
         self.wire.on_fenced = self._fenced
@@ -78,7 +81,7 @@ class Gateway:
         if isinstance(exchange.state, Refused):
             return
         reached = exchange.state
-        self.wire.forget(flow)
+        self.wire.revoke(flow)
         exchange.state = Refused(exchange.id, refusal, reached, tuple(exchange.notes))
         flow.response = render(refusal, exchange=exchange, call=decoded(reached), flow=flow)
         self._write_down(flow, exchange, refusal, AuditStage.REFUSED if now else None)
@@ -121,9 +124,11 @@ class Gateway:
             reached = exchange.state
             exchange.state = Refused(exchange.id, refusal, reached, tuple(exchange.notes))
             self._write_down(flow, exchange, refusal, AuditStage.WITHHELD)
-        self.wire.forget(flow)
+        self.wire.revoke(flow)
         if self.connections is not None:
             spawn(self.connections.abort_stream(flow, refusal.public), name="abort stream")
+        # The abort runs no hook of mitmproxy: what the record stage does at a flow's end is done here.
+        self.on_aborted(flow)
 
     def note_fault(self, flow: http.HTTPFlow, refusal: Refusal) -> None:
         """Write down a fault that came when the flow had already ended."""
@@ -186,9 +191,7 @@ class Gateway:
 
     # -- writing down ---------------------------------------------------------------------------------------------
 
-    def _write_down(
-        self, flow: http.HTTPFlow, exchange: Exchange, refusal: Refusal, stage: AuditStage | None
-    ) -> None:
+    def _write_down(self, flow: http.HTTPFlow, exchange: Exchange, refusal: Refusal, stage: AuditStage | None) -> None:
         detail = f" ({refusal.detail})" if refusal.detail else ""
         logger.info("refused %s: %s: %s%s", exchange.id, refusal.kind.value, refusal.public, detail)
         services = self._services

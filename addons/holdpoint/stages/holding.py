@@ -2,10 +2,10 @@
 caller what became of it."""
 
 import asyncio
+from typing import Final, assert_never
 
-from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask
+from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, Verdict
 from holdpoint.domain.canonical import digest
-from holdpoint.domain.decision import Scope
 from holdpoint.domain.exchange import Permitted
 from holdpoint.domain.grant import Grant
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
@@ -13,6 +13,9 @@ from holdpoint.settings import Target
 from holdpoint.stages import describe
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.services import Services
+
+RETRY_AFTER: Final = 5
+"""Seconds after which a caller that got a ticket may ask again."""
 
 
 def make_ask(services: Services, exchange: Exchange, target: Target, state: Permitted) -> Ask:
@@ -36,20 +39,38 @@ async def hold(services: Services, exchange: Exchange, target: Target, state: Pe
     """Return the grant that clears this request. Raises Refusal when there is none in time."""
     ask = make_ask(services, exchange, target, state)
     principal = ask.access.principal
-    found = await services.broker.find_grant(principal.id, target.name, ask.intent, ask.session)
-    if found is not None and _covers(found, state):
-        return found
+    found = await _find(services, ask)
+    if found is not None:
+        return await _use(services, exchange, found)
     request = await services.broker.request(ask)
     if request.state is ApprovalState.PENDING:
         services.note_held(exchange, request)
         request = await _wait(services, exchange, request.id, target.hold_wait)
-    return await _conclude(services, request, ask)
+    if request.state is not ApprovalState.APPROVED:
+        raise _refusal(services, request)
+    found = await _find(services, ask)
+    if found is None:
+        raise Refusal(
+            RefusalKind.CONFLICT,
+            "this request was approved and already sent once for another caller",
+            ticket=request.id,
+            link=services.link(request.id),
+        )
+    return await _use(services, exchange, found)
 
 
-def _covers(grant: Grant, state: Permitted) -> bool:
-    # A window opened for fewer people than the rules ask for now does not count.
-    wanted = {term.scope for term in state.decision.approvals}
-    return grant.scope is Scope.REQUEST or grant.scope in wanted
+async def _find(services: Services, ask: Ask) -> Grant | None:
+    access = ask.access
+    return await services.broker.find_grant(
+        access.principal.id, access.target, ask.intent, ask.session, actor=access.principal.actor, terms=ask.terms
+    )
+
+
+async def _use(services: Services, exchange: Exchange, grant: Grant) -> Grant:
+    approval = await services.broker.get(grant.approval)
+    voters = {v.reviewer.person for v in approval.votes if v.verdict is Verdict.APPROVE}
+    exchange.approved_by = tuple(sorted(voters))
+    return grant
 
 
 async def _wait(services: Services, exchange: Exchange, approval_id: str, seconds: float) -> ApprovalRequest:
@@ -75,42 +96,26 @@ async def _wait(services: Services, exchange: Exchange, approval_id: str, second
         await asyncio.gather(waiting, leaving, return_exceptions=True)
 
 
-async def _conclude(services: Services, request: ApprovalRequest, ask: Ask) -> Grant:
+def _refusal(services: Services, request: ApprovalRequest) -> Refusal:
+    """Say why a request that was held does not pass."""
     link = services.link(request.id)
     match request.state:
-        case ApprovalState.APPROVED:
-            grant = await services.broker.find_grant(ask.access.principal.id, ask.access.target, ask.intent, ask.session)
-            if grant is None:
-                raise Refusal(
-                    RefusalKind.CONFLICT,
-                    "this request was approved and already sent once for another caller",
-                    ticket=request.id,
-                    link=link,
-                )
-            return grant
         case ApprovalState.PENDING:
-            raise Refusal(
-                RefusalKind.HELD,
-                "held for review; the same call made again goes through once it is approved",
-                ticket=request.id,
-                link=link,
-                retry_after=5,
-            )
+            return Refusal(RefusalKind.HELD, "held for review", ticket=request.id, link=link, retry_after=RETRY_AFTER)
         case ApprovalState.DENIED:
-            raise Refusal(
-                RefusalKind.REVIEW_DENIED,
-                f"a reviewer denied this: {request.resolution}" if request.resolution else "a reviewer denied this",
-                ticket=request.id,
-                link=link,
-            )
+            why = f": {request.resolution}" if request.resolution else ""
+            return Refusal(RefusalKind.REVIEW_DENIED, f"a reviewer denied this{why}", ticket=request.id, link=link)
         case ApprovalState.EXPIRED:
-            raise Refusal(RefusalKind.EXPIRED, "nobody approved this in time", ticket=request.id, link=link)
+            return Refusal(RefusalKind.EXPIRED, "nobody approved this in time", ticket=request.id, link=link)
         case ApprovalState.WITHDRAWN:
-            raise Refusal(
+            return Refusal(
                 RefusalKind.DENIED,
                 "policy no longer allows this",
                 detail=request.resolution,
                 ticket=request.id,
                 link=link,
             )
-    raise GatewayFault(f"an approval request in state `{request.state}`")
+        case ApprovalState.APPROVED:
+            raise GatewayFault("an approved request is not refused")
+        case _:
+            assert_never(request.state)

@@ -20,7 +20,9 @@ def keep(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange) -> None:
     was_sent = permission is not None and permission.sent
     if forwarded is not None and not exchange.settled:
         exchange.settled = True
-        services.settle(forwarded.cleared.grant, answered=stage is AuditStage.ANSWERED, sent=was_sent)
+        services.settle(
+            forwarded.cleared.grant, exchange, sent=was_sent, answered=stage is AuditStage.ANSWERED or exchange.streamed
+        )
     event = describe.event(
         exchange, stage, at=gateway.clock.now(), detail=describe.ending(flow, exchange, was_sent=was_sent)
     )

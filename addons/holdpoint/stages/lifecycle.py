@@ -106,11 +106,7 @@ class Lifecycle(Stage):
         limit = max((max(t.request_bytes, t.response_bytes) for t in settings.targets), default=1)
         self._applying = True
         try:
-            ctx.options.update(
-                **frozen.OURS, confdir=str(settings.keys.ca_folder), body_size_limit=str(limit), termlog_verbosity="info"
-                if ctx.options.termlog_verbosity == "info"
-                else ctx.options.termlog_verbosity,
-            )
+            ctx.options.update(**frozen.OURS, confdir=str(settings.keys.ca_folder), body_size_limit=str(limit))
         finally:
             self._applying = False
 
@@ -124,7 +120,7 @@ class Lifecycle(Stage):
         self.gateway.connections = Connections(ctx.master.addons.get("proxyserver"))
         services: Services | None = None
         try:
-            services = await open_services(settings, self.gateway, self.reload)
+            services = await open_services(settings, self.gateway.clock, self.reload)
             self._applying = True
             try:
                 self.gateway.listeners = await listeners.bind(settings)
@@ -137,8 +133,9 @@ class Lifecycle(Stage):
             self._fail(str(error))
             return
         self.gateway.open(services)
-        with contextlib.suppress(NotImplementedError, ValueError):
+        with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on_hangup)
+        logger.info("holdpoint: serving under bundle %s", services.policies.bundle.hash)
         for listener in settings.listeners:
             logger.info("holdpoint: %s listener `%s` at %s", listener.mode, listener.name, listener.address)
 

@@ -40,7 +40,9 @@ class Lockdown(Stage):
     def client_connected(self, client: Client) -> None:
         """Refuse what is not TCP; let one client connection hold many upstream connections."""
         if client.transport_protocol != "tcp":
-            raise Refusal(RefusalKind.BAD_REQUEST, "only TCP is served", detail=f"transport {client.transport_protocol}")
+            raise Refusal(
+                RefusalKind.BAD_REQUEST, "only TCP is served", detail=f"transport {client.transport_protocol}"
+            )
         self._listener(client)
         if self.gateway.connections is not None:
             self.gateway.connections.widen(client, _UPSTREAM_CONNECTIONS)
@@ -60,7 +62,7 @@ class Lockdown(Stage):
         stack = [chosen, *_children(chosen)]
         for layer in stack:
             if type(layer) is HttpLayer:
-                self.gateway.wire.adopt(layer, nextlayer.context)
+                self.gateway.wire.adopt(layer)
             elif not isinstance(layer, HttpLayer | ClientTLSLayer | ServerTLSLayer | NextLayer):
                 raise Refusal(
                     RefusalKind.BAD_REQUEST, "only HTTP is served", detail=f"layer {type(layer).__name__} refused"
@@ -217,8 +219,10 @@ def check_head(flow: http.HTTPFlow) -> None:
         raise Refusal(RefusalKind.BAD_REQUEST, "protocol upgrades are not served")
     if "trailer" in request.headers:
         raise Refusal(RefusalKind.BAD_REQUEST, "trailers are not served")
-    if any(n.lower() in (b"http2-settings", b"x-http-method-override", b"x-http-method", b"x-method-override")
-           for n, _ in request.headers.fields):
+    if any(
+        n.lower() in (b"http2-settings", b"x-http-method-override", b"x-http-method", b"x-method-override")
+        for n, _ in request.headers.fields
+    ):
         raise Refusal(RefusalKind.BAD_REQUEST, "headers that change the method or protocol are not served")
 
 

@@ -1,6 +1,7 @@
 """What may they see? Nothing of an answer passes that was not looked at."""
 
 import asyncio
+from collections.abc import Callable
 from typing import ClassVar
 
 from mitmproxy import http
@@ -8,14 +9,18 @@ from mitmproxy import http
 from holdpoint.domain.access import Protocol
 from holdpoint.domain.exchange import Forwarded
 from holdpoint.domain.refusal import Refusal, RefusalKind
+from holdpoint.domain.values import JsonValue
 from holdpoint.masking.masker import Masked, Masker, Unmaskable
+from holdpoint.protocols import strict_json
+from holdpoint.protocols.call import Undecodable
 from holdpoint.stages.answers import decoded_body, media_type
 from holdpoint.stages.guard import Stage
-from holdpoint.stages.streaming import stream_events
+from holdpoint.stages.streaming import stream_events, stream_look
 
 _OFF_THE_LOOP = 256 << 10
 """Bytes from which masking runs in a thread: about 4 ms on the loop."""
-_DROPPED = ("alt-svc", "trailer", "x-mitmproxy", "upgrade", "proxy-authenticate")
+_DROPPED = ("alt-svc", "trailer", "upgrade", "proxy-authenticate", "www-authenticate", "proxy-connection")
+_NOT_OURS = (401, 407)
 
 
 class Mask(Stage):
@@ -25,17 +30,24 @@ class Mask(Stage):
 
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Decide whether the answer streams, and clean its headers."""
-        state = self.gateway.exchanges.expect(flow, Forwarded)
+        self.gateway.exchanges.expect(flow, Forwarded)
         response = flow.response
         if response is None or not 200 <= response.status_code < 600:  # noqa: PLR2004  # final statuses
             raise Refusal(RefusalKind.WITHHELD, "the upstream answered in a way that cannot be inspected")
+        if response.status_code in _NOT_OURS:
+            # The caller's login is not what the upstream complains of: it never saw it.
+            raise Refusal(
+                RefusalKind.UPSTREAM,
+                "the upstream did not accept the gateway's credential",
+                detail=f"status {response.status_code}",
+            )
         exchange = self.gateway.exchanges.of(flow)
         masker = self.gateway.services.policies.masker(exchange.masks)
         self._clean_headers(flow, masker)
         if media_type(response) == "text/event-stream":
             if response.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
                 raise Refusal(RefusalKind.WITHHELD, "the upstream compressed a stream that must be inspected")
-            stream_events(self.gateway, flow, exchange, masker, state)
+            stream_events(self.gateway, flow, exchange, masker)
 
     async def response(self, flow: http.HTTPFlow) -> None:
         """Mask a whole answer."""
@@ -53,10 +65,15 @@ class Mask(Stage):
         masker = self.gateway.services.policies.masker(exchange.masks)
         target = self.gateway.exchanges.target(flow)
         content_type = response.headers.get("content-type", "")
-        work = (masker, body, content_type, target.protocol is Protocol.MCP)
-        masked = await asyncio.to_thread(mask_body, *work) if len(body) > _OFF_THE_LOOP else mask_body(*work)
+        look = None
+        if target.protocol is Protocol.MCP and response.status_code < 300:  # noqa: PLR2004  # success
+            look = stream_look(exchange, target)
+        if len(body) > _OFF_THE_LOOP:
+            masked = await asyncio.to_thread(mask_body, masker, body, content_type, look)
+        else:
+            masked = mask_body(masker, body, content_type, look)
         exchange.masked += masked.count
-        if masked.count or response.headers.get("content-encoding"):
+        if masked.value is not body or response.headers.get("content-encoding"):
             response.headers.pop("content-encoding", None)
             response.headers.pop("etag", None)
             response.headers.pop("digest", None)
@@ -81,11 +98,20 @@ class Mask(Stage):
         response.headers = http.Headers(fields)
 
 
-def mask_body(masker: Masker, body: bytes, content_type: str, is_mcp: bool) -> Masked[bytes]:  # noqa: FBT001  # for to_thread
-    """Mask a body by its type. Raises Refusal where it cannot be inspected."""
+def mask_body(
+    masker: Masker, body: bytes, content_type: str, look: Callable[[JsonValue], JsonValue | None] | None
+) -> Masked[bytes]:
+    """Mask a body by its type. Raises Refusal where it cannot be inspected. Bytes that need no change stay the same."""
     try:
-        return masker.document(body, content_type, mcp=is_mcp)
-    except Unmaskable as error:
+        if look is None:
+            return masker.document(body, content_type)
+        value = strict_json.loads(body, max_bytes=len(body))
+        shown: JsonValue = [look(v) for v in value] if isinstance(value, list) else look(value)
+        masked = masker.mcp(shown)
+        if masked.count == 0 and shown == value:
+            return Masked(body, 0)
+        return Masked(strict_json.dumps(masked.value), masked.count)
+    except (Unmaskable, Undecodable) as error:
         raise Refusal(
             RefusalKind.WITHHELD, "the answer could not be inspected and is withheld", detail=str(error)
-        ) from error
+        ) from None

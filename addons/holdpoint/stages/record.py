@@ -7,6 +7,7 @@ from mitmproxy import http
 from holdpoint.domain.exchange import Answered, Cleared, Forwarded, Refused
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.stages.dispatch import dispatch
+from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.keeping import keep
 
@@ -16,6 +17,10 @@ class Record(Stage):
 
     name: ClassVar[str] = "record"
     sees_refused: ClassVar[bool] = True
+
+    def __init__(self, gateway: Gateway) -> None:
+        super().__init__(gateway)
+        gateway.on_aborted = self._finish
 
     async def request(self, flow: http.HTTPFlow) -> None:
         """Make the record durable, then let the request go."""
@@ -51,8 +56,20 @@ class Record(Stage):
         exchange = self.gateway.exchanges.find(flow)
         if exchange is None:
             return
-        keep(self.gateway, flow, exchange)
-        self._end(flow)
+        if isinstance(exchange.state, Forwarded) and not exchange.streamed:
+            reason = flow.error.msg if flow.error else ""
+            refusal = Refusal(RefusalKind.UPSTREAM, "the upstream did not answer", detail=reason)
+            if exchange.client_left:
+                refusal = Refusal(RefusalKind.UPSTREAM, "the caller left before the answer", detail="client gone")
+            self.gateway.refuse(flow, refusal)
+            if flow.response is not None:
+                self.gateway.wire.leave_answer(flow, flow.response)
+        self._finish(flow)
+
+    def _finish(self, flow: http.HTTPFlow) -> None:
+        if exchange := self.gateway.exchanges.find(flow):
+            keep(self.gateway, flow, exchange)
+            self._end(flow)
 
     def _restore_refusal(self, flow: http.HTTPFlow) -> None:
         # An upstream answer without a body is consumed, not streamed, and empties what the refusal had put there.

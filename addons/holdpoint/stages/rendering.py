@@ -8,7 +8,7 @@ from holdpoint.domain.access import Protocol
 from holdpoint.domain.exchange import Decoded
 from holdpoint.domain.refusal import Refusal
 from holdpoint.protocols import http as plain_http
-from holdpoint.protocols import mcp
+from holdpoint.protocols import mcp_refusals as mcp
 from holdpoint.protocols.call import Rendered, Undecodable
 from holdpoint.stages.exchanges import Exchange
 
@@ -20,7 +20,11 @@ def render(refusal: Refusal, *, exchange: Exchange, call: Decoded | None, flow: 
         case Protocol.MCP:
             rendered = _mcp(refusal, exchange, call, flow)
         case Protocol.HTTP | Protocol.KUBERNETES:
-            rendered = plain_http.refusal(refusal, refusal_id=exchange.id)
+            cause = refusal.__cause__
+            if isinstance(cause, Undecodable):
+                rendered = plain_http.undecodable(cause, refusal_id=exchange.id)
+            else:
+                rendered = plain_http.refusal(refusal, refusal_id=exchange.id)
         case _:
             assert_never(protocol)
     response = http.Response.make(rendered.status, rendered.body, list(_headers(rendered)))
@@ -39,7 +43,7 @@ def _mcp(refusal: Refusal, exchange: Exchange, call: Decoded | None, flow: http.
         refusal_id=exchange.id,
         request_id=call.request_id if call else None,
         protocol_version=version,
-        action=call.access.action if call else None,
+        verb=call.access.action.verb if call else "",
     )
 
 

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from mitmproxy import http
 
 from holdpoint.domain.access import Protocol
-from holdpoint.domain.exchange import Forwarded
+from holdpoint.domain.exchange import decoded
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.domain.values import JsonValue
 from holdpoint.masking.masker import Masker
 from holdpoint.masking.streams import SseMasker
-from holdpoint.protocols import mcp
+from holdpoint.protocols import jsonrpc
+from holdpoint.protocols.mcp_answers import server_message
+from holdpoint.protocols.mcp_refusals import refusal_message
 from holdpoint.protocols.sse import Parser
 from holdpoint.settings import Target
 from holdpoint.stages.exchanges import Exchange
@@ -23,16 +25,13 @@ TAPE_BYTES = 1 << 20
 """How much of a streamed answer the record keeps."""
 
 
-def stream_events(
-    gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, masker: Masker, state: Forwarded
-) -> None:
+def stream_events(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, masker: Masker) -> None:
     """Send an event stream on, event by event."""
     response = flow.response
     if response is None:
         raise Refusal(RefusalKind.WITHHELD, "the upstream answered in a way that cannot be inspected")
     target = gateway.exchanges.target(flow)
-    look = _look_at_mcp(exchange, target) if target.protocol is Protocol.MCP else _pass_on
-    reader = SseMasker(masker, parser=Parser(exchange.response_limit), transform=look)
+    reader = SseMasker(masker, parser=Parser(exchange.response_limit), transform=stream_look(exchange, target))
     response.headers.pop("content-length", None)
     if not flow.request.is_http2:
         response.headers["transfer-encoding"] = "chunked"
@@ -74,16 +73,39 @@ def _pass_on(value: JsonValue) -> JsonValue:
     return value
 
 
-def _look_at_mcp(exchange: Exchange, target: Target) -> Callable[[JsonValue], JsonValue | None]:
-    """Withhold what a server asks of the client, unless the settings let it."""
+def stream_look(exchange: Exchange, target: Target) -> Callable[[JsonValue], JsonValue | None]:
+    """Return what each JSON message of a stream is passed through before it is masked. None withholds it."""
+    if target.protocol is not Protocol.MCP:
+        return lambda value: value
 
     def look(value: JsonValue) -> JsonValue | None:
-        message = mcp.server_message(value)
-        if message.is_request and message.method not in target.server_requests and message.method != "ping":
-            note = f"withheld a request of the server: {message.method[:64]!r}"
-            exchange.notes.append(note)
-            logger.warning("%s %s", exchange.id, note)
-            return None
-        return value
+        return look_at_message(value, exchange, target)
 
     return look
+
+
+def look_at_message(value: JsonValue, exchange: Exchange, target: Target) -> JsonValue | None:
+    """Withhold what an MCP server asks of the client, unless the settings let it. Raises Undecodable.
+
+    A request is withheld (None); an answer that asks for something is replaced by an error, so that its caller is not
+    left waiting.
+    """
+    message = server_message(value)
+    asks = [a for a in message.asks if a not in target.server_requests and a != "ping"]
+    if not asks:
+        return value
+    note = f"withheld what the server asked of the client: {', '.join(sorted(set(asks)))}"
+    exchange.notes.append(note)
+    logger.warning("%s %s", exchange.id, note)
+    match message.message:
+        case jsonrpc.Response(id=request_id) | jsonrpc.ErrorResponse(id=request_id):
+            call = decoded(exchange.state)
+            return refusal_message(
+                Refusal(RefusalKind.WITHHELD, "the server asked the client for something that is not allowed"),
+                refusal_id=exchange.id,
+                request_id=request_id,
+                protocol_version=call.protocol_version if call else "",
+                verb="",
+            )
+        case _:
+            return None
