@@ -26,6 +26,8 @@ _NAMED_BY = {
     "tasks/cancel": "taskId",
 }
 """Parameter that `Mcp-Name` repeats."""
+_GONE = frozenset({"initialize", "logging/setLevel", "ping", "resources/subscribe", "resources/unsubscribe"})
+"""Methods that 2026-07-28 no longer has."""
 _NAME_OPTIONAL = frozenset({"tasks/get", "tasks/update", "tasks/cancel"})
 
 
@@ -43,6 +45,8 @@ def agree(index: Index, message: jsonrpc.Message) -> str:
     elif VERSION in meta and meta[VERSION] != header:
         raise _mismatch("`MCP-Protocol-Version` and `_meta` name different versions")
     _check_mirrors(index, message, required=header in MODERN)
+    if header in MODERN and isinstance(message, jsonrpc.Request) and message.method in _GONE:
+        raise Undecodable("no such method in this protocol version", code=jsonrpc.METHOD_NOT_FOUND, status=404)
     return header or _asked_for(message)
 
 

@@ -71,6 +71,8 @@ class Parser:
         """Return the events that `chunk` completes. Raises TooLarge, and from then on always."""
         if self._too_large:
             raise TooLarge(f"an event is larger than {self._limit} bytes")
+        if not chunk:
+            return []
         if self._start is not None:
             chunk = self._start + chunk
             if len(chunk) < len(_BOM) and _BOM.startswith(chunk):
@@ -78,7 +80,7 @@ class Parser:
                 return []
             self._start = None
             chunk = chunk.removeprefix(_BOM)
-        if self._skip_lf and chunk:
+        if self._skip_lf:
             self._skip_lf = False
             chunk = chunk.removeprefix(b"\n")
         return self._lines(chunk)

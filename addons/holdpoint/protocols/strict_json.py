@@ -96,7 +96,7 @@ _SLOW = json.JSONDecoder(object_pairs_hook=_no_duplicates)
 
 def _is_deeper(value: JsonValue, limit: int) -> bool:
     level: list[JsonValue] = [value]
-    for _ in range(limit + 1):
+    for _ in range(limit):
         below: list[JsonValue] = []
         for item in level:
             if isinstance(item, dict):
