@@ -154,6 +154,11 @@ class FakeIssuer:
     ) -> None:
         self.stop()
 
+    async def until_asked(self, path: str) -> None:
+        """Wait until somebody has asked for the path."""
+        while path not in self.requests:  # noqa: ASYNC110  # asked in another thread
+            await asyncio.sleep(0.001)
+
     # Keys and tokens
 
     def rotate(self, alg: str = "RS256", *, keep_old: bool = False) -> Key:

@@ -124,7 +124,8 @@ def person_of(claims: JsonObject, issuer: Issuer) -> str | None:
     holder, _, leaf = path.rpartition(".")
     flag = f"{holder}.email_verified" if holder else "email_verified"
     # Absent is taken as verified: most enterprise providers never send it. Cognito sends it as text.
-    if leaf == "email" and lookup(claims, flag) not in (None, True, "true"):
+    verified = lookup(claims, flag)
+    if leaf == "email" and not (verified is None or verified is True or verified == "true"):
         return None
     return person_name(raw)
 
