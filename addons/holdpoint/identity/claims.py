@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from types import MappingProxyType
+from typing import NamedTuple
 
 from holdpoint.domain.access import Actor, Principal, person_name
 from holdpoint.domain.values import JsonObject, JsonValue
@@ -17,6 +18,13 @@ MAX_TEXT = 512
 MAX_ACTORS = 8
 ID_TOKEN_CLAIMS = frozenset({"nonce", "at_hash", "c_hash", "s_hash"})
 """Claims that only an ID token carries (OpenID Connect Core section 2)."""
+
+
+class Times(NamedTuple):
+    """When a token was issued and when it ends, Unix seconds."""
+
+    issued: float
+    expires: float
 
 
 def lookup(claims: JsonObject, path: str) -> JsonValue:
@@ -44,8 +52,8 @@ def required_text(claims: JsonObject, name: str) -> str:
     return _text(claims[name], name)
 
 
-def check_times(claims: JsonObject, *, now: float, max_lifetime: float) -> float:
-    """Check `exp`, `iat` and `nbf` against Unix seconds; return `exp`. Raises BadToken."""
+def check_times(claims: JsonObject, *, now: float, max_lifetime: float) -> Times:
+    """Check `exp`, `iat` and `nbf` against Unix seconds. Raises BadToken."""
     expires, issued = _date(claims, "exp"), _date(claims, "iat")
     if now >= expires + LEEWAY:
         raise BadToken(f"expired {now - expires:.0f} s ago")
@@ -57,7 +65,7 @@ def check_times(claims: JsonObject, *, now: float, max_lifetime: float) -> float
         raise BadToken("it expires before it was issued")
     if expires - issued > max_lifetime:
         raise BadToken(f"its lifetime of {expires - issued:.0f} s is longer than {max_lifetime:.0f} s")
-    return expires
+    return Times(issued, expires)
 
 
 def audiences_of(claims: JsonObject) -> frozenset[str]:
@@ -116,7 +124,8 @@ def person_of(claims: JsonObject, issuer: Issuer) -> str | None:
     holder, _, leaf = path.rpartition(".")
     flag = f"{holder}.email_verified" if holder else "email_verified"
     # Absent is taken as verified: most enterprise providers never send it. Cognito sends it as text.
-    if leaf == "email" and lookup(claims, flag) not in (None, True, "true"):
+    verified = lookup(claims, flag)
+    if leaf == "email" and not (verified is None or verified is True or verified == "true"):
         return None
     return person_name(raw)
 

@@ -42,8 +42,7 @@ def check_id_token(
     for name in ("typ", "token_use"):
         if name in claims and required_text(claims, name).lower() != "id":
             raise BadToken(f"claim `{name}` says that it is no ID token")
-    check_times(claims, now=now, max_lifetime=issuer.max_lifetime)
-    age = now - float(str(claims["iat"]))
+    age = now - check_times(claims, now=now, max_lifetime=issuer.max_lifetime).issued
     if age > max_age:
         raise BadToken(f"the login is {age:.0f} s old, {max_age:.0f} s is the limit")
     audiences = audiences_of(claims)

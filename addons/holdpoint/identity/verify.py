@@ -142,12 +142,12 @@ class Verifier:
             raise BadToken(f"header `typ` is `{printable(parts.typ)}`, which issuer `{issuer.name}` is not set to use")
         claims = await _signed_claims(parts, source)
         keys = source.current
-        expires = check_times(claims, now=self._clock.now(), max_lifetime=issuer.max_lifetime)
+        times = check_times(claims, now=self._clock.now(), max_lifetime=issuer.max_lifetime)
         named = audiences_of(claims)
         if named.isdisjoint(audiences or issuer.audiences):
             raise BadToken("claim `aud` does not name this gateway")
         digest = token_digest(token)
-        principal = principal_of(claims, issuer, token_id=digest.hex(), expires_at=expires)
+        principal = principal_of(claims, issuer, token_id=digest.hex(), expires_at=times.expires)
         if keys is not None:
             self._remember(digest, _Entry(principal, source, keys, named, self._clock.monotonic() + CACHE_FOR))
         return principal
