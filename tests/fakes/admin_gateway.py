@@ -1,6 +1,6 @@
-"""A small gateway as the console sees it: approval requests in memory, decided by the rules that matter to a page.
+"""A small gateway as the console sees it: approval requests in memory, decided by the rules a page must know.
 
-`call` answers in process; `serve` answers the same over a Unix socket in newline-delimited JSON, and `SocketCalls` asks.
+`call` answers in process; `serve` does the same over a Unix socket in newline-delimited JSON, and `SocketCalls` asks.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import jwt
+
 from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
 
 
@@ -102,7 +103,7 @@ class FakeGateway:
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while line := await reader.readline():
-                message = json.loads(line)
+                message = json.loads(line)  # noqa: TID251  # both ends are ours
                 answer: JsonObject = {"id": message["id"]}
                 try:
                     answer["result"] = await self.call(message["method"], message["params"])
@@ -124,7 +125,7 @@ class SocketCalls:
         reader, writer = await asyncio.open_unix_connection(self.path)
         try:
             writer.write(json.dumps({"id": 1, "method": method, "params": params}).encode() + b"\n")
-            answer = json.loads(await reader.readline())
+            answer = json.loads(await reader.readline())  # noqa: TID251  # both ends are ours
         finally:
             writer.close()
             await writer.wait_closed()

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
+from tests.fakes.admin_gateway import FakeGateway
+from tests.fakes.issuer import FakeIssuer
+
 from holdpoint.clock import ManualClock
 from holdpoint.console.app import create_app
 from holdpoint.domain.values import JsonObject, JsonValue
 from holdpoint.settings import Address, Console, Issuer
-
-from tests.fakes.admin_gateway import FakeGateway
-from tests.fakes.issuer import FakeIssuer
 
 URL = "https://console.example"
 INTENT = "sha256:" + "ab" * 32
@@ -106,7 +106,7 @@ class Browser:
 @asynccontextmanager
 async def browser_of(url: str = URL, *, max_age: float = 43_200.0) -> AsyncGenerator[Browser]:
     clock = ManualClock()
-    issuer = FakeIssuer(clients=[CLIENTS[0] | {"redirect_uris": [url + "/auth/callback"]}], clock=clock)
+    issuer = FakeIssuer(clients=[CLIENTS[0] | {"redirect_uris": [url + "/auth/callback"]}], clock=clock, alg="ES256")
     gateway = FakeGateway()
     settings = Console(address=Address("127.0.0.1", 0), url=url, issuer="corp", client_id="holdpoint-console")
     async with httpx.AsyncClient(transport=httpx.ASGITransport(issuer.app())) as issuer_http:
@@ -120,5 +120,5 @@ async def browser_of(url: str = URL, *, max_age: float = 43_200.0) -> AsyncGener
 
 
 def issuer_settings(issuer: FakeIssuer, **changes: Any) -> Issuer:
-    good: dict[str, Any] = {"name": "corp", "url": issuer.url, "algorithms": frozenset({"RS256"})}
+    good: dict[str, Any] = {"name": "corp", "url": issuer.url, "algorithms": frozenset({"ES256"})}
     return Issuer(**(good | {"audiences": frozenset({issuer.audience})} | changes))

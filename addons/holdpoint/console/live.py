@@ -42,6 +42,7 @@ class ChangeFeed:
                     logger.warning("lost the gateway: %s", trouble.message)
                     self.connected = False
                     self._bump()
+                since = None  # a gateway that is back answers this at once
                 pause = min(max(pause, 0.5) * 2, LONGEST_PAUSE) if self._pause else 0
             else:
                 if version != since or not self.connected:
