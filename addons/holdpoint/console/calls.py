@@ -94,8 +94,18 @@ class Gateway:
         await self._call("approvals.decide", params | {"id_token": id_token})
 
     async def wait_change(self, since: JsonValue) -> JsonValue:
-        """Return the version of the requests, as soon as it is not `since`. Raises GatewayTrouble."""
-        return as_object(await self._call("approvals.wait_change", {"since": since})).get("version")
+        """Return the version of the requests as soon as it is not `since`, or `since` after a while.
+
+        Raises GatewayTrouble.
+        """
+        try:
+            answer = await self._call("approvals.wait_change", {"since": since})
+        except GatewayTrouble as trouble:
+            cause = trouble.__cause__
+            if isinstance(cause, TimeoutError) or getattr(cause, "code", None) == "timeout":
+                return since
+            raise
+        return as_object(answer).get("version")
 
     async def _call(self, method: str, params: JsonObject) -> JsonValue:
         try:

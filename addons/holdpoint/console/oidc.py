@@ -94,11 +94,13 @@ class Provider:
         joined = "&".join(filter(None, (parts.query, urlencode(query))))
         return urlunsplit((parts.scheme, parts.netloc, parts.path, joined, ""))
 
-    async def check_sender(self, iss: str | None) -> None:
-        """Refuse an answer of another issuer (RFC 9207). Raises LoginRefused."""
+    async def check_answer(self, *, iss: str | None, error: str) -> None:
+        """Refuse an answer of another issuer (RFC 9207), or one that says no. Raises LoginRefused."""
         required = (await self._discover()).authorization_response_iss_parameter_supported
         if iss != self._issuer.url and (required or iss is not None):
             raise LoginRefused("the answer is of another issuer")
+        if error:
+            raise LoginRefused(f"the issuer says `{error[:80]}`")
 
     async def redeem(self, code: str, *, verifier: str, nonce: str) -> Login:
         """Trade the code for an ID token and verify it. Raises LoginRefused."""
