@@ -273,7 +273,7 @@ class GatewayHttpStream(HttpStream):
 
 
 def dressed(request: http.Request, permission: Pass) -> http.Request:
-    """Return a copy of the request as it goes on the wire: without the caller's credentials, with the upstream's own."""
+    """Return a copy as it goes on the wire: without the caller's credentials, with the upstream's own."""
     sent = request.copy()
     sent.headers = http.Headers([(n, v) for n, v in request.headers.fields if is_forwardable(n)])
     for name, value in permission.headers:

@@ -3,12 +3,10 @@
 import argparse
 import json
 
-from holdpoint.cli.common import ask, moment, settings_of, shown, table
+from holdpoint.cli.common import Commands, ask, moment, settings_of, shown, table
 from holdpoint.cli.login import reviewer_token
 from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
 from holdpoint.settings import Settings
-
-type Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def add(commands: Commands) -> None:

@@ -10,6 +10,8 @@ from holdpoint.domain.values import JsonObject, JsonValue
 from holdpoint.settings import Settings
 from holdpoint.settings_file import load_settings, resolve_settings_path
 
+type Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001  # argparse has no public name
+
 
 class Failure(Exception):  # noqa: N818  # what the user reads
     """A command that could not be done. The message says why and what to do."""

@@ -1,16 +1,14 @@
-"""`holdpoint run`: mitmdump with the gateway, every option set from the first instant. `holdpoint console`, `status`."""
+"""`holdpoint run`, `console` and `status`: the gateway is mitmdump, with every option set from the first instant."""
 
 import argparse
 import os
 import sys
 from pathlib import Path
 
-from holdpoint.cli.common import ask, settings_of
+from holdpoint.cli.common import Commands, ask, settings_of
 from holdpoint.domain.refusal import ConfigError
 from holdpoint.domain.values import as_object
 from holdpoint.settings_file import resolve_settings_path
-
-type Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def add(commands: Commands) -> None:

@@ -21,7 +21,8 @@ from holdpoint.domain.exchange import (
 )
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject, JsonValue
-from holdpoint.masking.masker import Masker, Unmaskable
+from holdpoint.masking.masker import Masker
+from holdpoint.masking.strings import Unmaskable
 from holdpoint.protocols import strict_json
 from holdpoint.protocols.call import Undecodable
 from holdpoint.recording import scrub, secrets_in_text

@@ -1,4 +1,4 @@
-"""The moment of sending: everything is checked again, the grant is spent, the record is durable, then the pass is issued.
+"""The moment of sending: all is checked again, the grant is spent, the record is durable, the pass is issued.
 
 The order is a safety property. The grant is spent before the record is written, and the record is durable before the
 pass is issued: a kill in between can lose an approval, but never send a request twice or unseen.

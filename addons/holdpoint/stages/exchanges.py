@@ -71,7 +71,7 @@ class Exchanges:
         return exchange.state if exchange else None
 
     def expect[T](self, flow: http.HTTPFlow, kind: type[T]) -> T:
-        """Return the state of a flow if it is of that kind. Raises GatewayFault: the stage before did not do its part."""
+        """Return the state of a flow if it is of that kind. Raises GatewayFault."""
         state = self.get(flow)
         if not isinstance(state, kind):
             raise GatewayFault(f"expected an exchange that is {kind.__name__}, found {type(state).__name__}")

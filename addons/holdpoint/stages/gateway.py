@@ -84,7 +84,7 @@ class Gateway:
         self.wire.revoke(flow)
         exchange.state = Refused(exchange.id, refusal, reached, tuple(exchange.notes))
         flow.response = render(refusal, exchange=exchange, call=decoded(reached), flow=flow)
-        self._write_down(flow, exchange, refusal, AuditStage.REFUSED if now else None)
+        self._write_down(exchange, refusal, AuditStage.REFUSED if now else None)
 
     def stream_refusal(self, flow: http.HTTPFlow) -> None:
         """Make the refusal in `flow.response` take the place of an upstream's body that is still arriving."""
@@ -123,7 +123,7 @@ class Gateway:
         if not isinstance(exchange.state, Refused):
             reached = exchange.state
             exchange.state = Refused(exchange.id, refusal, reached, tuple(exchange.notes))
-            self._write_down(flow, exchange, refusal, AuditStage.WITHHELD)
+            self._write_down(exchange, refusal, AuditStage.WITHHELD)
         self.wire.revoke(flow)
         if self.connections is not None:
             spawn(self.connections.abort_stream(flow, refusal.public), name="abort stream")
@@ -134,7 +134,7 @@ class Gateway:
         """Write down a fault that came when the flow had already ended."""
         exchange = self.exchanges.find(flow)
         if exchange is not None:
-            self._write_down(flow, exchange, refusal, AuditStage.PANIC)
+            self._write_down(exchange, refusal, AuditStage.PANIC)
 
     def poison(self, client: Client) -> None:
         """Refuse everything that comes on this connection from now on, and close it."""
@@ -153,7 +153,7 @@ class Gateway:
             return
         connections = self.connections
 
-        async def close() -> None:  # noqa: RUF029  # spawned: the hook that called must return first
+        async def close() -> None:
             connections.close_client(client)
 
         spawn(close(), name="close client")
@@ -191,7 +191,7 @@ class Gateway:
 
     # -- writing down ---------------------------------------------------------------------------------------------
 
-    def _write_down(self, flow: http.HTTPFlow, exchange: Exchange, refusal: Refusal, stage: AuditStage | None) -> None:
+    def _write_down(self, exchange: Exchange, refusal: Refusal, stage: AuditStage | None) -> None:
         detail = f" ({refusal.detail})" if refusal.detail else ""
         logger.info("refused %s: %s: %s%s", exchange.id, refusal.kind.value, refusal.public, detail)
         services = self._services

@@ -128,7 +128,7 @@ def _fault(hook: str, error: BaseException) -> Refusal:
     return Refusal(RefusalKind.FAULT, "the gateway failed while handling this request", detail=detail)
 
 
-def _deny(gateway: Gateway, hook: str, subject: object, refusal: Refusal) -> None:
+def _deny(gateway: Gateway, hook: str, subject: object, refusal: Refusal) -> None:  # noqa: C901, PLR0912
     match subject:
         case http.HTTPFlow():
             _deny_http(gateway, hook, subject, refusal)

@@ -1,5 +1,7 @@
-"""Hold one request until it is approved: fold it into one that waits already, keep its caller on the line, and tell the
-caller what became of it."""
+"""Hold one request until it is approved.
+
+It is folded into one that waits already, its caller is kept on the line, and told what became of it.
+"""
 
 import asyncio
 from typing import Final, assert_never
@@ -38,7 +40,6 @@ def make_ask(services: Services, exchange: Exchange, target: Target, state: Perm
 async def hold(services: Services, exchange: Exchange, target: Target, state: Permitted) -> Grant:
     """Return the grant that clears this request. Raises Refusal when there is none in time."""
     ask = make_ask(services, exchange, target, state)
-    principal = ask.access.principal
     found = await _find(services, ask)
     if found is not None:
         return await _use(services, exchange, found)

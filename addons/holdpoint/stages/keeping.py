@@ -15,7 +15,7 @@ def keep(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange) -> None:
         return
     exchange.recorded = True
     services = gateway.services
-    stage, forwarded = _ending(exchange, flow)
+    stage, forwarded = _ending(exchange)
     permission = gateway.wire.permission(flow)
     was_sent = permission is not None and permission.sent
     if forwarded is not None and not exchange.settled:
@@ -29,7 +29,7 @@ def keep(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange) -> None:
     services.record(flow, exchange, event)
 
 
-def _ending(exchange: Exchange, flow: http.HTTPFlow) -> tuple[AuditStage, Forwarded | None]:
+def _ending(exchange: Exchange) -> tuple[AuditStage, Forwarded | None]:
     match exchange.state:
         case Answered(forwarded):
             return AuditStage.ANSWERED, forwarded

@@ -16,6 +16,7 @@ from mitmproxy import ctx, exceptions
 from mitmproxy import version as mitmproxy_version
 from mitmproxy.addonmanager import Loader
 
+from holdpoint import keys
 from holdpoint.domain.refusal import ConfigError
 from holdpoint.settings import Settings
 from holdpoint.settings_file import load_settings, resolve_settings_path
@@ -33,10 +34,33 @@ EXIT_UNLOADED = 70
 """Exit status when the gateway is unloaded from a running proxy (EX_SOFTWARE)."""
 
 UNUSED_ADDONS = (
-    "browser stripdnshttpsrecords blocklist anticache anticomp clientplayback commandhistory comment cut export "
-    "onboarding proxyauth dnsresolver serverplayback mapremote maplocal modifybody modifyheaders stickyauth "
-    "stickycookie save savehar upstreamauth updatealtsvc dumper keepserving readfilestdin"
-).split()
+    "browser",
+    "stripdnshttpsrecords",
+    "blocklist",
+    "anticache",
+    "anticomp",
+    "commandhistory",
+    "comment",
+    "cut",
+    "export",
+    "onboarding",
+    "proxyauth",
+    "dnsresolver",
+    "serverplayback",
+    "mapremote",
+    "maplocal",
+    "modifybody",
+    "modifyheaders",
+    "stickyauth",
+    "stickycookie",
+    "save",
+    "savehar",
+    "upstreamauth",
+    "updatealtsvc",
+    "dumper",
+    "keepserving",
+    "readfilestdin",
+)
 """Built-in addons that this pipeline has no use for. Each costs time on every hook, and some could change traffic."""
 
 
@@ -48,6 +72,7 @@ class Lifecycle(Stage):
     def __init__(self, gateway: Gateway) -> None:
         super().__init__(gateway)
         self._failed = False
+        self._serving = False
         self._applying = False
         self._checked = False
         self._reloading = asyncio.Lock()
@@ -72,21 +97,26 @@ class Lifecycle(Stage):
     def _start(self) -> None:
         # A logged error ends the start with exit status 1. Raising would do the same with a traceback on top.
         try:
-            if not frozen.is_tested(mitmproxy_version.VERSION):
-                raise ConfigError(f"mitmproxy {mitmproxy_version.VERSION} is not tested: install 12.2 or 12.3")
-            if missing := Connections.verify_private_names():
-                raise ConfigError(f"this mitmproxy lacks {', '.join(missing)}: install 12.2 or 12.3")
-            if wrong := self._complaints(None):
-                raise ConfigError("; ".join(wrong))
-            if len(ctx.options.scripts) != 1:
-                raise ConfigError("the gateway must be the only script: another one could change what it let through")
+            self._check_mitmproxy()
             file = resolve_settings_path(ctx.options.holdpoint_config, os.environ)
             settings = load_settings(file, os.environ)
             listeners.check(settings)
+            # Before mitmproxy is pointed at it: it would make the folder for everybody to read.
+            keys.open_ca_folder(settings.keys.ca_folder)
             self.gateway.settings = settings
             self._apply(settings)
         except ConfigError as error:
             self._fail(str(error))
+
+    def _check_mitmproxy(self) -> None:
+        if not frozen.is_tested(mitmproxy_version.VERSION):
+            raise ConfigError(f"mitmproxy {mitmproxy_version.VERSION} is not tested: install 12.2 or 12.3")
+        if missing := Connections.verify_private_names():
+            raise ConfigError(f"this mitmproxy lacks {', '.join(missing)}: install 12.2 or 12.3")
+        if wrong := self._complaints(None):
+            raise ConfigError("; ".join(wrong))
+        if len(ctx.options.scripts) != 1:
+            raise ConfigError("the gateway must be the only script: another one could change what it let through")
 
     def _fail(self, message: str) -> None:
         self._failed = True
@@ -133,6 +163,7 @@ class Lifecycle(Stage):
             self._fail(str(error))
             return
         self.gateway.open(services)
+        self._serving = True
         with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on_hangup)
         logger.info("holdpoint: serving under bundle %s", services.policies.bundle.hash)
@@ -158,7 +189,7 @@ class Lifecycle(Stage):
 
         NOTE: not a coroutine function: mitmproxy refuses to call one when it unloads a script, and would run on.
         """
-        if not ctx.master.should_exit.is_set():
+        if self._serving and not ctx.master.should_exit.is_set():
             logger.critical("the gateway was unloaded from a running proxy: the proxy ends")
             logging.shutdown()
             os._exit(EXIT_UNLOADED)

@@ -47,7 +47,7 @@ async def bind(settings: Settings) -> dict[tuple[str, int], Listener]:
     modes = {mode_of(listener): listener for listener in settings.listeners}
     ctx.options.update(mode=list(modes), server=True)
     await asyncio.sleep(0)
-    while manager.is_updating:
+    while manager.is_updating:  # noqa: ASYNC110  # mitmproxy offers no event to wait for
         await asyncio.sleep(0.005)
     bound: dict[tuple[str, int], Listener] = {}
     for mode, listener in modes.items():

@@ -13,7 +13,6 @@ from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
 from mitmproxy.proxy.layers.tls import ClientTLSLayer, ServerTLSLayer
 from mitmproxy.proxy.mode_specs import RegularMode, ReverseMode
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
-from mitmproxy.websocket import WebSocketData
 
 from holdpoint.domain.exchange import Received
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
@@ -24,6 +23,10 @@ from holdpoint.stages.guard import Stage
 from holdpoint.wire import RefuseLayer
 
 _UPSTREAM_CONNECTIONS = 256
+_NOT_SERVED = frozenset(
+    {b"trailer", b"http2-settings", b"x-http-method-override", b"x-http-method", b"x-method-override"}
+)
+"""They change the method, the protocol, or what follows the body."""
 _ONE_OF_EACH = ("host", "content-length", "content-type", "content-encoding", "transfer-encoding")
 
 
@@ -164,30 +167,29 @@ class Lockdown(Stage):
 
     # What follows never happens on the roads above: rawtcp is off and upgrades are refused. If it does, it ends.
 
-    def tcp_start(self, flow: tcp.TCPFlow) -> None:
+    def tcp_start(self, _flow: tcp.TCPFlow) -> None:
         """Refuse raw TCP."""
         raise Refusal(RefusalKind.BAD_REQUEST, "raw TCP is not served")
 
-    def tcp_message(self, flow: tcp.TCPFlow) -> None:
+    def tcp_message(self, _flow: tcp.TCPFlow) -> None:
         """Refuse raw TCP."""
         raise Refusal(RefusalKind.BAD_REQUEST, "raw TCP is not served")
 
-    def udp_start(self, flow: flow.Flow) -> None:
+    def udp_start(self, _flow: flow.Flow) -> None:
         """Refuse UDP."""
         raise Refusal(RefusalKind.BAD_REQUEST, "UDP is not served")
 
-    def dns_request(self, flow: flow.Flow) -> None:
+    def dns_request(self, _flow: flow.Flow) -> None:
         """Refuse DNS."""
         raise Refusal(RefusalKind.BAD_REQUEST, "DNS is not served")
 
-    def websocket_start(self, flow: http.HTTPFlow) -> None:
+    def websocket_start(self, _flow: http.HTTPFlow) -> None:
         """Refuse WebSockets."""
         raise Refusal(RefusalKind.BAD_REQUEST, "WebSockets are not served")
 
-    def websocket_message(self, flow: http.HTTPFlow) -> None:
+    def websocket_message(self, _flow: http.HTTPFlow) -> None:
         """Refuse WebSockets."""
-        if isinstance(flow.websocket, WebSocketData):
-            raise Refusal(RefusalKind.BAD_REQUEST, "WebSockets are not served")
+        raise Refusal(RefusalKind.BAD_REQUEST, "WebSockets are not served")
 
 
 def _children(layer: object) -> list[object]:
@@ -204,26 +206,26 @@ def check_head(flow: http.HTTPFlow) -> None:
     for name in _ONE_OF_EACH:
         if len(request.headers.get_all(name)) > 1:
             raise Refusal(RefusalKind.BAD_REQUEST, f"header `{name}` is given more than once")
+    _check_request_line(request)
+    if "upgrade" in request.headers or "upgrade" in request.headers.get("connection", "").lower():
+        raise Refusal(RefusalKind.BAD_REQUEST, "protocol upgrades are not served")
+    for name, _ in request.headers.fields:
+        if name.lower() in _NOT_SERVED:
+            raise Refusal(RefusalKind.BAD_REQUEST, f"header `{name.decode('latin-1').lower()}` is not served")
+
+
+def _check_request_line(request: http.Request) -> None:
     if request.is_http2:
         if request.headers.get("host", request.authority) != request.authority:
             raise Refusal(RefusalKind.BAD_REQUEST, "`:authority` and `host` disagree")
+    elif request.http_version != "HTTP/1.1":
+        raise Refusal(RefusalKind.BAD_REQUEST, "HTTP/1.1 or HTTP/2 is needed")
     elif request.authority:
         raise Refusal(RefusalKind.BAD_REQUEST, "the request target must be a path")
-    if not request.is_http2 and request.http_version != "HTTP/1.1":
-        raise Refusal(RefusalKind.BAD_REQUEST, "HTTP/1.1 or HTTP/2 is needed")
     if request.data.method != request.data.method.upper():
         raise Refusal(RefusalKind.BAD_REQUEST, "the method must be upper case")
     if not request.path.startswith("/"):
         raise Refusal(RefusalKind.BAD_REQUEST, "the request target must be a path")
-    if "upgrade" in request.headers or "upgrade" in request.headers.get("connection", "").lower():
-        raise Refusal(RefusalKind.BAD_REQUEST, "protocol upgrades are not served")
-    if "trailer" in request.headers:
-        raise Refusal(RefusalKind.BAD_REQUEST, "trailers are not served")
-    if any(
-        n.lower() in (b"http2-settings", b"x-http-method-override", b"x-http-method", b"x-method-override")
-        for n, _ in request.headers.fields
-    ):
-        raise Refusal(RefusalKind.BAD_REQUEST, "headers that change the method or protocol are not served")
 
 
 def check_names_agree(flow: http.HTTPFlow) -> None:

@@ -10,7 +10,8 @@ from holdpoint.domain.access import Protocol
 from holdpoint.domain.exchange import Forwarded
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.domain.values import JsonValue
-from holdpoint.masking.masker import Masked, Masker, Unmaskable
+from holdpoint.masking.masker import Masked, Masker
+from holdpoint.masking.strings import Unmaskable
 from holdpoint.protocols import strict_json
 from holdpoint.protocols.call import Undecodable
 from holdpoint.stages.answers import decoded_body, media_type

@@ -26,7 +26,7 @@ class Policies:
         return tuple(sorted(self.bundle.masks))
 
     def masker(self, names: tuple[str, ...]) -> Masker:
-        """Return the masker for a set of profiles, compiled once. Raises ConfigError for a profile that is not there."""
+        """Return the masker for a set of profiles, compiled once. Raises ConfigError."""
         found = self._maskers.get(names)
         if found is None:
             found = self._maskers[names] = compile_masks(_profiles(self.bundle.masks, names), key=self.key)

@@ -1,4 +1,4 @@
-"""May they, and with which duties?"""
+"""May they? With which duties? Answered by the bundle in force."""
 
 import logging
 from typing import ClassVar, assert_never

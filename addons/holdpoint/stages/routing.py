@@ -1,10 +1,14 @@
 """Which target a request is for. Pure: settings and what the request says of itself in, a Route or a refusal out."""
 
+import re
 from dataclasses import dataclass
 
 from holdpoint.domain.access import Protocol
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.settings import Listener, Settings, Target
+
+_HOST = re.compile(r"[!$&'()*+,;=A-Za-z0-9._~%:-]+")
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +45,11 @@ def split_authority(value: str, scheme: str) -> tuple[str, int] | None:
         host, _, port_text = value.partition(":")
         if not port_text:
             return None
-    if not host or any(c.isspace() or c in "/@?#\\" or ord(c) > 126 for c in host):
+    if not _HOST.fullmatch(host):
         return None
     if not port_text:
         return host.lower().rstrip("."), default_port(scheme)
-    if not (port_text.isascii() and port_text.isdecimal() and len(port_text) <= 5 and 0 < int(port_text) < 65_536):
+    if not _PORT.fullmatch(port_text) or int(port_text) >= 1 << 16:
         return None
     return host.lower().rstrip("."), int(port_text)
 

@@ -164,7 +164,7 @@ class Services:
     # Life
 
     async def reload(self) -> str:
-        """Load the policies anew, switch to them, decide again what is held. Raises ConfigError; then nothing changed."""
+        """Load the policies, switch to them, decide again what is held. Raises ConfigError: nothing changed."""
         fresh = await asyncio.to_thread(load_policies, self.settings, self.digest_key)
         old = self.policies.bundle
         await self.audit_reload(old.hash, fresh.bundle.hash)
@@ -208,7 +208,6 @@ class Services:
 async def open_services(settings: Settings, clock: Clock, reload: Callable[[], Awaitable[str]]) -> Services:
     """Bring everything up. Raises ConfigError; what was opened by then is closed by the end of the process."""
     digest_key = keys.open_digest_key(settings.keys.digest_file)
-    keys.open_ca_folder(settings.keys.ca_folder)
     audit_keys = keys.open_audit_keys(settings.keys)
     policies = load_policies(settings, digest_key)
     credentials = Credentials(settings, os.environ)

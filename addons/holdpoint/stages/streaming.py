@@ -14,7 +14,7 @@ from holdpoint.masking.streams import SseMasker
 from holdpoint.protocols import jsonrpc
 from holdpoint.protocols.mcp_answers import server_message
 from holdpoint.protocols.mcp_refusals import refusal_message
-from holdpoint.protocols.sse import Parser
+from holdpoint.protocols.sse import Event, Parser, encode
 from holdpoint.settings import Target
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
@@ -31,7 +31,9 @@ def stream_events(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, mas
     if response is None:
         raise Refusal(RefusalKind.WITHHELD, "the upstream answered in a way that cannot be inspected")
     target = gateway.exchanges.target(flow)
-    reader = SseMasker(masker, parser=Parser(exchange.response_limit), transform=stream_look(exchange, target))
+    reader = SseMasker(
+        masker, stream_look(exchange, target), parser=Parser(exchange.response_limit), encode=encode
+    )
     response.headers.pop("content-length", None)
     if not flow.request.is_http2:
         response.headers["transfer-encoding"] = "chunked"
@@ -40,9 +42,10 @@ def stream_events(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, mas
 
 
 def _pump(
-    gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, reader: SseMasker
+    gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, reader: SseMasker[Event]
 ) -> Callable[[bytes], list[bytes]]:
     failed = False
+    before = exchange.masked
 
     def pump(chunk: bytes) -> list[bytes]:
         # NOTE: an empty list, never b"": on HTTP/1 an empty chunk would end the answer.
@@ -58,7 +61,7 @@ def _pump(
                 flow, Refusal(RefusalKind.WITHHELD, "the answer could not be inspected", detail=type(error).__name__)
             )
             return []
-        exchange.masked = exchange.masked + reader.take_count()
+        exchange.masked = before + reader.count
         if shown:
             room = TAPE_BYTES - len(exchange.tape)
             exchange.tape += shown[:room]
