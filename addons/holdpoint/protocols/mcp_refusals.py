@@ -66,9 +66,9 @@ def refusal(
 ) -> Rendered:
     """Return the HTTP answer. Never raises.
 
-    On any status but 200 a legacy client (2025-*) tears its session down and shows nothing of the body (Python SDK 1.30):
-    a request of theirs gets its error with 200, except where the status itself makes them act. Without `request_id` the
-    status always stands.
+    On any status but 200 a legacy client (2025-*) tears its session down and shows nothing of the body (Python SDK
+    1.30): a request of theirs gets its error with 200, except where the status itself makes them act. Without
+    `request_id` the status always stands.
     """
     message = refusal_message(
         refused, refusal_id=refusal_id, request_id=request_id, protocol_version=protocol_version, verb=verb
