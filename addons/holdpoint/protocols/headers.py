@@ -66,14 +66,11 @@ class Index:
 
     def require_json_body(self) -> None:
         """Raise Undecodable unless the body is plain, unencoded JSON by its headers."""
-        self.refuse_encoding()
-        if not _is_json(self.get(b"content-type") or ""):
-            raise Undecodable("`Content-Type` is not `application/json` in UTF-8", status=415)
-
-    def refuse_encoding(self) -> None:
-        """Raise Undecodable where the body is compressed: the gateway decides on the bytes as they are sent."""
+        # The gateway decides on the bytes as they are sent.
         if (self.get(b"content-encoding") or "identity").lower() != "identity":
             raise Undecodable("a body with `Content-Encoding` is not accepted", status=415)
+        if not _is_json(self.get(b"content-type") or ""):
+            raise Undecodable("`Content-Type` is not `application/json` in UTF-8", status=415)
 
 
 @lru_cache(maxsize=256)

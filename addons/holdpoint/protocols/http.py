@@ -99,7 +99,6 @@ def _plain(raw: str) -> str:
 
 
 def _body(method: str, index: Index, body: bytes, max_bytes: int) -> JsonValue:
-    index.refuse_encoding()
     if not body:
         return {}
     if method in _BODILESS:

@@ -66,8 +66,9 @@ def refusal(
 ) -> Rendered:
     """Return the HTTP answer. Never raises.
 
-    Legacy clients (2025-*) take any status but 200 for a broken transport and show nothing of the body: a request of
-    theirs gets its error with 200, except where the status itself makes them act. Without `request_id` it stands.
+    On any status but 200 a legacy client (2025-*) tears its session down and shows nothing of the body (Python SDK
+    1.30): a request of theirs gets its error with 200, except where the status itself makes them act. Without
+    `request_id` the status always stands.
     """
     message = refusal_message(
         refused, refusal_id=refusal_id, request_id=request_id, protocol_version=protocol_version, verb=verb
@@ -128,7 +129,9 @@ def undecodable(error: Undecodable, *, refusal_id: str) -> Rendered:
     headers = _headers(refused)
     if error.allow:
         headers = (*headers, ("Allow", error.allow))
-    return Rendered(error.status, headers, strict_json.dumps(_error(code, str(error), data, error.request_id)))
+    is_legacy_answer = error.request_id is not None and mcp_version.is_legacy(error.protocol_version)
+    status = 200 if code == jsonrpc.INVALID_PARAMS and is_legacy_answer else error.status
+    return Rendered(status, headers, strict_json.dumps(_error(code, str(error), data, error.request_id)))
 
 
 def _error(code: int, message: str, data: JsonObject, request_id: str | int | None) -> JsonObject:

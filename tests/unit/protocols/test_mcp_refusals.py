@@ -63,6 +63,12 @@ def test_a_model_reads_that_its_tool_call_waits(kind, version):
     }
 
 
+def test_a_model_reads_when_to_come_again():
+    _, body = render(RefusalKind.HELD, retry_after=30)
+    assert "Retry after: 30 s" in body["result"]["content"][0]["text"]
+    assert body["result"]["_meta"]["holdpoint/refusal"]["retryAfter"] == 30
+
+
 @pytest.mark.parametrize("kind", WAITING)
 def test_what_is_no_tool_call_gets_an_error_while_it_waits(kind):
     for verb, request_id in [("resources/read", 1), ("tools/call", None), ("response", None)]:
@@ -174,3 +180,12 @@ def test_a_modern_400_without_a_code_is_a_recognised_error():
     error = Undecodable("x")
     error.protocol_version = MODERN
     assert strict_json.loads(mcp.undecodable(error, refusal_id="r").body)["error"]["code"] == -32020
+
+
+@pytest.mark.parametrize(("version", "status"), [*((v, 200) for v in LEGACY), (MODERN, 400), ("", 400)])
+def test_bad_parameters_do_not_end_a_legacy_session(version, status):
+    error = Undecodable("x", code=-32602, request_id=4)
+    error.protocol_version = version
+    rendered = mcp.undecodable(error, refusal_id="r")
+    assert rendered.status == status
+    assert strict_json.loads(rendered.body)["error"]["code"] == -32602

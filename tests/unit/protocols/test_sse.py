@@ -53,6 +53,10 @@ def test_an_event_comes_out_with_its_last_byte():
     assert parser.feed(b"\ndata: b\n\n") == [Event(data="b")]
 
 
+def test_an_empty_chunk_changes_nothing():
+    assert events(b"", b"data: a\r", b"", b"\ndata: b\n\n") == [Event(data="a\nb")]
+
+
 def test_the_end_drops_what_is_unfinished():
     parser = Parser()
     parser.feed(b"data: secret\n")
