@@ -170,8 +170,10 @@ def _hint(name: str, protocol: Protocol) -> str:
     elsewhere = [p.value for p in Protocol if name in variables(p)]
     if elsewhere:
         return f"; it exists on {' and '.join(elsewhere)} targets only, and this rule matches on {protocol.value} ones"
-    close = get_close_matches(name, variables(protocol), n=1, cutoff=0.7)
-    return f"; did you mean `{close[0]}`?" if close else ""
+    head, dot, tail = name.rpartition(".")
+    tails = [v.rpartition(".")[2] for v in variables(protocol) if v.rpartition(".")[0] == head]
+    close = get_close_matches(tail, tails, n=1)
+    return f"; did you mean `{head}{dot}{close[0]}`?" if close else ""
 
 
 class Facts:
