@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from functools import cache
+from typing import Any
 
 from cel_expr_python import cel  # type: ignore[import-untyped]  # has a stub, but no py.typed
 
@@ -26,7 +27,7 @@ from holdpoint.domain.access import (
     McpTool,
     Protocol,
 )
-from holdpoint.domain.values import JsonValue
+from holdpoint.domain.values import JsonObject, JsonValue
 from holdpoint.policy.cel_literals import constant_calls
 
 MAX_SOURCE = 4_096
@@ -36,6 +37,7 @@ MAX_CHARACTERS = 256 << 10
 MAX_DEPTH = 64
 
 _T = cel.Type
+_BOOL = _T.BOOL
 _TEXTS = _T.List(_T.STRING)
 _MAP = _T.Map(_T.STRING, _T.DYN)
 _COMMON: dict[str, cel.Type] = {
@@ -109,8 +111,8 @@ class Condition:
         """Evaluate. Raises ConditionFailed on anything that is not plainly true or false."""
         try:
             result = self.expression.eval(facts.activation)
-            is_bool = result.type() == _T.BOOL
             value: object = result.value()
+            is_bool = result.type() == _BOOL
         except Exception as error:  # what the engine throws on its limits and on lone surrogates has no common type
             raise ConditionFailed("it could not be evaluated within the limits") from error
         if not is_bool:
@@ -168,8 +170,10 @@ def _hint(name: str, protocol: Protocol) -> str:
     elsewhere = [p.value for p in Protocol if name in variables(p)]
     if elsewhere:
         return f"; it exists on {' and '.join(elsewhere)} targets only, and this rule matches on {protocol.value} ones"
-    close = get_close_matches(name, variables(protocol), n=1, cutoff=0.7)
-    return f"; did you mean `{close[0]}`?" if close else ""
+    head, dot, tail = name.rpartition(".")
+    tails = [v.rpartition(".")[2] for v in variables(protocol) if v.rpartition(".")[0] == head]
+    close = get_close_matches(tail, tails, n=1)
+    return f"; did you mean `{head}{dot}{close[0]}`?" if close else ""
 
 
 class Facts:
@@ -244,31 +248,28 @@ def _add_resource(values: dict[str, object], request: AccessRequest) -> None:
             values["resource.name"] = kube.name
 
 
-class _TooLarge(Exception):  # noqa: N818  # an outcome
-    pass
-
-
-def bounded_copy(value: dict[str, JsonValue]) -> dict[str, JsonValue] | None:
+def bounded_copy(value: JsonObject) -> JsonObject | None:
     """Copy an object, or return None where it is larger or deeper than a condition may read."""
-    try:
-        copied = _copy(value, [MAX_NODES, MAX_CHARACTERS], MAX_DEPTH)
-    except (_TooLarge, RecursionError):
-        return None
-    return copied if isinstance(copied, dict) else None
-
-
-def _copy(value: JsonValue, budget: list[int], depth: int) -> JsonValue:
-    budget[0] -= 1
-    if isinstance(value, str):
-        budget[1] -= len(value)
-        copied: JsonValue = value
-    elif isinstance(value, dict):
-        budget[1] -= sum(map(len, value))
-        copied = {k: _copy(v, budget, depth - 1) for k, v in value.items()}
-    elif isinstance(value, list):
-        copied = [_copy(v, budget, depth - 1) for v in value]
-    else:
-        return value
-    if budget[0] < 0 or budget[1] < 0 or depth < 0:
-        raise _TooLarge
-    return copied
+    root = dict(value)
+    nodes, characters = MAX_NODES, MAX_CHARACTERS
+    layer: list[JsonObject | list[JsonValue]] = [root]
+    for _ in range(MAX_DEPTH):
+        below: list[JsonObject | list[JsonValue]] = []
+        for container in layer:
+            nodes -= len(container)
+            if isinstance(container, dict):
+                characters -= sum(map(len, container))
+            slots: Any = container  # keys of a dict, indices of a list: both are written to in the same way
+            for key, child in container.items() if isinstance(container, dict) else enumerate(container):
+                if isinstance(child, str):
+                    characters -= len(child)
+                elif isinstance(child, (dict, list)):
+                    copied = child.copy()
+                    slots[key] = copied
+                    below.append(copied)
+            if nodes < 0 or characters < 0:
+                return None
+        if not below:
+            return root
+        layer = below
+    return None

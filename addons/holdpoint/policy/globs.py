@@ -31,10 +31,13 @@ def compile_globs(globs: Sequence[str]) -> TextTest:
     if "*" in globs:
         return lambda _: True
     exact = frozenset(g for g in globs if "*" not in g)
-    patterns = tuple(tuple(g.split("*")) for g in globs if "*" in g)
-    if not patterns:
+    prefixes = tuple(g[:-1] for g in globs if g.endswith("*") and "*" not in g[:-1])
+    patterns = tuple(tuple(g.split("*")) for g in globs if "*" in g[:-1])
+    if not patterns and not prefixes:
         return exact.__contains__
-    return lambda text: text in exact or any(_fits(parts, text) for parts in patterns)
+    if not patterns:
+        return lambda text: text in exact or text.startswith(prefixes)
+    return lambda text: text in exact or text.startswith(prefixes) or any(_fits(parts, text) for parts in patterns)
 
 
 def _fits(parts: tuple[str, ...], text: str) -> bool:

@@ -23,6 +23,7 @@ _WHERE_IT_EXISTS: dict[str, frozenset[Protocol]] = {
     "names": frozenset({Protocol.KUBERNETES}),
 }
 _KEYS = frozenset({"any", "verbs", "principals", "unverified"}) | _WHERE_IT_EXISTS.keys()
+_UNVERIFIED = frozenset({"client", "client_version", "protocol_version", "reason"})
 _MAY_BE_EMPTY = frozenset({"groups", "namespaces"})
 
 _RESOURCE_FORM = re.compile(r"[a-z0-9.*-]+(/[a-z0-9.*-]+)?")
@@ -117,8 +118,9 @@ def _unverified(node: Located | None, effect: Effect) -> dict[str, tuple[str, ..
         raise node.error(f"what a caller says of itself can deny or hold, never {effect.value}")
     found: dict[str, tuple[str, ...]] = {}
     for name, key, value in node.items():
-        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-            raise key.error(f"`{name}` is no name of something that callers say of themselves")
+        if name not in _UNVERIFIED:
+            known = ", ".join(f"`{k}`" for k in sorted(_UNVERIFIED))
+            raise key.error(f"unknown key `{name}`; what callers say of themselves is {known}")
         found[name] = _globs(value, "") or ()
     if not found:
         raise node.error("an empty `unverified` says nothing; leave it out")

@@ -11,6 +11,7 @@ MCP_NAMED: dict[str, str] = {
 
 MCP_PLAIN = frozenset(
     {
+        "completion/complete",
         "elicitation/create",
         "initialize",
         "logging/setLevel",
@@ -46,7 +47,7 @@ MCP_PLAIN = frozenset(
 """Verbs that name nothing. `session/listen`, `session/delete` and `response` are the gateway's own words for a GET, a
 DELETE and an answer that a client posts."""
 
-MCP = MCP_PLAIN | MCP_NAMED.keys() | {"completion/complete"}
+MCP = MCP_PLAIN | MCP_NAMED.keys()
 
 HTTP = frozenset(
     {
