@@ -33,10 +33,11 @@ def read_private(file: Path, *, max_bytes: int = MAX_BYTES) -> bytes:
                 "a symbolic link is not followed to a secret: name the file itself", where=where
             ) from None
         raise ConfigError(f"cannot be read: {error.strerror}", where=where) from error
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        raise ConfigError("not a file", where=where)
     with os.fdopen(descriptor, "rb") as stream:
-        status = os.fstat(stream.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise ConfigError("not a file", where=where)
         _check_owner(status, where)
         if stat.S_IMODE(status.st_mode) & 0o077:
             raise ConfigError("others can read or write it: run `chmod 600` on it, and change the secret", where=where)
@@ -53,8 +54,8 @@ def create_private(file: Path, data: bytes, *, mode: int = 0o600) -> None:
     """
     where = str(file)
     scratch = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
+    _make_folder(file.parent, where)
     try:
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
         try:
             with os.fdopen(descriptor, "wb") as stream:
@@ -77,8 +78,8 @@ def create_private(file: Path, data: bytes, *, mode: int = 0o600) -> None:
 def private_folder(folder: Path) -> None:
     """Make a folder of mode 0700, or check the one that is there. Raises ConfigError."""
     where = str(folder)
+    _make_folder(folder.parent, where)
     try:
-        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
             folder.mkdir(mode=0o700)
         status = folder.lstat()
@@ -91,6 +92,13 @@ def private_folder(folder: Path) -> None:
     _check_owner(status, where)
     if stat.S_IMODE(status.st_mode) & 0o077:
         raise ConfigError("others can enter it: run `chmod 700` on it, and change the keys inside", where=where)
+
+
+def _make_folder(folder: Path, where: str) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"its folder cannot be made: {error.strerror}", where=where) from error
 
 
 def _check_owner(status: os.stat_result, where: str) -> None:

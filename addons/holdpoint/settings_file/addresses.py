@@ -136,9 +136,10 @@ def read_host(value: Located) -> str:
     text = value.text().lower()
     if "*" in text:
         raise value.error("wildcards are not supported: list every host name")
-    if re.fullmatch(r"\[?[^\]]*\]?:[0-9]*", text) and text.count(":") == 1:
+    if text.count(":") == 1 or "]:" in text:
         raise value.error("a host stands here without its port")
-    return _check_host(value, text.strip("[]"), "a target", bracketed=":" in text)
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    return _check_host(value, bare, "a target", bracketed=":" in bare or bare != text)
 
 
 def read_listen(value: Located) -> Address:
