@@ -48,6 +48,7 @@ class Policy(Stage):
                 observed = f"would be denied: {decision.reason.value} {', '.join(map(str, decision.rules))}".rstrip()
                 exchange.state = Permitted(state, Permit(decision.bundle, ()), observed)
             case Deny():
+                exchange.denied = decision
                 raise denied(decision)
             case _:
                 assert_never(decision)
