@@ -63,7 +63,7 @@ class Principal:
     @property
     def requesters(self) -> frozenset[str]:
         """Every person who counts as the requester, and so may not approve."""
-        return self.owners | ({self.person} if self.person else frozenset())
+        return self.owners | ({self.person} if self.person else frozenset[str]())
 
 
 @dataclass(frozen=True, slots=True)
