@@ -120,7 +120,7 @@ class Logins:
         return stored.access_token
 
     async def id_token(self, *, max_age: float) -> str:
-        """Return an ID token for the gateway to know a reviewer by, `max_age` seconds old at most, refreshed if needed."""
+        """Return an ID token by which the gateway knows a reviewer, `max_age` seconds old at most. Refreshes it."""
         if found := self._fresh_id_token(max_age):
             return found
         failure: LoginError | None = None

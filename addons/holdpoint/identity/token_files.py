@@ -5,19 +5,18 @@ import fcntl
 import hashlib
 import os
 import secrets
-import stat
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from holdpoint.domain.canonical import canonical
+from holdpoint.domain.refusal import ConfigError
 from holdpoint.domain.values import JsonObject, as_text
-from holdpoint.identity.documents import BadDocument, parse_object
+from holdpoint.identity.documents import MAX_BYTES, BadDocument, parse_object
 from holdpoint.identity.errors import LoginError
+from holdpoint.private_files import private_folder, read_private
 
-MAX_BYTES = 256 * 1024
-_OTHERS = 0o077
 _LOCK = "lock"
 
 
@@ -44,40 +43,40 @@ class TokenFiles:
 
     def read(self, issuer: str, client_id: str, resource: str) -> StoredTokens | None:
         """Return the tokens kept for a resource, None where there are none."""
-        with self._opened() as folder:
-            found = self._load(folder, _file_name(issuer, client_id, resource))
+        with self._checked():
+            found = _load(self._file(issuer, client_id, resource))
         asked = (issuer, client_id, resource)
         return found if found and (found.issuer, found.client_id, found.resource) == asked else None
 
     def all_of(self, issuer: str, client_id: str) -> list[StoredTokens]:
         """Return the tokens kept for every resource of an issuer, in no order."""
-        with self._opened() as folder:
-            entries = os.listdir(folder)  # noqa: PTH208  # by descriptor
-            names = [n for n in entries if n.endswith(".json") and not n.startswith(".")]
-            found = [self._load(folder, name) for name in names]
+        with self._checked():
+            found = [_load(file) for file in self._folder.glob("[!.]*.json")]
         return [t for t in found if t and (t.issuer, t.client_id) == (issuer, client_id)]
 
     def write(self, tokens: StoredTokens) -> None:
         """Keep the tokens in place of those for the same issuer, client and resource. Whole or not at all."""
-        name = _file_name(tokens.issuer, tokens.client_id, tokens.resource)
-        temporary = f".{name}.{secrets.token_hex(8)}"
-        with self._opened() as folder:
+        file = self._file(tokens.issuer, tokens.client_id, tokens.resource)
+        scratch = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
+        with self._checked():
             try:
-                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-                with open(os.open(temporary, flags, 0o600, dir_fd=folder), "wb") as file:  # noqa: PTH123  # a descriptor
-                    file.write(canonical(asdict(tokens)))
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)  # by descriptor
-            except OSError as error:
+                descriptor = os.open(
+                    scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
+                )
+                with os.fdopen(descriptor, "wb") as stream:
+                    stream.write(canonical(asdict(tokens)))
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                scratch.replace(file)
+            except OSError:
                 with suppress(OSError):
-                    os.unlink(temporary, dir_fd=folder)  # by descriptor
-                raise LoginError(f"tokens cannot be kept in `{self._folder}`: {error.strerror}") from error
+                    scratch.unlink()
+                raise
 
     def forget(self, issuer: str, client_id: str, resource: str) -> None:
         """Remove the tokens kept for a resource, if any."""
-        with self._opened() as folder, suppress(FileNotFoundError):
-            os.unlink(_file_name(issuer, client_id, resource), dir_fd=folder)  # by descriptor
+        with self._checked():
+            self._file(issuer, client_id, resource).unlink(missing_ok=True)
 
     @asynccontextmanager
     async def locked(self) -> AsyncGenerator[None]:
@@ -85,61 +84,36 @@ class TokenFiles:
 
         Two that use one refresh token at once look like a thief to an issuer that rotates them (RFC 9700 section 4.14).
         """
-        with self._opened() as folder:
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-            try:
-                lock = os.open(_LOCK, flags, 0o600, dir_fd=folder)
-            except OSError as error:
-                raise LoginError(f"`{self._folder / _LOCK}` cannot be opened: {error.strerror}") from error
-            try:
-                await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
-                yield
-            finally:
-                os.close(lock)
+        with self._checked():
+            lock = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        try:
+            await asyncio.to_thread(fcntl.flock, lock, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(lock)
 
     @contextmanager
-    def _opened(self) -> Generator[int]:
-        """Open the folder, made where it is missing. All else goes through the descriptor that was checked."""
+    def _checked(self) -> Generator[None]:
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            folder = os.open(self._folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            private_folder(self._folder)
+            yield
+        except ConfigError as error:
+            raise LoginError(str(error)) from error
         except OSError as error:
             raise LoginError(f"folder `{self._folder}` cannot be used: {error.strerror}") from error
-        try:
-            _check_private(folder, self._folder)
-            yield folder
-        finally:
-            os.close(folder)
 
-    def _load(self, folder: int, name: str) -> StoredTokens | None:
-        try:
-            descriptor = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, dir_fd=folder)
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise LoginError(f"`{self._folder / name}` cannot be read: {error.strerror}") from error
-        with open(descriptor, "rb") as file:  # noqa: PTH123  # a descriptor
-            _check_private(descriptor, self._folder / name)
-            data = file.read(MAX_BYTES + 1)
-        try:
-            return _from_json(parse_object(data))
-        except BadDocument:
-            return None  # a file of another version: a new login replaces it
+    def _file(self, issuer: str, client_id: str, resource: str) -> Path:
+        name = hashlib.sha256(canonical([issuer, client_id, resource])).hexdigest()[:40]
+        return self._folder / f"{name}.json"
 
 
-def _check_private(descriptor: int, path: Path) -> None:
-    status = os.fstat(descriptor)
-    if not (stat.S_ISDIR(status.st_mode) or stat.S_ISREG(status.st_mode)):
-        raise LoginError(f"`{path}` is no plain file")
-    if status.st_uid != os.geteuid():
-        raise LoginError(f"`{path}` belongs to another user")
-    if status.st_mode & _OTHERS:
-        fit = "700" if stat.S_ISDIR(status.st_mode) else "600"
-        raise LoginError(f"`{path}` is open to other users, run `chmod {fit} {path}`, then log in again")
-
-
-def _file_name(issuer: str, client_id: str, resource: str) -> str:
-    return hashlib.sha256(canonical([issuer, client_id, resource])).hexdigest()[:40] + ".json"
+def _load(file: Path) -> StoredTokens | None:
+    if not os.path.lexists(file):
+        return None
+    try:
+        return _from_json(parse_object(read_private(file, max_bytes=MAX_BYTES)))
+    except BadDocument:
+        return None  # a file of another version: a new login replaces it
 
 
 def _from_json(document: JsonObject) -> StoredTokens:
