@@ -390,8 +390,8 @@ def main() -> None:
     issuer = FakeIssuer(
         users=accounts["users"], clients=accounts["clients"], port=options.port, audience=options.audience
     )
-    print(f"FOR TESTS AND THE DEMO ONLY: {issuer.url}", flush=True)  # noqa: T201  # it is a program here
     with issuer:
+        print(f"FOR TESTS AND THE DEMO ONLY: {issuer.url}", flush=True)  # noqa: T201  # it is a program here
         threading.Event().wait()
 
 

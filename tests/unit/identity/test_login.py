@@ -301,7 +301,7 @@ def settings(issuers: list[Issuer], *targets: Target) -> Settings:
     return Settings(
         file=Path("gateway.yaml"),
         listeners=(Listener("main", "reverse", Address("127.0.0.1", 1)),),
-        keys=Keys(Path("ca"), "k", (), None, Path("digest")),
+        keys=Keys(Path("ca"), "k", (), Path("digest")),
         issuers=tuple(issuers),
         targets=targets,
         policies=(),
