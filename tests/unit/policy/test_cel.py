@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+from tests.fakes.policies import ADA, by, call, fetch, kube
 
 from holdpoint.domain.access import Actor, Protocol
 from holdpoint.policy.cel import (
@@ -13,7 +14,6 @@ from holdpoint.policy.cel import (
     bounded_copy,
     compile_condition,
 )
-from tests.fakes.policies import ADA, by, call, fetch, kube
 
 
 def holds(source, request):

@@ -1,11 +1,11 @@
 import pytest
+from tests.fakes.policies import TARGETS, bundle_of, policy_text
 
 from holdpoint.domain.access import Protocol
 from holdpoint.domain.decision import RequireApproval, RuleRef, Scope
 from holdpoint.domain.refusal import ConfigError
 from holdpoint.policy.bundle import load_bundle
 from holdpoint.policy.rules import Effect
-from tests.fakes.policies import TARGETS, bundle_of, policy_text
 
 ALLOW = "name: r, effect: allow, match: {verbs: [ping]}"
 HOLD = 'name: r, effect: hold, match: {verbs: [ping]}, approval: {reviewers: ["group:sre"]'
