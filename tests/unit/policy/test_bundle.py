@@ -38,9 +38,12 @@ def test_hash_does_not_depend_on_order(tmp_path):
 
 
 def test_hash_tells_where_one_file_ends(tmp_path):
-    text = policy_text(RULE)
-    one = [write(tmp_path, "1/a.yaml", text + "#\n"), write(tmp_path, "1/b.yaml", MASKS)]
-    two = [write(tmp_path, "2/a.yaml", text), write(tmp_path, "2/b.yaml", "#\n" + MASKS)]
+    # Names and bytes of both, written one after the other without lengths, are the same.
+    text = policy_text(RULE) + "#"
+    one = [write(tmp_path, "1/a.yaml", text), write(tmp_path, "1/b.yaml", "\n#b.yaml\n" + MASKS)]
+    two = [write(tmp_path, "2/a.yaml", text + "b.yaml\n#"), write(tmp_path, "2/b.yaml", "\n" + MASKS)]
+    joined = ["".join(f"{file.name}{file.read_text()}" for file in files) for files in (one, two)]
+    assert joined[0] == joined[1]
     assert hash_of(*one) != hash_of(*two)
 
 
