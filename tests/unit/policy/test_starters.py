@@ -13,23 +13,12 @@ from holdpoint.policy.testing import run_tests
 POLICIES = Path(__file__).parents[3] / "policies"
 TARGETS = {"demo": Protocol.MCP, "mcp-example": Protocol.MCP, "cluster-example": Protocol.KUBERNETES}
 STARTERS = ["demo", "read-only-agents", "developers", "on-call"]
-PROFILES = ["credentials", "kubernetes-secrets", "personal-data"]
-
-
-@pytest.fixture
-def masks(tmp_path):
-    shipped = sorted((POLICIES / "masks").glob("*.yaml"))
-    if shipped:
-        return shipped
-    file = tmp_path / "masks.yaml"
-    profiles = "".join(f"  - {{name: {name}, keys: [password]}}\n" for name in PROFILES)
-    file.write_text("apiVersion: holdpoint/v1\nkind: Masks\nprofiles:\n" + profiles)
-    return [file]
+MASKS = sorted((POLICIES / "masks").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("name", STARTERS)
-def test_starter_policy_loads_and_its_tests_pass(name, masks):
-    files = [POLICIES / f"{name}.yaml", *masks]
+def test_starter_policy_loads_and_its_tests_pass(name):
+    files = [POLICIES / f"{name}.yaml", *MASKS]
     assert check(files, TARGETS) == []
     report = run_tests(load_bundle(files, targets=TARGETS), [POLICIES / "tests" / f"{name}.yaml"])
     assert report.passed, "\n".join(report.lines())
@@ -40,13 +29,13 @@ def test_every_test_file_belongs_to_a_starter():
     assert sorted(p.stem for p in (POLICIES / "tests").glob("*.yaml")) == sorted(STARTERS)
 
 
-def test_examples_of_the_reference_load_and_pass(tmp_path, masks):
+def test_examples_of_the_reference_load_and_pass(tmp_path):
     page = (POLICIES.parent / "docs" / "reference" / "policy.md").read_text(encoding="utf-8")
     files = [tmp_path / "policy.yaml", tmp_path / "profiles.yaml", tmp_path / "tests.yaml"]
     blocks = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     for file, block in zip(files, blocks, strict=True):
         file.write_text(block, encoding="utf-8")
-    report = run_tests(load_bundle([*files[:2], *masks], targets=TARGETS), files[2:])
+    report = run_tests(load_bundle([*files[:2], *MASKS], targets=TARGETS), files[2:])
     assert report.passed, "\n".join(report.lines())
 
 
