@@ -39,7 +39,7 @@ class Seen:
 def make_server(seen: Seen) -> MCPServer:
     """Make the server with its six tools."""
     notes = {"welcome": "agents may read this", "runbook": "page the on-call before you drop anything"}
-    server = MCPServer("notes", version="1.0.0")
+    server = MCPServer("notes", version="1.0.0", log_level="ERROR")
 
     @server.tool()
     def list_notes() -> list[str]:

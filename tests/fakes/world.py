@@ -44,7 +44,7 @@ targets:
     masks: [credentials]
 {target_lines}
 {more_targets}
-policies: [demo.yaml, masks/credentials.yaml]
+policies: [demo.yaml, masks/credentials.yaml, masks/personal-data.yaml]
 store: {{path: var/holdpoint.sqlite}}
 recordings: {{folder: var/recordings}}
 admin: {{socket: var/run/admin.sock}}

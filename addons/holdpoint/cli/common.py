@@ -3,9 +3,11 @@
 import argparse
 import os
 import unicodedata
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from holdpoint.admin.client import AdminClient, AdminError
+from holdpoint.admin.client import AdminClient
+from holdpoint.admin.errors import AdminError
 from holdpoint.domain.values import JsonObject, JsonValue
 from holdpoint.settings import Settings
 from holdpoint.settings_file import load_settings, resolve_settings_path
@@ -45,7 +47,7 @@ def moment(seconds: object) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
-def table(rows: list[tuple[str, ...]]) -> str:
+def table(rows: Sequence[tuple[str, ...]]) -> str:
     """Lay out rows in columns."""
     if not rows:
         return ""

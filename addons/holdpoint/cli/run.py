@@ -5,9 +5,11 @@ import os
 import sys
 from pathlib import Path
 
+from holdpoint.admin.client import AdminClient
 from holdpoint.cli.common import Commands, ask, settings_of
 from holdpoint.domain.refusal import ConfigError
 from holdpoint.domain.values import as_object
+from holdpoint.secrets import read_secret
 from holdpoint.settings_file import resolve_settings_path
 
 
@@ -55,13 +57,24 @@ def _run(arguments: argparse.Namespace) -> int:
     config = resolve_settings_path(arguments.config, os.environ).resolve()
     argv = command(config)
     os.execv(argv[0], argv)  # noqa: S606  # the gateway takes the place of this process: one process, one life
-    return 0
 
 
 def _console(arguments: argparse.Namespace) -> int:
     from holdpoint.console import serve  # noqa: PLC0415  # the web stack is for this command only
 
-    return serve.run(settings_of(arguments))
+    settings = settings_of(arguments)
+    console = settings.console
+    if console is None:
+        raise ConfigError("no `console:` in the settings", where=str(settings.file))
+    secret = read_secret(console.client_secret, os.environ).reveal() if console.client_secret else ""
+    serve.run(
+        console,
+        settings.issuer(console.issuer),
+        AdminClient(settings.admin_socket),
+        client_secret=secret,
+        max_age=settings.reviewers.max_age,
+    )
+    return 0
 
 
 def _status(arguments: argparse.Namespace) -> int:

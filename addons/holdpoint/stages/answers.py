@@ -11,7 +11,7 @@ _WINDOW = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 def media_type(response: http.Response) -> str:
     """Return the media type of an answer, lower case and without parameters."""
-    return response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
 
 
 def decoded_body(response: http.Response, limit: int) -> bytes:

@@ -6,6 +6,7 @@ from mitmproxy import http
 
 from holdpoint.domain.exchange import Cleared
 from holdpoint.domain.refusal import Refusal, RefusalKind
+from holdpoint.stages.fields import raw
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.routing import authority
 from holdpoint.wire import is_forwardable
@@ -27,7 +28,7 @@ class Credentials(Stage):
         request.port = target.port
         request.path = state.permitted.decoded.identified.received.path
         name = authority(target.host, target.port, target.scheme)
-        request.headers.fields = tuple((n, v) for n, v in request.headers.fields if is_forwardable(n))
+        request.headers = http.Headers(tuple((n, v) for n, v in raw(request.headers) if is_forwardable(n)))
         if request.is_http2:
             request.authority = name
             request.headers.pop("host", None)

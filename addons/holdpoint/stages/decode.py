@@ -11,6 +11,7 @@ from holdpoint.protocols import http as plain_http
 from holdpoint.protocols import mcp
 from holdpoint.protocols.call import Call, Undecodable
 from holdpoint.settings import Target
+from holdpoint.stages.fields import raw
 from holdpoint.stages.guard import Stage
 
 
@@ -57,10 +58,10 @@ def decode(request: http.Request, target: Target, path: str) -> Call:
         raise GatewayFault("the body was not read")
     match target.protocol:
         case Protocol.MCP:
-            return mcp.decode(method=request.method, headers=request.headers.fields, body=body)
+            return mcp.decode(method=request.method, headers=raw(request.headers), body=body)
         case Protocol.HTTP:
             return plain_http.decode(
-                method=request.method, host=target.host, path=path, headers=request.headers.fields, body=body
+                method=request.method, host=target.host, path=path, headers=raw(request.headers), body=body
             )
         case Protocol.KUBERNETES:
             raise GatewayFault("this version does not decode the Kubernetes API")

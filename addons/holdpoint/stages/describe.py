@@ -28,6 +28,7 @@ from holdpoint.protocols.call import Undecodable
 from holdpoint.recording import scrub, secrets_in_text
 from holdpoint.settings import Target
 from holdpoint.stages.exchanges import Exchange
+from holdpoint.stages.fields import raw
 
 
 def principal(who: Principal) -> JsonObject:
@@ -108,10 +109,21 @@ def event(exchange: Exchange, stage: AuditStage, *, at: float, detail: JsonObjec
             "bundle": ruled.decision.bundle,
             "masks": [*exchange.masks],
         }
+        if ruled.decision.errors:
+            decision["errors"] = [*ruled.decision.errors]
         if ruled.decision.shadow:
             decision["shadow"] = [str(r) for r in ruled.decision.shadow]
         if ruled.observed:
             decision["observed"] = ruled.observed
+    elif (denied := exchange.denied) is not None:
+        decision = {
+            "effect": "deny",
+            "reason": denied.reason.value,
+            "rules": [str(r) for r in denied.rules],
+            "bundle": denied.bundle,
+        }
+        if denied.errors:
+            decision["errors"] = [*denied.errors]
     if isinstance(state, Refused):
         decision["refused"] = state.refusal.kind.value
     return AuditEvent(
@@ -136,18 +148,18 @@ def refused(refusal: Refusal) -> JsonObject:
     return {"refusal": said}
 
 
-def body_for_record(raw: bytes, content_type: str, masker: Masker) -> str:
+def body_for_record(body: bytes, content_type: str, masker: Masker) -> str:
     """Return a request body as it may be kept: JSON with every masked leaf a keyed hash, other text masked."""
-    if not raw:
+    if not body:
         return ""
     try:
-        return strict_json.dumps(masker.sealed(strict_json.loads(raw))).decode()
+        return strict_json.dumps(masker.sealed(strict_json.loads(body))).decode()
     except Undecodable:
         pass
     try:
-        return masker.document(raw, content_type).value.decode("utf-8", "replace")
+        return masker.document(body, content_type).value.decode("utf-8", "replace")
     except Unmaskable:
-        return f"[withheld: {len(raw)} bytes that could not be inspected]"
+        return f"[withheld: {len(body)} bytes that could not be inspected]"
 
 
 def outgoing(flow: http.HTTPFlow, masker: Masker, *, record_body: bool) -> JsonObject:
@@ -155,7 +167,7 @@ def outgoing(flow: http.HTTPFlow, masker: Masker, *, record_body: bool) -> JsonO
     request = flow.request
     headers: list[JsonValue] = [
         [name.decode("latin-1"), masker.text(value.decode("latin-1")).value]
-        for name, value in scrub.headers(request.headers.fields)
+        for name, value in scrub.headers(raw(request.headers))
     ]
     url = masker.text(secrets_in_text.path(request.url)).value
     sent: JsonObject = {"method": request.method, "url": url, "headers": headers}
@@ -263,12 +275,12 @@ def flow_record(
 
     Bodies: the request with every masked leaf a keyed hash, as it was digested; the answer as the caller saw it.
     """
-    state: scrub.FlowState = flow.get_state()  # type: ignore[no-untyped-call]
+    state: scrub.FlowState = flow.get_state()
     request_body: bytes | None = None
     answer: bytes | None = None
     if exchange.record_bodies:
-        raw = flow.request.raw_content or b""
-        request_body = body_for_record(raw, flow.request.headers.get("content-type", ""), masker).encode()
+        given = flow.request.raw_content or b""
+        request_body = body_for_record(given, flow.request.headers.get("content-type", ""), masker).encode()
         if exchange.streamed:
             answer = bytes(exchange.tape)
         elif flow.response is not None:

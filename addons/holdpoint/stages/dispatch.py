@@ -14,8 +14,9 @@ from holdpoint.domain.exchange import Cleared, Forwarded
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.settings import TargetMode
 from holdpoint.stages import describe
+from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
-from holdpoint.stages.policy import denied
+from holdpoint.stages.verdicts import denied
 from holdpoint.wire import Pass
 
 
@@ -26,7 +27,7 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
     target = gateway.exchanges.target(flow)
     decoded = state.permitted.decoded
     access = decoded.access
-    _check_again(gateway, state)
+    _check_again(gateway, exchange, state)
     masker = services.policies.masker(exchange.masks)
     sent = describe.outgoing(flow, masker, record_body=exchange.record_bodies or decoded.is_write)
     wire = digest({"principal": access.principal.id, "target": target.name, "request": sent})
@@ -69,7 +70,7 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
     return forwarded, Pass((target.host, target.port), headers)
 
 
-def _check_again(gateway: Gateway, state: Cleared) -> None:
+def _check_again(gateway: Gateway, exchange: Exchange, state: Cleared) -> None:
     """Look at everything that may have changed while the request was held. Raises Refusal."""
     services = gateway.services
     decoded = state.permitted.decoded
@@ -85,6 +86,7 @@ def _check_again(gateway: Gateway, state: Cleared) -> None:
         if state.permitted.decision.bundle != services.policies.bundle.hash:
             decision = services.policies.engine.decide(decoded.access)
             if isinstance(decision, Deny):
+                exchange.denied = decision
                 raise denied(decision)
             if not set(decision.approvals) <= set(state.permitted.decision.approvals):
                 raise Refusal(RefusalKind.DENIED, "policy changed while the request was held; make the call again")

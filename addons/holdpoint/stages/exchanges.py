@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from mitmproxy import http
 
+from holdpoint.domain.decision import Deny
 from holdpoint.domain.exchange import Received, Refused, State
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
 from holdpoint.recording.flowfiles import Session
@@ -32,6 +33,8 @@ class Exchange:
     client_left: bool = False
     settled: bool = False
     notes: list[str] = field(default_factory=list[str])
+    denied: Deny | None = None
+    """What policy said, where it said no."""
     session: Session | None = None
     """Recorded session, known once the request is about to be sent."""
     approved_by: tuple[str, ...] = ()

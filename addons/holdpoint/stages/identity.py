@@ -6,6 +6,7 @@ from mitmproxy import http
 
 from holdpoint.domain.exchange import Identified, Received
 from holdpoint.identity.bearer import bearer_token
+from holdpoint.stages.fields import raw
 from holdpoint.stages.guard import Stage
 
 
@@ -18,7 +19,7 @@ class Identity(Stage):
         """Verify the caller's token for this target."""
         state = self.gateway.exchanges.expect(flow, Received)
         target = self.gateway.exchanges.target(flow)
-        token = bearer_token(flow.request.headers.fields)
+        token = bearer_token(raw(flow.request.headers))
         verifier = self.gateway.services.verifier
         principal = verifier.cached(token, audiences=target.audiences, issuers=target.issuers)
         if principal is None:

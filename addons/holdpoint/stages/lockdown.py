@@ -7,7 +7,7 @@ unseen: raw TCP, QUIC, DNS, upgrades, a `Host` that disagrees with the connectio
 from typing import ClassVar
 
 from mitmproxy import ctx, flow, http, tcp, tls
-from mitmproxy.connection import Client
+from mitmproxy.connection import Client, Server
 from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
 from mitmproxy.proxy.layers.tls import ClientTLSLayer, ServerTLSLayer
@@ -19,6 +19,7 @@ from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
 from holdpoint.ids import new_id
 from holdpoint.settings import Listener
 from holdpoint.stages import routing, tls_contexts
+from holdpoint.stages.fields import raw
 from holdpoint.stages.guard import Stage
 from holdpoint.wire import RefuseLayer
 
@@ -80,7 +81,7 @@ class Lockdown(Stage):
 
     def tls_start_server(self, data: tls.TlsData) -> None:
         """Trust a target's own authority, and no other, where it names one; check the name that settings say."""
-        address = data.conn.address
+        address = data.conn.address if isinstance(data.conn, Server) else None
         targets = [t for t in self.gateway.services.settings.targets if (t.host, t.port) == (address or ("", 0))[:2]]
         if not targets:
             raise Refusal(RefusalKind.DENIED, "no such upstream")
@@ -126,7 +127,7 @@ class Lockdown(Stage):
         exchange.response_limit = route.target.response_bytes
         exchange.record_bodies = route.target.record_bodies
         exchange.masks = route.target.masks
-        peer = flow.client_conn.peername or ("", 0)
+        peer = flow.client_conn.peername
         exchange.state = Received(
             id=exchange.id,
             target=route.target.name,
@@ -156,7 +157,7 @@ class Lockdown(Stage):
         return route
 
     def _listener(self, client: Client) -> Listener:
-        name = client.sockname or ("", 0)
+        name = client.sockname
         listener = self.gateway.listeners.get((name[0], name[1])) or self.gateway.listeners.get(("", name[1]))
         if listener is None:
             raise Refusal(RefusalKind.UNAVAILABLE, "the gateway is starting", detail=f"no listener at {name}")
@@ -203,13 +204,13 @@ def _children(layer: object) -> list[object]:
 def check_head(flow: http.HTTPFlow) -> None:
     """Refuse a request head that two readers could read in two ways, or that asks for another protocol."""
     request = flow.request
-    for name in _ONE_OF_EACH:
-        if len(request.headers.get_all(name)) > 1:
-            raise Refusal(RefusalKind.BAD_REQUEST, f"header `{name}` is given more than once")
+    for single in _ONE_OF_EACH:
+        if len(request.headers.get_all(single)) > 1:
+            raise Refusal(RefusalKind.BAD_REQUEST, f"header `{single}` is given more than once")
     _check_request_line(request)
     if "upgrade" in request.headers or "upgrade" in request.headers.get("connection", "").lower():
         raise Refusal(RefusalKind.BAD_REQUEST, "protocol upgrades are not served")
-    for name, _ in request.headers.fields:
+    for name, _ in raw(request.headers):
         if name.lower() in _NOT_SERVED:
             raise Refusal(RefusalKind.BAD_REQUEST, f"header `{name.decode('latin-1').lower()}` is not served")
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from mitmproxy import http
+from mitmproxy.net.http import status_codes
 
 from holdpoint.domain.access import Protocol
 from holdpoint.domain.exchange import Forwarded
@@ -15,6 +16,7 @@ from holdpoint.masking.strings import Unmaskable
 from holdpoint.protocols import strict_json
 from holdpoint.protocols.call import Undecodable
 from holdpoint.stages.answers import decoded_body, media_type
+from holdpoint.stages.fields import raw
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.streaming import stream_events, stream_look
 
@@ -86,13 +88,13 @@ class Mask(Stage):
         if response is None:
             return
         exchange = self.gateway.exchanges.of(flow)
-        for name in _DROPPED:
-            response.headers.pop(name, None)
-        response.reason = http.status_codes.RESPONSES.get(response.status_code, "")
+        for dropped in _DROPPED:
+            response.headers.pop(dropped, None)
+        response.reason = status_codes.RESPONSES.get(response.status_code, "")
         if masker.is_empty:
             return
         fields: list[tuple[bytes, bytes]] = []
-        for name, value in response.headers.fields:
+        for name, value in raw(response.headers):
             masked = masker.text(value.decode("latin-1"))
             exchange.masked += masked.count
             fields.append((name, masked.value.encode("latin-1", "replace") if masked.count else value))

@@ -107,6 +107,7 @@ class Services:
         """Keep why a request was turned away, for `holdpoint explain`."""
         who = describe.who_asks(exchange.state)
         ruled = describe.permitted(exchange.state)
+        rules = ruled.decision.rules if ruled else exchange.denied.rules if exchange.denied else ()
         record = RefusalRecord(
             id=exchange.id,
             at=self.clock.now(),
@@ -116,7 +117,7 @@ class Services:
             exchange=exchange.id,
             principal=who.id if who else "",
             target=exchange.target.name if exchange.target else "",
-            rules=tuple(str(r) for r in ruled.decision.rules) if ruled else (),
+            rules=tuple(str(r) for r in rules),
         )
         if not self.store.submit_refusal(record):
             logger.warning("refusal `%s` cannot be explained later: the store is closed or overrun", record.id)
@@ -156,8 +157,9 @@ class Services:
             if not sent:
                 await self.broker.release(grant.id, exchange.id)
             else:
-                outcome = GrantState.ANSWERED if answered else GrantState.UNKNOWN
-                await self.broker.settle(grant.id, outcome, exchange=exchange.id)
+                await self.broker.settle(
+                    grant.id, GrantState.ANSWERED if answered else GrantState.UNKNOWN, exchange=exchange.id
+                )
         except (StoreUnavailable, GrantSpent) as error:
             logger.error("outcome of grant `%s` was not stored, it will count as unknown: %s", grant.id, error)  # noqa: TRY400
 

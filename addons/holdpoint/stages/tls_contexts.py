@@ -3,6 +3,7 @@
 import functools
 import ipaddress
 from pathlib import Path
+from typing import Any
 
 from mitmproxy import ctx, tls
 from mitmproxy.connection import Server
@@ -91,8 +92,8 @@ def trust_target(data: tls.TlsData, target: Target) -> None:
 
 
 def _expect_host(connection: SSL.Connection, name: bytes) -> None:
-    library = SSL._lib  # type: ignore[attr-defined]  # noqa: SLF001  # as mitmproxy does: pyOpenSSL has no public call
-    parameters = library.SSL_get0_param(connection._ssl)  # type: ignore[attr-defined]  # noqa: SLF001
+    library: Any = SSL._lib  # type: ignore[attr-defined]  # noqa: SLF001  # as mitmproxy does: pyOpenSSL has no public call
+    parameters = library.SSL_get0_param(connection._ssl)  # noqa: SLF001
     library.X509_VERIFY_PARAM_set_hostflags(
         parameters, library.X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | library.X509_CHECK_FLAG_NEVER_CHECK_SUBJECT
     )
@@ -101,7 +102,7 @@ def _expect_host(connection: SSL.Connection, name: bytes) -> None:
 
 
 def _expect_ip(connection: SSL.Connection, packed: bytes) -> None:
-    library = SSL._lib  # type: ignore[attr-defined]  # noqa: SLF001
-    parameters = library.SSL_get0_param(connection._ssl)  # type: ignore[attr-defined]  # noqa: SLF001
+    library: Any = SSL._lib  # type: ignore[attr-defined]  # noqa: SLF001
+    parameters = library.SSL_get0_param(connection._ssl)  # noqa: SLF001
     if library.X509_VERIFY_PARAM_set1_ip(parameters, packed, len(packed)) != 1:
         raise GatewayFault("cannot set the address to verify")
