@@ -130,7 +130,7 @@ async def test_answer_with_another_state_is_turned_away_and_waited_past(logins: 
             return [
                 str(url.copy_set_param("state", "guess")),
                 str(url.copy_remove_param("state")),
-                f"{location}&state=guess",
+                f"{location}&code=stolen",
                 str(url.copy_with(path="/favicon.ico")),
                 str(url.copy_with(host="localhost")),
                 location,
