@@ -147,6 +147,14 @@ class AccessRequest:
     """Unix seconds at which the request was decoded."""
 
 
+def person_name(raw: str) -> str:
+    """Return the one spelling under which a person is compared: an e-mail address in lower case, all else as it is.
+
+    Identity providers differ in how they spell the case of an address; two spellings must not be two reviewers.
+    """
+    return raw.lower() if "@" in raw else raw
+
+
 def describe_resource(resource: Resource) -> str:
     """Name a resource in one line, for reviewers and logs."""
     match resource:

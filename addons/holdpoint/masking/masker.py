@@ -1,0 +1,108 @@
+"""The masker: profiles compiled once, then applied to values, texts and whole bodies."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from holdpoint.domain.mask import MaskProfile
+from holdpoint.domain.refusal import ConfigError
+from holdpoint.domain.values import JsonValue
+from holdpoint.masking import mcp
+from holdpoint.masking.documents import mask_document
+from holdpoint.masking.marks import Marker
+from holdpoint.masking.rules import Rules, State
+from holdpoint.masking.strings import Strings
+from holdpoint.masking.walk import Container, Render, Seal, Show, Walk
+
+
+@dataclass(frozen=True, slots=True)
+class Masked[T]:
+    """What may be shown, and how many values were masked in it. Zero: it is what was given, unchanged."""
+
+    value: T
+    count: int
+
+
+class Masker:
+    """Compiled profiles. Pure and safe to share: what is given is never changed."""
+
+    def __init__(self, profiles: Sequence[MaskProfile], marker: Marker) -> None:
+        """Compile. Raises ConfigError. Use `compile_masks`."""
+        self.names: tuple[str, ...] = tuple(dict.fromkeys(p.name for p in profiles))
+        """Names of the profiles, each once, in order."""
+        self._rules = Rules(profiles, marker)
+        self.is_empty: bool = self._rules.is_empty
+        """Whether nothing is ever masked."""
+        self._show = Show(marker)
+        self._seal = Seal(marker)
+        self._strings = Strings(self._rules, self._embedded)
+
+    def value(self, value: JsonValue) -> Masked[JsonValue]:
+        """Mask a JSON value. Raises Unmaskable where it is nested too deep."""
+        return self._copied(value, self._show, self._rules.start)
+
+    def text(self, text: str) -> Masked[str]:
+        """Mask a text: documents inside it, keys, detectors, base64 and escapes."""
+        if self.is_empty or next(self._strings.suspects([text]), None) is None:
+            return Masked(text, 0)
+        return Masked(*self._strings.mask(text))
+
+    def mcp(self, value: JsonValue) -> Masked[JsonValue]:
+        """Mask a JSON-RPC message of MCP, or a batch of them. Its envelope stays: version, id, method, progress token.
+
+        Raises Unmaskable where it is nested too deep.
+        """
+        return self._copied(value, self._show, self._rules.mcp_start, mcp.prepare)
+
+    def document(self, body: bytes, content_type: str | None) -> Masked[bytes]:
+        """Mask a body by its content type. Raises Unmaskable for what cannot be looked into."""
+        if self.is_empty or not body:
+            return Masked(body, 0)
+        return Masked(*mask_document(body, content_type, tree=lambda v: self._embedded(v, 0), text=self._text))
+
+    def sealed(self, value: JsonValue) -> JsonValue:
+        """Return the value with every masked leaf replaced whole by its keyed hash, whatever its action: for digests.
+
+        Leaves are told apart by type and value; nothing that is not masked changes, except what looks sealed already.
+        Raises Unmaskable where it is nested too deep.
+        """
+        return self._copied(value, self._seal, self._rules.start).value
+
+    def _copied(
+        self, value: JsonValue, render: Render, state: State, prepare: Callable[[Walk, Container], None] | None = None
+    ) -> Masked[JsonValue]:
+        if self.is_empty:
+            return Masked(value, 0)
+        walk = Walk(self._rules, self._strings, render)
+        root: list[JsonValue] = [value]
+        if prepare is not None:
+            prepare(walk, root)
+        walk.visit(root, 0, value, state, None, 0)
+        if not walk.finish():
+            return Masked(value, 0)
+        made = walk.copy(root)
+        return Masked(made[0] if isinstance(made, list) else None, walk.count)
+
+    def _embedded(self, value: JsonValue, depth: int) -> tuple[JsonValue, int]:
+        """Mask a value that is nobody else's, in place."""
+        walk = Walk(self._rules, self._strings, self._show, embedded=depth)
+        root: list[JsonValue] = [value]
+        walk.visit(root, 0, value, self._rules.start, None, 0)
+        if walk.finish():
+            walk.apply()
+        return root[0], walk.count
+
+    def _text(self, text: str) -> tuple[str, int]:
+        masked = self.text(text)
+        return masked.value, masked.count
+
+
+def compile_masks(profiles: Sequence[MaskProfile], *, key: bytes) -> Masker:
+    """Compile profiles. `key` is the secret of every keyed hash, at least 16 bytes.
+
+    Raises ConfigError that names the profile and the place.
+    """
+    try:
+        marker = Marker(key)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    return Masker(profiles, marker)

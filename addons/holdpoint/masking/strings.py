@@ -1,0 +1,166 @@
+"""One string: a document inside it, keys and secrets in its text, and what is hidden by base64 or escapes."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
+
+from holdpoint.domain.values import JsonValue
+from holdpoint.masking.marks import MASKED, is_mark
+from holdpoint.masking.regex import any_of
+from holdpoint.masking.rules import Rules
+from holdpoint.masking.strict import NotJson, dumps, loads
+from holdpoint.masking.validators import decode_base64
+
+MAX_EMBEDDED = 5
+"""Documents within strings of documents. A document below that is masked whole."""
+_SEPARATOR = "\0"
+_BASE64 = re.compile(
+    rb"[A-Za-z0-9+/]{16,}(?:\r?\n[ \t]*[A-Za-z0-9+/]{4,})*={0,2}|[A-Za-z0-9_\-]{40,}={0,2}",
+)
+_ESCAPE = re.compile(rb"\\(?:u00([2-7][0-9a-fA-F])|x([2-7][0-9a-fA-F])|u\{([2-7][0-9a-fA-F])\})")
+_LINE_DOCUMENT = re.compile(rb"(?m)^[ \t]*[\[{].*[\]}][ \t\r]*$")
+_SHAPES = (
+    r"\x00[ \t\r\n]*[\[{\"]",
+    r"\n[ \t]*[\[{]",
+    r"\x00[A-Za-z0-9+/]{16,}={0,2}\x00",
+    r"[A-Za-z0-9+/]{24,}",
+    r"[A-Za-z0-9_\-]{40,}",
+    r"\\(?:u00|x|u\{)[2-7]",
+    r"\[sealed:",
+)
+"""What a string may look like that hides something: a document, base64, escapes."""
+
+type Tree = Callable[[JsonValue, int], tuple[JsonValue, int]]
+"""Masks a document found at this depth; returns it, and how many values were masked."""
+
+
+class Unmaskable(ValueError):  # noqa: N818  # named after what happens next
+    """What cannot be looked into, and so must be withheld. The message holds nothing of the content."""
+
+
+class Strings:
+    """Masks strings."""
+
+    def __init__(self, rules: Rules, tree: Tree) -> None:
+        self._plain = rules.plain
+        self._tree = tree
+        self._anchored = rules.detectors.anchored
+        self._suspect = any_of([*_SHAPES, *rules.detectors.probes, *rules.keytext.probes])
+
+    def suspects(self, texts: Sequence[str]) -> Iterator[int]:
+        """Yield the indexes of the texts that `mask` may change, from one scan over all of them joined."""
+        if self._anchored:
+            yield from range(len(texts))
+            return
+        if self._suspect is None:
+            return
+        blob = f"{_SEPARATOR}{_SEPARATOR.join(texts)}{_SEPARATOR}".encode("utf-8", "surrogatepass")
+        lengths: Iterable[int] = map(len, texts)
+        if not blob.isascii():
+            lengths = (len(t) if t.isascii() else len(t.encode("utf-8", "surrogatepass")) for t in texts)
+        # starts[i] is where text i starts in the joined bytes.
+        starts = list(accumulate((n + 1 for n in lengths), initial=1))
+        at = 0
+        while (match := self._suspect.search(blob, at)) is not None:
+            # A match may start at the separator before its text, and run on into the next: that one is searched anew.
+            index = bisect_right(starts, match.start() + 1) - 1
+            if index >= len(texts):
+                return
+            yield index
+            at = starts[index + 1] - 1
+
+    def mask(self, text: str, depth: int = 0) -> tuple[str, int]:
+        """Mask one string. `depth` counts the documents around it. Returns it, and how many values were masked."""
+        if is_mark(text):
+            return text, 0
+        try:
+            raw = text.encode("utf-8", "strict")
+        except UnicodeEncodeError:
+            return MASKED, 1
+        if raw.lstrip()[:1] in {b"{", b"[", b'"'} and (document := _document(raw)) is not None:
+            made, count = self._embedded(document, depth)
+            # Detectors see the document as text too: a pattern of one's own may reach over quotes and commas.
+            raw, more = self._plain.mask(dumps(made) if count else raw, keys=False)
+            return (raw.decode("utf-8", "replace"), count + more) if count + more else (text, 0)
+        raw, count = self._text(raw, depth)
+        return (raw.decode("utf-8", "replace"), count) if count else (text, 0)
+
+    def _embedded(self, document: JsonValue, depth: int) -> tuple[JsonValue, int]:
+        if depth >= MAX_EMBEDDED:
+            return MASKED, 1
+        try:
+            return self._tree(document, depth + 1)
+        except Unmaskable:
+            return MASKED, 1
+
+    def _text(self, raw: bytes, depth: int) -> tuple[bytes, int]:
+        count = 0
+        if _LINE_DOCUMENT.search(raw):
+            raw, count = self._lines(raw, depth)
+        raw, more = self._plain.mask(raw)
+        raw, escaped = self._escapes(raw)
+        raw, encoded = self._encoded(raw, depth)
+        return raw, count + more + escaped + encoded
+
+    def _lines(self, raw: bytes, depth: int) -> tuple[bytes, int]:
+        """Mask lines that are documents by themselves, as in logs."""
+        lines = raw.split(b"\n")
+        count = 0
+        for index, line in enumerate(lines):
+            inner = line.strip()
+            if inner[:1] in {b"{", b"["} and (document := _document(inner)) is not None:
+                made, masked = self._embedded(document, depth)
+                if masked:
+                    lines[index] = line[: len(line) - len(line.lstrip())] + dumps(made)
+                    count += masked
+        return (b"\n".join(lines), count) if count else (raw, 0)
+
+    def _escapes(self, raw: bytes) -> tuple[bytes, int]:
+        """Mask whole every line that holds something to mask once its escapes are undone."""
+        if _ESCAPE.search(raw) is None:
+            return raw, 0
+        lines = raw.split(b"\n")
+        count = 0
+        for index, line in enumerate(lines):
+            undone = _ESCAPE.sub(_unescape, line)
+            if undone != line and self._plain.mask(undone)[1]:
+                lines[index] = MASKED.encode()
+                count += 1
+        return (b"\n".join(lines), count) if count else (raw, 0)
+
+    def _encoded(self, raw: bytes, depth: int) -> tuple[bytes, int]:
+        """Mask whole every piece of base64 that decodes to text with something to mask."""
+        count = 0
+
+        def replace(match: re.Match[bytes]) -> bytes:
+            nonlocal count
+            token = match.group()
+            decoded = decode_base64(token)
+            if decoded is None or not self._hides(decoded, depth):
+                return token
+            count += 1
+            return MASKED.encode()
+
+        made = _BASE64.sub(replace, raw)
+        return (made, count) if count else (raw, 0)
+
+    def _hides(self, decoded: bytes, depth: int) -> bool:
+        try:
+            text = decoded.decode("utf-8", "strict")
+        except UnicodeDecodeError:
+            return False
+        if depth >= MAX_EMBEDDED:
+            return text.isprintable()
+        return self.mask(text, depth + 1)[1] > 0
+
+
+def _document(raw: bytes) -> JsonValue:
+    try:
+        return loads(raw)
+    except NotJson:
+        return None
+
+
+def _unescape(match: re.Match[bytes]) -> bytes:
+    return bytes.fromhex((match.group(1) or match.group(2) or match.group(3)).decode("ascii"))
