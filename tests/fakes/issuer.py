@@ -102,6 +102,7 @@ class FakeIssuer:
         audience: str = "https://gateway.example",
         clock: Clock | None = None,
         alg: str = "RS256",
+        tls: tuple[Path, Path] | None = None,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self.audience = audience
@@ -116,7 +117,9 @@ class FakeIssuer:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind((HOST, port))
         self.port: int = self._socket.getsockname()[1]
-        self.url = f"http://{HOST}:{self.port}"
+        self.tls = tls
+        """Certificate and key, PEM files."""
+        self.url = f"{'https' if tls else 'http'}://{HOST}:{self.port}"
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -129,8 +132,16 @@ class FakeIssuer:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._socket.bind((HOST, self.port))
         self._socket.listen()
+        certificate, key = self.tls or (None, None)
         config = uvicorn.Config(
-            self.app(), log_level="critical", lifespan="off", ws="none", loop="asyncio", timeout_graceful_shutdown=1
+            self.app(),
+            log_level="critical",
+            lifespan="off",
+            ws="none",
+            loop="asyncio",
+            timeout_graceful_shutdown=1,
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
@@ -145,6 +156,17 @@ class FakeIssuer:
             self._server = self._thread = None
         self._socket.close()
 
+    def reset(self, clock: Clock) -> None:
+        """Be as new for the next test, on the same port: new keys, no faults, nothing asked for yet."""
+        if self._server is None:
+            self.start()
+        self.clock = clock
+        self.faults.clear()
+        self.keys = [make_key(self.keys[0].alg)]
+        self.requests.clear()
+        self.access_typ, self.id_token_on_refresh = "at+jwt", True
+        self.grants = Grants(self, self.grants.users, list(self.grants.clients.values()))
+
     def __enter__(self) -> Self:
         self.start()
         return self
@@ -156,7 +178,7 @@ class FakeIssuer:
 
     async def until_asked(self, path: str) -> None:
         """Wait until somebody has asked for the path."""
-        while path not in self.requests:  # noqa: ASYNC110  # asked in another thread
+        while path not in self.requests:  # asked in another thread
             await asyncio.sleep(0.001)
 
     # Keys and tokens
@@ -241,7 +263,7 @@ class FakeIssuer:
         async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
             path = scope["path"]
             self.requests.append(path)
-            while self.faults.of(path) == "hang":  # noqa: ASYNC110  # the switch is thrown from another thread
+            while self.faults.of(path) == "hang":  # the switch is thrown from another thread
                 await asyncio.sleep(0.01)
             answer: ASGIApp
             match self.faults.of(path):
@@ -364,12 +386,12 @@ def main() -> None:
     parser.add_argument("--users", type=Path, required=True)
     parser.add_argument("--audience", default="https://gateway.example", help="`aud` where no resource is asked for")
     options = parser.parse_args()
-    accounts = json.loads(options.users.read_text("utf-8"))  # noqa: TID251  # a fake, given a file by the demo
+    accounts = json.loads(options.users.read_text("utf-8"))  # a fake, given a file by the demo
     issuer = FakeIssuer(
         users=accounts["users"], clients=accounts["clients"], port=options.port, audience=options.audience
     )
-    print(f"FOR TESTS AND THE DEMO ONLY: {issuer.url}", flush=True)  # noqa: T201  # it is a program here
     with issuer:
+        print(f"FOR TESTS AND THE DEMO ONLY: {issuer.url}", flush=True)  # it is a program here
         threading.Event().wait()
 
 

@@ -10,6 +10,8 @@ from holdpoint.domain.values import JsonValue
 PAUSE = 0.2
 """Seconds between two polls at least, whatever the gateway answers."""
 LONGEST_PAUSE = 10.0
+NEVER = 0
+"""A version that no gateway has: it is answered at once."""
 logger = logging.getLogger(__name__)
 
 
@@ -22,6 +24,7 @@ class ChangeFeed:
         self._run = secrets.token_hex(4)
         self._count = 0
         self._changed = asyncio.Event()
+        self._closed = False
         self.connected = True
         """Whether the last poll reached the gateway."""
 
@@ -32,7 +35,7 @@ class ChangeFeed:
 
     async def follow(self) -> None:
         """Poll until cancelled."""
-        since: JsonValue = None
+        since: JsonValue = NEVER
         pause = self._pause
         while True:
             try:
@@ -42,7 +45,7 @@ class ChangeFeed:
                     logger.warning("lost the gateway: %s", trouble.message)
                     self.connected = False
                     self._bump()
-                since = None  # a gateway that is back answers this at once
+                since = NEVER  # a gateway that is back answers this at once
                 pause = min(max(pause, 0.5) * 2, LONGEST_PAUSE) if self._pause else 0
             else:
                 if version != since or not self.connected:
@@ -55,11 +58,16 @@ class ChangeFeed:
         """Return the version as soon as it is not `seen`, or after so many seconds."""
         try:
             async with asyncio.timeout(timeout):
-                while self.version == seen:
+                while self.version == seen and not self._closed:
                     await self._changed.wait()
         except TimeoutError:
             pass
         return self.version
+
+    def close(self) -> None:
+        """Let every page that waits go: the console stops."""
+        self._closed = True
+        self._bump()
 
     def _bump(self) -> None:
         self._count += 1
