@@ -4,6 +4,7 @@ Duplicate keys, unknown tags, directives, anchors, aliases and invisible charact
 its reviewer as it reads to us.
 """
 
+import contextlib
 import math
 import stat
 import warnings
@@ -18,6 +19,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from holdpoint.domain.refusal import ConfigError
 from holdpoint.domain.values import JsonValue
+from holdpoint.visible_text import refuse_invisible
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 32
@@ -27,11 +29,6 @@ _TAG = "tag:yaml.org,2002:"
 _MAP, _SEQ = _TAG + "map", _TAG + "seq"
 _TAGS = frozenset(_TAG + t for t in ("map", "seq", "str", "int", "float", "bool", "null", "timestamp"))
 """`timestamp` is what an unquoted date resolves to: refused where it is read, with better advice."""
-_INVISIBLE = frozenset("\r\u0085\u00ad\u061c\u180e\u2060\ufeff") | frozenset(
-    chr(c) for first, last in ((0x200B, 0x200F), (0x2028, 0x202E), (0x2066, 0x2069)) for c in range(first, last + 1)
-)
-"""Characters that a reviewer does not see: zero-width ones, those that turn the direction of text (UTR 36), and line
-breaks that not every editor shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +139,10 @@ class Located:
         """Return true or false. Raises ConfigError."""
         if not self._is(ScalarNode) or self.tag != _TAG + "bool":
             raise self.error("expected `true` or `false`")
-        match str(self.node.value).lower():
-            case "true":
-                return True
-            case "false":
-                return False
-            case _:
-                raise self.error("expected `true` or `false`")
+        text = str(self.node.value).lower()
+        if text not in ("true", "false"):
+            raise self.error("expected `true` or `false`")
+        return text == "true"
 
     def choice(self, *values: str) -> str:
         """Return a string that is one of `values`. Raises ConfigError."""
@@ -203,13 +197,10 @@ class Located:
                 raise self.error(f"a value of type `{tag}` is not allowed here")
 
     def _number(self) -> float:
-        try:
-            number = float(str(self.node.value))
-        except ValueError:
-            raise self.error("expected a number in decimal digits") from None
-        if not math.isfinite(number):
-            raise self.error("expected a finite number")
-        return number
+        with contextlib.suppress(ValueError):
+            if math.isfinite(number := float(str(self.node.value))):
+                return number
+        raise self.error("expected a finite number in decimal digits")
 
 
 def _is_count(text: str) -> bool:
@@ -259,7 +250,7 @@ def parse_all(raw: bytes, file: Path) -> list[Located]:
         text = raw.decode("utf-8", "strict")
     except UnicodeDecodeError as error:
         raise ConfigError(f"not UTF-8 at byte {error.start}", where=str(file)) from error
-    _refuse_invisible(text, file)
+    refuse_invisible(text, file)
     documents = _compose(text, file)
     for document in documents:
         _refuse_unreadable(document, set(), 0)
@@ -284,16 +275,6 @@ def _compose(text: str, file: Path) -> list[Located]:
         raise ConfigError("not valid YAML: an escape stands for no character", where=str(file)) from error
     except RecursionError:
         raise ConfigError("nested too deep", where=str(file)) from None
-
-
-def _refuse_invisible(text: str, file: Path) -> None:
-    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), start=1):
-        if line.startswith("%"):
-            raise ConfigError("directives are not allowed: start with a key", where=f"{file}:{number}:1")
-        for column, character in enumerate("" if line.isascii() and "\r" not in line else line, start=1):
-            if character in _INVISIBLE:
-                where = f"{file}:{number}:{column}"
-                raise ConfigError(f"invisible character U+{ord(character):04X} is not allowed", where=where)
 
 
 def _refuse_unreadable(value: Located, seen: set[int], depth: int) -> None:

@@ -102,6 +102,7 @@ class FakeIssuer:
         audience: str = "https://gateway.example",
         clock: Clock | None = None,
         alg: str = "RS256",
+        tls: tuple[Path, Path] | None = None,
     ) -> None:
         self.clock: Clock = clock or SystemClock()
         self.audience = audience
@@ -116,7 +117,9 @@ class FakeIssuer:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self._socket.bind((HOST, port))
         self.port: int = self._socket.getsockname()[1]
-        self.url = f"http://{HOST}:{self.port}"
+        self.tls = tls
+        """Certificate and key, PEM files."""
+        self.url = f"{'https' if tls else 'http'}://{HOST}:{self.port}"
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
 
@@ -129,8 +132,16 @@ class FakeIssuer:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             self._socket.bind((HOST, self.port))
         self._socket.listen()
+        certificate, key = self.tls or (None, None)
         config = uvicorn.Config(
-            self.app(), log_level="critical", lifespan="off", ws="none", loop="asyncio", timeout_graceful_shutdown=1
+            self.app(),
+            log_level="critical",
+            lifespan="off",
+            ws="none",
+            loop="asyncio",
+            timeout_graceful_shutdown=1,
+            ssl_certfile=certificate,
+            ssl_keyfile=key,
         )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
@@ -144,6 +155,17 @@ class FakeIssuer:
             self._thread.join()
             self._server = self._thread = None
         self._socket.close()
+
+    def reset(self, clock: Clock) -> None:
+        """Be as new for the next test, on the same port: new keys, no faults, nothing asked for yet."""
+        if self._server is None:
+            self.start()
+        self.clock = clock
+        self.faults.clear()
+        self.keys = [make_key(self.keys[0].alg)]
+        self.requests.clear()
+        self.access_typ, self.id_token_on_refresh = "at+jwt", True
+        self.grants = Grants(self, self.grants.users, list(self.grants.clients.values()))
 
     def __enter__(self) -> Self:
         self.start()
@@ -368,8 +390,8 @@ def main() -> None:
     issuer = FakeIssuer(
         users=accounts["users"], clients=accounts["clients"], port=options.port, audience=options.audience
     )
-    print(f"FOR TESTS AND THE DEMO ONLY: {issuer.url}", flush=True)  # noqa: T201  # it is a program here
     with issuer:
+        print(f"FOR TESTS AND THE DEMO ONLY: {issuer.url}", flush=True)  # noqa: T201  # it is a program here
         threading.Event().wait()
 
 

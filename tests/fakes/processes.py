@@ -74,6 +74,8 @@ class Program:
         """Return the exit status."""
         status = self.process.wait(timeout)
         self._reader.join(timeout)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
         return status
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
@@ -84,7 +86,5 @@ class Program:
             return self.wait(timeout=30)
         except subprocess.TimeoutExpired:
             self.process.kill()
+            self.wait(timeout=30)
             raise RuntimeError(f"did not end on {how.name}; it said:\n{self.output}") from None
-        finally:
-            if self.process.stdout is not None:
-                self.process.stdout.close()

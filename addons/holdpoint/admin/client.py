@@ -20,7 +20,7 @@ _CALL_ID = 1
 
 
 class AdminClient:
-    """Every call raises AdminError: what the gateway said, or `unreachable`, `timeout`, `bad_answer`."""
+    """Every call raises AdminError: what the gateway said, or `unavailable`, `timeout`, `bad_answer`."""
 
     def __init__(self, path: Path, *, timeout: float = 100.0) -> None:
         """`timeout`, in seconds, is for a whole call. It is longer than the gateway's own limit."""
@@ -80,11 +80,11 @@ class AdminClient:
 
     def _check(self) -> None:
         if len(os.fsencode(self._path)) > MAX_PATH:
-            raise AdminError("unreachable", f"the path of the admin socket `{self._path}` is too long")
+            raise AdminError("unavailable", f"the path of the admin socket `{self._path}` is too long")
 
     def _closed(self) -> AdminError:
         return AdminError(
-            "unreachable",
+            "unavailable",
             f"the gateway at `{self._path}` closed the connection: it is stopping, or runs as another user than you",
         )
 
@@ -96,16 +96,16 @@ class AdminClient:
                 )
             case FileNotFoundError() | ConnectionRefusedError():
                 return AdminError(
-                    "unreachable",
+                    "unavailable",
                     f"no gateway listens at `{self._path}`: start it, or check `admin_socket` in the settings",
                 )
             case PermissionError():
                 return AdminError(
-                    "unreachable", f"you may not use `{self._path}`: run this as the user that the gateway runs as"
+                    "unavailable", f"you may not use `{self._path}`: run this as the user that the gateway runs as"
                 )
             case _:
                 return AdminError(
-                    "unreachable", f"the gateway at `{self._path}` cannot be reached: {error.strerror or error}"
+                    "unavailable", f"the gateway at `{self._path}` cannot be reached: {error.strerror or error}"
                 )
 
 

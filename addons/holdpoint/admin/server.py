@@ -1,5 +1,6 @@
-"""The gateway's admin socket: one JSON object a line, `{"id", "method", "params"}` in, `{"id", "result"}` or `{"id", "error"}` out.
+"""The gateway's admin socket: one JSON object a line.
 
+`{"id", "method", "params"}` in, `{"id", "result"}` or `{"id", "error": {"code", "message"}}` out, in order.
 Only processes of the gateway's own user, or root, are served. That opens the door; who may decide is for the handlers.
 """
 

@@ -142,7 +142,7 @@ class Broker:
     ) -> ApprovalRequest:
         """Count a reviewer's decision. `expect` is the intent that the reviewer read.
 
-        Raises NotFound, AlreadyResolved, or NotAllowed with the reason.
+        Raises NotFound, AlreadyResolved, Changed, or NotAllowed with the reason.
         """
         if len(comment) > MAX_COMMENT:
             raise NotAllowed(f"the comment is longer than {MAX_COMMENT} characters")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from holdpoint.approvals.again import why_denied
 from holdpoint.approvals.entry import Entry, objection
-from holdpoint.approvals.errors import AlreadyResolved, NotAllowed, NotFound
+from holdpoint.approvals.errors import AlreadyResolved, Changed, NotAllowed, NotFound
 from holdpoint.approvals.events import BrokerEvent, BrokerEventKind
 from holdpoint.approvals.grants import Grants
 from holdpoint.approvals.terms import key_of, merged, reach, tightened, timeout
@@ -91,7 +91,7 @@ class Desk:
         async with entry.lock:
             await self._require_pending(entry)
             if expect is not None and expect != entry.request.ask.intent:
-                raise NotAllowed("you decided on another request than this one")
+                raise Changed("this request is another one than you read")
             if reason := objection(entry.request, vote):
                 raise NotAllowed(reason)
             if vote.verdict is Verdict.DENY:

@@ -1,4 +1,7 @@
-"""Why a vote or a spend does not count. Messages are for the reviewer or the log: lower case, no full stop."""
+"""Why a vote or a spend does not count. Messages are for the reviewer or the log: lower case, no full stop.
+
+`code` is what the admin socket answers.
+"""
 
 from holdpoint.domain.approval import ApprovalRequest
 
@@ -6,13 +9,25 @@ from holdpoint.domain.approval import ApprovalRequest
 class NotFound(Exception):  # noqa: N818  # named after what it means to the one who asked
     """There is no approval request of that id."""
 
+    code = "not_found"
+
 
 class NotAllowed(Exception):  # noqa: N818  # as above
     """This reviewer may not decide this request. The message says why."""
 
+    code = "not_allowed"
+
+
+class Changed(NotAllowed):
+    """What the reviewer read is not what this request asks for."""
+
+    code = "conflict"
+
 
 class AlreadyResolved(Exception):  # noqa: N818  # as above
     """The request has ended. `request` says how."""
+
+    code = "already_resolved"
 
     def __init__(self, request: ApprovalRequest) -> None:
         super().__init__(f"request `{request.id}` is already {request.state}")

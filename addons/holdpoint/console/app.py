@@ -42,14 +42,29 @@ def create_app(
     max_age: float = ABSOLUTE,
     clock: Clock | None = None,
 ) -> ASGIApp:
-    """Return the console. `max_age`: seconds for which the gateway takes a login. Raises ConfigError.
+    """Return the console as an app. Parameters and errors are those of `create_site`."""
+    site = create_site(console, issuer, client, http=http, client_secret=client_secret, max_age=max_age, clock=clock)
+    return app_of(site)
 
-    The caller closes `http`; the app's lifespan runs the task that follows changes.
+
+def create_site(
+    console: Console,
+    issuer: Issuer,
+    client: AdminCalls,
+    *,
+    http: httpx.AsyncClient,
+    client_secret: str = "",
+    max_age: float = ABSOLUTE,
+    clock: Clock | None = None,
+) -> Site:
+    """Put the parts together. `max_age`: seconds for which the gateway takes a login. The caller closes `http`.
+
+    Raises ConfigError where the console's URL is not fit.
     """
     origin = _origin(console.url)
     time = clock or SystemClock()
     gateway = Gateway(client)
-    site = Site(
+    return Site(
         origin=origin,
         gateway=gateway,
         provider=Provider(
@@ -66,6 +81,10 @@ def create_app(
         templates=Templates(),
         clock=time,
     )
+
+
+def app_of(site: Site) -> ASGIApp:
+    """Return the app that serves a site. Its lifespan runs the task that follows changes."""
     app = Starlette(
         routes=[
             Route("/", review.pending),
@@ -85,7 +104,7 @@ def create_app(
     )
     app.router.redirect_slashes = False
     app.state.site = site
-    return Shield(app, host=urlsplit(origin).netloc.encode(), https=site.https)
+    return Shield(app, host=urlsplit(site.origin).netloc.encode(), https=site.https)
 
 
 @asynccontextmanager

@@ -22,6 +22,7 @@ class ChangeFeed:
         self._run = secrets.token_hex(4)
         self._count = 0
         self._changed = asyncio.Event()
+        self._closed = False
         self.connected = True
         """Whether the last poll reached the gateway."""
 
@@ -55,11 +56,16 @@ class ChangeFeed:
         """Return the version as soon as it is not `seen`, or after so many seconds."""
         try:
             async with asyncio.timeout(timeout):
-                while self.version == seen:
+                while self.version == seen and not self._closed:
                     await self._changed.wait()
         except TimeoutError:
             pass
         return self.version
+
+    def close(self) -> None:
+        """Let every page that waits go: the console stops."""
+        self._closed = True
+        self._bump()
 
     def _bump(self) -> None:
         self._count += 1

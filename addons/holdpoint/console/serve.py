@@ -1,14 +1,16 @@
 """Run the console as a process of its own."""
 
 import asyncio
+import socket
 import ssl
 
 import httpx
 import uvicorn
 from starlette.types import ASGIApp
 
-from holdpoint.console.app import create_app
+from holdpoint.console.app import app_of, create_site
 from holdpoint.console.calls import AdminCalls
+from holdpoint.console.live import ChangeFeed
 from holdpoint.console.sessions import ABSOLUTE
 from holdpoint.settings import Console, Issuer
 
@@ -30,8 +32,21 @@ async def serve(
 ) -> None:
     """Serve inside a running loop until stopped."""
     async with httpx.AsyncClient(verify=_trust(issuer), timeout=10.0) as http:
-        app = create_app(console, issuer, client, http=http, client_secret=client_secret, max_age=max_age)
-        await uvicorn.Server(config(console, app)).serve()
+        site = create_site(console, issuer, client, http=http, client_secret=client_secret, max_age=max_age)
+        await Server(config(console, app_of(site)), site.feed).serve()
+
+
+class Server(uvicorn.Server):
+    """Lets the pages that wait for news go before it waits for requests under way to end."""
+
+    def __init__(self, config: uvicorn.Config, feed: ChangeFeed) -> None:
+        super().__init__(config)
+        self._feed = feed
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop."""
+        self._feed.close()
+        await super().shutdown(sockets)
 
 
 def config(console: Console, app: ASGIApp) -> uvicorn.Config:

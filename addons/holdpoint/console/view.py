@@ -213,8 +213,7 @@ def _vote(vote: JsonObject) -> VoteView:
 
 def _actor(actor: JsonValue) -> str:
     if isinstance(actor, dict):
-        chain = (as_text(actor.get("subject")), *_texts(actor.get("chain")))
-        return " for ".join(filter(None, chain))
+        return " via ".join((as_text(actor.get("subject")) or "unknown", *_texts(actor.get("chain"))))
     return as_text(actor)
 
 

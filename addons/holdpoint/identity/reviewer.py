@@ -17,13 +17,12 @@ from holdpoint.identity.keys import printable
 from holdpoint.identity.tokens import BadToken
 from holdpoint.settings import Issuer
 
-_ID_TOKEN_TYPES = frozenset({"", "jwt"})
 _ACCESS_TOKEN_CLAIMS = frozenset({"scope", "scp"})
 
 
 def check_id_token_type(typ: str) -> None:
     """Check the header's `typ`, which an ID token need not have. Raises BadToken."""
-    if typ not in _ID_TOKEN_TYPES:
+    if typ != "jwt":
         raise BadToken(f"header `typ` is `{printable(typ)}`, not that of an ID token")
 
 

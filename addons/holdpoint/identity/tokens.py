@@ -26,7 +26,7 @@ class UnverifiedToken:
     algorithm: str
     kid: str
     typ: str
-    """Lower case, without `application/`; empty where the header has none."""
+    """Lower case, without `application/`. A header without `typ` counts as `jwt`: EKS signs its tokens so."""
     unverified_claims: JsonObject
     signed: bytes
     signature: bytes
@@ -61,7 +61,7 @@ def take_apart(token: str) -> UnverifiedToken:
         raise BadToken("the signature is not base64url") from None
     for name in sorted(FORBIDDEN_HEADERS & header.keys()):
         raise BadToken(f"header `{name}` is not allowed")
-    algorithm, kid, typ = header.get("alg"), header.get("kid"), header.get("typ", "")
+    algorithm, kid, typ = header.get("alg"), header.get("kid"), header.get("typ", "JWT")
     if not isinstance(algorithm, str):
         raise BadToken("header `alg` is missing or no text")
     if not isinstance(kid, str) or not 0 < len(kid) <= MAX_KID:

@@ -41,8 +41,10 @@ def cut_orphans(folder: Path, opened: Opened) -> Iterator[Orphan]:
         name = path.relative_to(folder).as_posix()
         size = path.stat().st_size
         end = opened.ends[name] if name in opened.ends else _look_up(folder, name)
-        if size > end or not size:
+        if size > end:
             yield _cut(path, name, end)
+        elif not size and not end:
+            path.unlink()
 
 
 def _candidates(folder: Path, opened: Opened) -> list[Path]:

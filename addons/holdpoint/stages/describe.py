@@ -109,6 +109,8 @@ def event(exchange: Exchange, stage: AuditStage, *, at: float, detail: JsonObjec
             "bundle": ruled.decision.bundle,
             "masks": [*exchange.masks],
         }
+        if ruled.decision.errors:
+            decision["errors"] = [*ruled.decision.errors]
         if ruled.decision.shadow:
             decision["shadow"] = [str(r) for r in ruled.decision.shadow]
         if ruled.observed:

@@ -16,7 +16,7 @@ from holdpoint.settings import TargetMode
 from holdpoint.stages import describe
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
-from holdpoint.stages.policy import denied
+from holdpoint.stages.verdicts import denied
 from holdpoint.wire import Pass
 
 

@@ -8,7 +8,7 @@ from holdpoint.domain.refusal import ConfigError
 from holdpoint.masking.masker import Masker, compile_masks
 from holdpoint.policy.bundle import Bundle, load_bundle
 from holdpoint.policy.engine import Engine
-from holdpoint.settings import Settings
+from holdpoint.settings import Settings, Target
 
 
 @dataclass(slots=True)
@@ -48,4 +48,15 @@ def load_policies(settings: Settings, key: bytes) -> Policies:
     policies.masker(policies.every_mask)
     for target in settings.targets:
         policies.masker(target.masks)
+        _check_credentials(bundle, target)
     return policies
+
+
+def _check_credentials(bundle: Bundle, target: Target) -> None:
+    for policy in bundle.policies:
+        if target.name not in policy.targets:
+            continue
+        for rule in policy.rules:
+            name = rule.credential
+            if name and name not in target.credentials:
+                raise ConfigError(f"target `{target.name}` has no credential `{name}`", where=rule.ref.where)

@@ -31,9 +31,7 @@ def stream_events(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, mas
     if response is None:
         raise Refusal(RefusalKind.WITHHELD, "the upstream answered in a way that cannot be inspected")
     target = gateway.exchanges.target(flow)
-    reader = SseMasker(
-        masker, stream_look(exchange, target), parser=Parser(exchange.response_limit), encode=encode
-    )
+    reader = SseMasker(masker, stream_look(exchange, target), parser=Parser(exchange.response_limit), encode=encode)
     response.headers.pop("content-length", None)
     if not flow.request.is_http2:
         response.headers["transfer-encoding"] = "chunked"

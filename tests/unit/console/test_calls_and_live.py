@@ -114,3 +114,11 @@ async def test_a_long_poll_that_runs_out_changes_nothing(fake: FakeGateway) -> N
     assert await Gateway(fake).wait_change(7) == 7
     fake.fail["approvals.wait_change"] = AdminError("timeout", "nothing new")
     assert await Gateway(fake).wait_change(7) == 7
+
+
+async def test_pages_that_wait_are_let_go_when_the_console_stops(feed: ChangeFeed) -> None:
+    waiting = asyncio.ensure_future(feed.wait(feed.version, timeout=3_600))
+    await asyncio.sleep(0)
+    feed.close()
+    await asyncio.wait_for(waiting, PATIENCE)
+    assert await feed.wait(feed.version, timeout=3_600) == feed.version

@@ -254,6 +254,7 @@ async def test_an_open_page_alone_keeps_nobody_logged_in(browser: Browser) -> No
     for _ in range(4):
         browser.clock.advance(1_000)
         last = await browser.get("/", params={"auto": "1"})
+        await browser.get("/changes", params={"since": "behind"})
     assert last.is_redirect
 
 

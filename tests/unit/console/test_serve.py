@@ -8,21 +8,20 @@ from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
-from starlette.types import ASGIApp
 from tests.fakes.admin_gateway import FakeGateway, SocketCalls
 from tests.fakes.console_browser import issuer_settings, request_wire
 from tests.fakes.issuer import FakeIssuer
 
-from holdpoint.console.app import create_app
-from holdpoint.console.serve import config
+from holdpoint.console.app import app_of, create_app, create_site
+from holdpoint.console.serve import Server, config
+from holdpoint.console.site import Site
 from holdpoint.domain.refusal import ConfigError
 from holdpoint.settings import Address, Console, Issuer
 
 CONSOLE = Console(Address("127.0.0.1", 0), "http://127.0.0.1:0", issuer="corp", client_id="holdpoint-console")
 
 
-class Announcing(uvicorn.Server):
+class Announcing(Server):
     """Says when it listens."""
 
     listens: asyncio.Event
@@ -33,8 +32,8 @@ class Announcing(uvicorn.Server):
 
 
 @asynccontextmanager
-async def running(settings: Console, app: ASGIApp, listener: socket.socket) -> AsyncGenerator[None]:
-    server = Announcing(config(settings, app))
+async def running(settings: Console, site: Site, listener: socket.socket) -> AsyncGenerator[None]:
+    server = Announcing(config(settings, app_of(site)), site.feed)
     server.listens = asyncio.Event()
     task = asyncio.ensure_future(server.serve([listener]))
     await server.listens.wait()
@@ -55,8 +54,8 @@ async def test_a_reviewer_logs_in_and_approves_over_real_sockets(tmp_path: Path)
             with FakeIssuer(clients=clients, alg="ES256") as issuer:
                 settings = replace(CONSOLE, url=url)
                 calls = SocketCalls(tmp_path / "admin.sock")
-                app = create_app(settings, issuer_settings(issuer), calls, http=http)
-                async with running(settings, app, listener):
+                site = create_site(settings, issuer_settings(issuer), calls, http=http)
+                async with running(settings, site, listener):
                     form = await http.get(f"{url}/requests/apr-1")
                     assert form.url.port == issuer.port
                     page = await http.post(str(form.url), data={"email": "rita@corp.example", "password": "rita"})

@@ -11,7 +11,13 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture
-def idp(clock: ManualClock) -> Iterator[FakeIssuer]:
-    with FakeIssuer(clock=clock, alg="ES256") as issuer:
+@pytest.fixture(scope="session")
+def one_issuer() -> Iterator[FakeIssuer]:
+    with FakeIssuer(alg="ES256") as issuer:
         yield issuer
+
+
+@pytest.fixture
+def idp(one_issuer: FakeIssuer, clock: ManualClock) -> FakeIssuer:
+    one_issuer.reset(clock)
+    return one_issuer

@@ -243,12 +243,12 @@ async def test_emptied_key_set_takes_effect(idp: FakeIssuer, source: KeySource):
 
 FAULTS = [
     pytest.param("error", "*", "answered 500", id="500"),
-    pytest.param("garbage", "/jwks", "not valid JSON", id="no JSON"),
+    pytest.param("garbage", "/jwks", "invalid JSON", id="no JSON"),
     pytest.param("redirect", "/jwks", "answered 307", id="redirect"),
     pytest.param("huge", "/jwks", "more than 65536 bytes", id="too large"),
     pytest.param("gzip", "/jwks", "encoding that was not asked for", id="compressed"),
     pytest.param("foreign", "/.well-known/openid-configuration", "another issuer", id="foreign"),
-    pytest.param("garbage", "/.well-known/openid-configuration", "not valid JSON", id="discovery is no JSON"),
+    pytest.param("garbage", "/.well-known/openid-configuration", "invalid JSON", id="discovery is no JSON"),
     pytest.param("empty", "/.well-known/openid-configuration", "another issuer", id="discovery names no issuer"),
 ]
 

@@ -113,11 +113,11 @@ def test_empty_key_set_is_a_key_set():
 @pytest.mark.parametrize(
     ("document", "why"),
     [
-        pytest.param(b"", "not valid JSON", id="empty"),
+        pytest.param(b"", "invalid JSON", id="empty"),
         pytest.param(b"[]", "not a JSON object", id="list"),
         pytest.param(b"{}", "no list of keys", id="without keys"),
         pytest.param(b'{"keys":{}}', "no list of keys", id="keys as object"),
-        pytest.param(b'{"keys":[],"keys":[]}', "duplicate key", id="keys twice"),
+        pytest.param(b'{"keys":[],"keys":[]}', "same key twice", id="keys twice"),
         pytest.param(b'{"keys":[' + b",".join([b"{}"] * 101) + b"]}", "more than 100 keys", id="too many"),
     ],
 )

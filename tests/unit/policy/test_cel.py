@@ -1,6 +1,7 @@
 from dataclasses import replace
 
 import pytest
+from tests.fakes.policies import ADA, by, call, fetch, kube
 
 from holdpoint.domain.access import Actor, Protocol
 from holdpoint.policy.cel import (
@@ -13,7 +14,6 @@ from holdpoint.policy.cel import (
     bounded_copy,
     compile_condition,
 )
-from tests.fakes.policies import ADA, by, call, fetch, kube
 
 
 def holds(source, request):
@@ -103,6 +103,7 @@ def test_absent_person_and_actor_read_as_empty():
         pytest.param('true &&\n args.x.matches("(a")', "`matches` cannot work", 2, 17, id="bad pattern"),
         pytest.param('args.x.matches("a" + "[")', "missing ]", 1, 16, id="bad pattern of two parts"),
         pytest.param("args.x.matches(r'a(' // why\n)", "missing )", 1, 16, id="bad raw pattern with a comment"),
+        pytest.param('args.x.matches(["a", "("][1])', "missing )", 1, 16, id="bad pattern with a comma before it"),
         pytest.param('matches(args.x, "(")', "missing )", 1, 17, id="bad pattern of the global form"),
         pytest.param('args.x.matches("(?=a)")', "invalid perl operator", 1, 16, id="pattern RE2 does not have"),
         pytest.param('request.time > timestamp("soon")', "`timestamp` cannot work", 1, 26, id="bad time"),

@@ -1,8 +1,8 @@
 from fnmatch import fnmatchcase
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-import pytest
 
 from holdpoint.policy.globs import compile_globs, glob_problem
 

@@ -1,7 +1,7 @@
 import pytest
+from tests.fakes.policies import bundle_of, policy_text
 
 from holdpoint.domain.refusal import ConfigError
-from tests.fakes.policies import bundle_of, policy_text
 
 
 def rule(match, effect="allow"):
@@ -37,7 +37,11 @@ def rule(match, effect="allow"):
         pytest.param('{verbs: ["*"]}', "allow", "mcp", "allow `tools/call`", id="every verb"),
         pytest.param("{principals: {groups: [a]}}", "allow", "mcp", "allow `tools/call`", id="no verb"),
         pytest.param(
-            "{verbs: [tools/call, prompts/get], tools: [a]}", "deny", "mcp", "`prompts/get` can match nothing", id="dead"
+            "{verbs: [tools/call, prompts/get], tools: [a]}",
+            "deny",
+            "mcp",
+            "`prompts/get` can match nothing",
+            id="dead",
         ),
         pytest.param("{verbs: [tools/list], tools: [a]}", "deny", "mcp", "none of these verbs", id="dead by its verb"),
         pytest.param("{tools: [a]}", "deny", "cluster", "`tools` exists on `mcp` targets only", id="tools, cluster"),

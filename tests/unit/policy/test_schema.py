@@ -1,11 +1,11 @@
 import pytest
+from tests.fakes.policies import TARGETS, bundle_of, policy_text
 
 from holdpoint.domain.access import Protocol
 from holdpoint.domain.decision import RequireApproval, RuleRef, Scope
 from holdpoint.domain.refusal import ConfigError
 from holdpoint.policy.bundle import load_bundle
 from holdpoint.policy.rules import Effect
-from tests.fakes.policies import TARGETS, bundle_of, policy_text
 
 ALLOW = "name: r, effect: allow, match: {verbs: [ping]}"
 HOLD = 'name: r, effect: hold, match: {verbs: [ping]}, approval: {reviewers: ["group:sre"]'
@@ -92,7 +92,7 @@ def test_approval_has_careful_defaults(tmp_path):
         pytest.param(HOLD.replace("group:sre", "sre") + "}", "`sre` is no reviewer", id="reviewer without a kind"),
         pytest.param(HOLD.replace("group:sre", "group:*") + "}", "without wildcards", id="any reviewer"),
         pytest.param(HOLD.replace("group:sre", "group:") + "}", "is no reviewer", id="reviewer without a name"),
-        pytest.param(HOLD + ", required: 0}", "from 1 to 20", id="none required"),
+        pytest.param(HOLD + ", required: 0}", "whole number", id="none required"),
         pytest.param(HOLD + ", required: two}", "expected a whole number", id="required in words"),
         pytest.param(HOLD.replace("group", "person") + ", required: 2}", "nobody could ever pass", id="too many"),
         pytest.param(HOLD + ", timeout: 0s}", "more than nothing", id="no time"),
