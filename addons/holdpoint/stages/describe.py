@@ -1,5 +1,8 @@
 """What is written down of an exchange: masked, scrubbed, and as JSON."""
 
+# mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from typing import assert_never
 
 from mitmproxy import http
@@ -212,6 +215,7 @@ def preview(asked: Decoded, target: Target, masker: Masker) -> JsonObject:
         "upstream": f"{target.scheme}://{target.host}:{target.port}",
         "verb": asked.access.action.verb,
         "resource": describe_resource(asked.access.resource),
+        "arguments": masker.sealed(dict(asked.access.arguments)),
         "request": masker.sealed(asked.intent),
         "unverified": dict(asked.access.unverified),
     }
