@@ -271,7 +271,7 @@ def _compose(text: str, file: Path) -> list[Located]:
         raise ConfigError(f"not valid YAML: {error.problem or error.context}", where=where) from caught
     except YAMLError as error:
         raise ConfigError(f"not valid YAML: {error}", where=str(file)) from error
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise ConfigError("not valid YAML: an escape stands for no character", where=str(file)) from error
     except RecursionError:
         raise ConfigError("nested too deep", where=str(file)) from None

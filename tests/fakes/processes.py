@@ -18,6 +18,11 @@ DEADLINE = 60.0
 """Seconds after which a program that says nothing is taken for dead."""
 
 
+def _environment() -> dict[str, str]:
+    """The environment without what would change a program because a test started it."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_") and "proxy" not in k.lower()}
+
+
 def free_port() -> int:
     """Return a TCP port of loopback that was free a moment ago."""
     with socket.socket() as probe:
@@ -40,7 +45,7 @@ class Program:
             text=True,
             errors="replace",
             cwd=cwd,
-            env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT / "addons"), **(env or {})},
+            env={**_environment(), "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT / "addons"), **(env or {})},
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

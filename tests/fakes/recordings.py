@@ -94,7 +94,5 @@ def event(stage: AuditStage = AuditStage.FORWARDED, exchange: str = "ex-1", sess
 
 
 def state(body: bytes = b"{}", answer: bytes = b"{}", **metadata) -> FlowState:
-    flow = tflow.tflow(
-        req=tutils.treq(method=b"POST", path=b"/mcp", content=body), resp=tutils.tresp(content=answer)
-    )
+    flow = tflow.tflow(req=tutils.treq(method=b"POST", path=b"/mcp", content=body), resp=tutils.tresp(content=answer))
     return flow_state(flow.get_state(), Bodies(body, answer), {"exchange": "ex-1", "outcome": "answered", **metadata})

@@ -176,6 +176,19 @@ def test_what_is_no_file_is_no_key(tmp_path: Path, kind: str) -> None:
         open_audit_keys(keys(tmp_path, signing(tmp_path)))
 
 
+def test_key_that_another_process_made_meanwhile_stays(tmp_path: Path) -> None:
+    other = pem(Ed25519PrivateKey.generate())
+
+    def random(count: int) -> bytes:
+        put(tmp_path / "keys/k1.pem", other)
+        return b"\x07" * count
+
+    with pytest.raises(ConfigError, match="exists already"):
+        open_audit_keys(keys(tmp_path, signing(tmp_path)), random=random)
+    assert (tmp_path / "keys/k1.pem").read_bytes() == other
+    assert [f.name for f in (tmp_path / "keys").iterdir()] == ["k1.pem"]
+
+
 def test_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "keys").write_text("in the way")
     with pytest.raises(ConfigError, match="its folder cannot be made"):

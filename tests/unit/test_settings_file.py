@@ -180,11 +180,8 @@ def test_without_option_and_environment_both_are_named(environ: dict[str, str]) 
 
 
 def test_committed_example_is_right(tmp_path: Path) -> None:
-    shutil.copy(ROOT / "policies" / "gateway.yaml", tmp_path)
-    (tmp_path / "masks").mkdir()
-    for name in ("demo.yaml", "masks/credentials.yaml"):
-        (tmp_path / name).touch()
-    settings = load_settings(tmp_path / "gateway.yaml", {"HOLDPOINT_DEMO_TOKEN": "demo"})
+    shutil.copytree(ROOT / "policies", tmp_path / "policies")
+    settings = load_settings(tmp_path / "policies" / "gateway.yaml", {"HOLDPOINT_DEMO_TOKEN": "demo"})
     assert [str(listener.address) for listener in settings.listeners] == ["127.0.0.1:8180", "127.0.0.1:8181"]
     assert settings.target("demo").routes == ("/mcp/demo",)
     assert settings.console is not None

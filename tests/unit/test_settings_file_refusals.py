@@ -223,6 +223,30 @@ def test_mistake_is_refused_where_it_stands(tmp_path: Path, old: str, new: str, 
     assert "\n" not in str(caught.value)
 
 
+OPEN = '"*:8443"\n    url: https://gw.example.com\n    tls: {certificate: c.pem, key: k.pem}'
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        pytest.param([('"127.0.0.1:8081"', '"127.0.0.1:8443"')], "taken by listener `routes`", id="its port elsewhere"),
+        pytest.param([(WEB_URL, "https://localhost:8443")], "leads back to listener `routes`", id="by loopback"),
+        pytest.param([(WEB_URL, "https://gw.example.com")], "leads back to listener `routes`", id="by its url"),
+    ],
+)
+def test_listener_on_every_interface_is_on_each(tmp_path: Path, changes: list[tuple[str, str]], message: str) -> None:
+    file = write_gateway(tmp_path, ('"127.0.0.1:8080"', OPEN), *changes)
+    with pytest.raises(ConfigError, match=message):
+        load_settings(file, ENVIRON, check_machine=False)
+
+
+def test_upstream_that_is_a_host_of_another_target_is_refused(tmp_path: Path) -> None:
+    hosts = (f"url: {FILES_URL}\n", f"url: {FILES_URL}\n    hosts: [web.example.com]\n")
+    file = write_gateway(tmp_path, hosts, (WEB_URL, "https://web.example.com"))
+    with pytest.raises(ConfigError, match="could not tell them apart"):
+        load_settings(file, ENVIRON, check_machine=False)
+
+
 def test_target_without_a_road_is_refused(tmp_path: Path) -> None:
     proxy = '  - name: proxy\n    mode: forward\n    listen: "127.0.0.1:8081"\n'
     file = write_gateway(tmp_path, (proxy, ""), ("[/web]", "[]"))

@@ -90,6 +90,8 @@ class AdminClient:
 
     def _unreachable(self, error: OSError) -> AdminError:
         match error:
+            case ConnectionResetError() | BrokenPipeError():
+                return self._closed()
             case TimeoutError():
                 return AdminError(
                     "timeout", f"the gateway at `{self._path}` did not answer in {self._timeout:g} seconds"

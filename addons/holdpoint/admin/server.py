@@ -27,6 +27,7 @@ type Handler = Callable[[JsonObject], Awaitable[JsonValue]]
 
 MAX_LINE = 1 << 20
 _CHUNK = 64 << 10
+_DISCARD = 16 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +140,7 @@ class AdminServer:
                 line = await lines.next()
             except AdminError as error:
                 await self._answer(writer, None, error)
+                await lines.discard()
                 return
             if line is None:
                 return
@@ -213,6 +215,13 @@ class _Lines:
         line = bytes(self._rest[:end])
         del self._rest[: end + 1]
         return line
+
+    async def discard(self) -> None:
+        """Read on for a while: closing with data unread would reset the connection and lose the answer."""
+        left = _DISCARD
+        async with asyncio.timeout(self._limits.line):
+            while left > 0 and (data := await self._reader.read(_CHUNK)):
+                left -= len(data)
 
 
 def _request(line: bytes) -> tuple[JsonValue, str, JsonObject]:

@@ -45,23 +45,19 @@ class GatewayTrouble(Exception):  # noqa: N818  # an outcome that the page shows
 
 _BY_CODE: dict[str, Trouble] = {
     "unauthenticated": Trouble.LOGIN,
-    "login_required": Trouble.LOGIN,
-    "token_too_old": Trouble.LOGIN,
     "not_allowed": Trouble.NOT_ALLOWED,
     "denied": Trouble.NOT_ALLOWED,
-    "forbidden": Trouble.NOT_ALLOWED,
     "already_resolved": Trouble.RESOLVED,
-    "resolved": Trouble.RESOLVED,
     "expired": Trouble.RESOLVED,
     "conflict": Trouble.CHANGED,
-    "changed": Trouble.CHANGED,
-    "intent_mismatch": Trouble.CHANGED,
     "not_found": Trouble.NOT_FOUND,
     "unavailable": Trouble.UNAVAILABLE,
     "timeout": Trouble.UNAVAILABLE,
+    "busy": Trouble.UNAVAILABLE,
+    "bad_answer": Trouble.UNAVAILABLE,
     "fault": Trouble.UNAVAILABLE,
-    "internal": Trouble.UNAVAILABLE,
 }
+"""Codes of the socket (`holdpoint.admin.errors`), of refusals and of the broker."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from holdpoint.domain.values import JsonValue
 PAUSE = 0.2
 """Seconds between two polls at least, whatever the gateway answers."""
 LONGEST_PAUSE = 10.0
+NEVER = 0
+"""A version that no gateway has: it is answered at once."""
 logger = logging.getLogger(__name__)
 
 
@@ -33,7 +35,7 @@ class ChangeFeed:
 
     async def follow(self) -> None:
         """Poll until cancelled."""
-        since: JsonValue = None
+        since: JsonValue = NEVER
         pause = self._pause
         while True:
             try:
@@ -43,7 +45,7 @@ class ChangeFeed:
                     logger.warning("lost the gateway: %s", trouble.message)
                     self.connected = False
                     self._bump()
-                since = None  # a gateway that is back answers this at once
+                since = NEVER  # a gateway that is back answers this at once
                 pause = min(max(pause, 0.5) * 2, LONGEST_PAUSE) if self._pause else 0
             else:
                 if version != since or not self.connected:

@@ -31,7 +31,7 @@ SAYS: dict[Trouble, str] = {
     Trouble.RESOLVED: "Your decision came too late",
     Trouble.CHANGED: "The request changed since you opened it: read it again before you decide",
     Trouble.REFUSED: "The gateway did not take your decision",
-    Trouble.UNAVAILABLE: "Your decision did not reach the gateway: look whether it counts before you try again",
+    Trouble.UNAVAILABLE: "Whether your decision arrived is not known: look at the votes before you try again",
 }
 
 

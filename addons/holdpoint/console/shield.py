@@ -51,7 +51,8 @@ class Shield:
         hosts = [value.lower() for name, value in scope["headers"] if name == b"host"]
         if hosts != [self.host]:
             # Another name for this address is how a foreign page would reach it (DNS rebinding).
-            await _plain(protected, 421, b"this address is not served here\n")
+            scheme = b"https" if self.https else b"http"
+            await _plain(protected, 421, b"this address is not served here: open %s://%s\n" % (scheme, self.host))
             return
         await self.app(scope, receive, protected)
 

@@ -39,6 +39,8 @@ class TermView:
     approved_by: tuple[str, ...]
     opens: str
     """A sentence: what an approval lets pass."""
+    silence: str
+    """A sentence: what happens if nobody answers, where that is not a denial."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class RequestView:
     kind: str
     principal_id: str
     groups: tuple[str, ...]
+    owners: tuple[str, ...]
+    """Persons who answer for a workload."""
     actor: str
     target: str
     action: str
@@ -80,6 +84,8 @@ class RequestView:
     resolution: str
     grant: str
     intent: str
+    bundle: str
+    """Hash of the policies that asked."""
     whole: str
     """The preview as JSON, for those who want to read all of it."""
 
@@ -110,6 +116,8 @@ def request_view(wire: JsonObject) -> RequestView:
     arguments = preview.get("arguments", {})
     unverified = as_object(wire.get("unverified")) | as_object(preview.get("unverified"))
     rest = {name: value for name, value in preview.items() if name not in {"arguments", "unverified"}}
+    terms = tuple(_term(as_object(term)) for term in _items(wire.get("terms")))
+    told = {term.reason for term in terms}
     return RequestView(
         id=as_text(wire.get("id")),
         state=as_text(wire.get("state")) or "unknown",
@@ -121,12 +129,13 @@ def request_view(wire: JsonObject) -> RequestView:
         kind=as_text(principal.get("kind")),
         principal_id=as_text(principal.get("id")),
         groups=_texts(principal.get("groups")),
+        owners=_texts(principal.get("owners")),
         actor=_actor(principal.get("actor")),
         target=_line(wire.get("target")),
         action=_line(wire.get("action")),
         resource=_line(wire.get("resource")),
-        terms=tuple(_term(as_object(term)) for term in _items(wire.get("terms"))),
-        reasons=_texts(wire.get("reasons")),
+        terms=terms,
+        reasons=tuple(reason for reason in _texts(wire.get("reasons")) if reason not in told),
         arguments=_rows(arguments if isinstance(arguments, dict) else {"arguments": arguments}),
         known=_rows(rest),
         unverified=_rows(unverified),
@@ -135,6 +144,7 @@ def request_view(wire: JsonObject) -> RequestView:
         resolution=as_text(wire.get("resolution")),
         grant=_line(wire.get("grant")),
         intent=as_text(wire.get("intent")),
+        bundle=as_text(wire.get("bundle")),
         whole=_pretty(preview),
     )
 
@@ -152,7 +162,7 @@ def standing(request: RequestView, session: Session) -> Standing:
     """Compare a login with a request by the claims of the login."""
     names = {f"person:{session.person}"} | {f"group:{group}" for group in session.groups}
     return Standing(
-        is_requester=bool(session.person) and session.person == request.person,
+        is_requester=bool(session.person) and session.person in {request.person, *request.owners},
         is_named=any(names.intersection(term.reviewers) for term in request.terms),
         vote=request.vote_of(session.person),
     )
@@ -185,8 +195,13 @@ def _term(term: JsonObject) -> TermView:
         reviewers=_texts(term.get("reviewers")),
         required=int(_number(term.get("required"))),
         approved_by=_texts(term.get("approved_by")),
+        silence=_silence(term.get("auto_approve_after")),
         opens=_opens(as_text(term.get("scope")), _number(term.get("duration"))),
     )
+
+
+def _silence(seconds: JsonValue) -> str:
+    return "" if seconds is None else f"approved if nobody denies it within {duration(_number(seconds))}"
 
 
 def _opens(scope: str, seconds: float) -> str:

@@ -51,7 +51,7 @@ BUILT_IN: Mapping[str, Detector] = MappingProxyType(
             r"(?i)X-Amz-(?:Signature|Security-Token|Credential)=(?P<secret>[A-Za-z0-9%/+=._\-]{16,})"
         ),
         "eks-token": Detector(rf"k8s-aws-v1\.{_WORD}{{20,}}"),
-        "jwt": Detector(rf"e[wy]{_WORD}{{8,}}\.{_WORD}{{2,}}(?:\.{_WORD}*){{1,3}}", check=jwt, looks_inside=True),
+        "jwt": Detector(rf"e[wy]{_WORD}{{8,}}\.{_WORD}*(?:\.{_WORD}*){{1,3}}", check=jwt, looks_inside=True),
         "private-key": Detector(
             rf"(?s){_PRIVATE}.*?(?:-----END [A-Z0-9 ]{{0,40}}PRIVATE KEY(?: BLOCK)?-----|\z)", probe=_PRIVATE
         ),
@@ -133,6 +133,7 @@ class Detectors:
             patterns.append(detector.pattern)
             probe = detector.probe or detector.pattern
             (anchored if has_anchor(probe) else self.probes).append(probe)
+        self._any = any_of(self.probes)
         self._chooser = Chooser(patterns)
         self.anchored: Regex | None = any_of(anchored)
         """Patterns of one's own with anchors: they must be tried on every text by itself."""
@@ -142,8 +143,10 @@ class Detectors:
 
     def find(self, text: bytes) -> list[Span]:
         """Find everything to mask, in order and without overlaps; where two meet, the stricter action takes both."""
+        if self.anchored is None and (self._any is None or self._any.search(text) is None):
+            return []
         spans: list[Span] = []
-        for index in self._chooser.choose(text) if self._compiled else ():
+        for index in self._chooser.choose(text):
             spans.extend(_spans(self._compiled[index], text))
         return merge(spans)
 

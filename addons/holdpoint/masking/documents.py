@@ -93,7 +93,7 @@ def _form(body: bytes, tree: Tree) -> tuple[bytes, int]:
     for index, field in enumerate(fields):
         raw_name, equals, raw_value = field.partition(b"=")
         name, value = _unquote(raw_name), _unquote(raw_value)
-        made, count = tree({name: value})
+        made, count = tree({name: value if equals else None})
         if count and isinstance(made, dict):
             for new_name, new_value in made.items():
                 fields[index] = b"=".join((_quote(new_name), *((_quote(str(new_value)),) if equals else ())))

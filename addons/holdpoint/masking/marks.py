@@ -63,7 +63,7 @@ class Marker:
         """Return the keyed hash that stands for a masked leaf inside a digest."""
         return f"{_SEALED}{self._hash('seal', value)}]"
 
-    def _hash(self, purpose: str, value: JsonValue) -> str:
+    def _hash(self, purpose: str, value: JsonValue | Decimal) -> str:
         # The canonical form tells "1" from 1 and true; the purpose keeps what is shown from opening what is sealed.
         if isinstance(value, Decimal):  # a float of a document that was decoded digit by digit
             value = float(value)

@@ -77,7 +77,7 @@ class Masker:
         if prepare is not None:
             prepare(walk, root)
         walk.visit(root, 0, value, state, None, 0)
-        if not walk.finish():
+        if not walk.finish(root):
             return Masked(value, 0)
         made = walk.copy(root)
         return Masked(made[0] if isinstance(made, list) else None, walk.count)
@@ -87,7 +87,7 @@ class Masker:
         walk = Walk(self._rules, self._strings, self._show, embedded=depth)
         root: list[JsonValue] = [value]
         walk.visit(root, 0, value, self._rules.start, None, 0)
-        if walk.finish():
+        if walk.finish(root):
             walk.apply()
         return root[0], walk.count
 

@@ -47,6 +47,11 @@ class Rules:
         self.keytext = KeyText(self.keys, self.secrets, marker)
         self.plain = PlainText(self.detectors, self.keytext, marker)
         self.is_empty = not (paths or self.keys or self.detectors or self.secrets)
+        self.shapes: frozenset[str] = frozenset(
+            (*(("value",) if self.keys else ()), *(("data", "stringData", "items") if self.secrets else ()))
+        )
+        """Names of members that may make an object one to look at as a whole."""
+        self._actions: dict[str, MaskAction | None] = {}
         self._states: dict[tuple[Paths, Places, bool], State] = {}
         self.start = self.state(Paths(paths))
         mcp = Paths([(root + steps, action) for root in ((), *MCP_ROOTS) for steps, action in paths])
@@ -61,6 +66,17 @@ class Rules:
             if len(self._states) < _MAX_STATES:
                 self._states[paths, places, keyed] = found
         return found
+
+    def key_action(self, name: str) -> MaskAction | None:
+        """Return what key masks say of a name, from memory where it was met before."""
+        if not self.keys:
+            return None
+        if name in self._actions:
+            return self._actions[name]
+        action = self.keys.action(name)
+        if len(self._actions) < _MAX_CACHED and len(name) <= _MAX_NAME:
+            self._actions[name] = action
+        return action
 
     def shown(self, name: str) -> str:
         """Return a member's name with what detectors find in it masked."""
@@ -77,38 +93,53 @@ type Next = tuple["State", MaskAction | None, str]
 class State:
     """Where one is in a document, as far as masks care."""
 
-    __slots__ = ("_keyed", "_paths", "_places", "_rules", "has_index", "names")
+    __slots__ = ("_every", "_keyed", "_names", "_paths", "_places", "_rules", "is_plain_list", "plain")
 
     def __init__(self, rules: Rules, paths: Paths, places: Places, *, keyed: bool) -> None:
         self._keyed = keyed
         self._rules = rules
         self._paths = paths
         self._places = places
-        self.names: dict[str, Next] = {}
-        """Members met before. A name that holds a secret is never kept."""
-        self.has_index = paths.has_index
+        self._names: dict[str, Next] = {}
+        self._every: tuple[State, MaskAction | None] | None = None
+        # A name that holds a secret is never kept.
+        self.plain: set[str] = set()
+        """Names of members met before that lead nowhere: the same state, no action, shown as they are."""
+        self.is_plain_list: bool = not paths.has_index and paths.advance(places, None) == (places, None)
+        """Whether every element of an array leads nowhere too."""
 
-    def member(self, name: str) -> Next:
-        """Return where a member of an object leads."""
+    def _member(self, name: str) -> Next:
         places, action = self._paths.advance(self._places, name)
         shown = self._rules.shown(name)
         if self._keyed:
-            action = stricter(action, self._rules.keys.action(name))
+            action = stricter(action, self._rules.key_action(name))
             if shown != name:
-                action = stricter(action, self._rules.keys.action(shown))
-        found: Next = (self._rules.state(self._paths, places), action, shown)
-        if shown == name and len(self.names) < _MAX_CACHED and len(name) <= _MAX_NAME:
-            self.names[name] = found
+                action = stricter(action, self._rules.key_action(shown))
+        child = self._rules.state(self._paths, places)
+        found: Next = (child, action, shown)
+        if shown == name and len(self._names) < _MAX_CACHED and len(name) <= _MAX_NAME:
+            self._names[name] = found
+            if child is self and action is None and name not in self._rules.shapes:
+                self.plain.add(name)
         return found
 
     def without_keys(self) -> "State":
         """Return the same state for an object whose member names are no keys; its values' members are again."""
         return self._rules.state(self._paths, self._places, keyed=False)
 
-    def element(self, index: int | None) -> tuple["State", MaskAction | None]:
-        """Return where an element of an array leads; None stands for any index that no path names."""
+    def next(self, name: str) -> Next:
+        """Return where a member leads, from memory where it was met before."""
+        return self._names.get(name) or self._member(name)
+
+    def element(self, index: int) -> tuple["State", MaskAction | None]:
+        """Return where an element of an array leads."""
+        if self._every is not None:
+            return self._every
         places, action = self._paths.advance(self._places, index)
-        return self._rules.state(self._paths, places), action
+        found = (self._rules.state(self._paths, places), action)
+        if not self._paths.has_index:
+            self._every = found
+        return found
 
 
 def _path(profile: MaskProfile, path: str, where: str) -> tuple[Step, ...]:

@@ -17,6 +17,7 @@ _PLAIN = msgspec.json.Decoder()
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 _SPACED_KEY = re.compile(rb'"[ \t\r\n]+:')
 _ESCAPED_COLON = re.compile(rb"\\u003[aA]")
+_BLANK_COLON = (b" :", b"\n:", b"\t:", b"\r:")
 _COLON = b'":'
 
 
@@ -53,7 +54,8 @@ def _has_unique_keys(data: bytes, value: JsonValue) -> bool:
     # Encoded again, a string that starts with a colon starts with one still, unless the colon was escaped before:
     # so the count is lower exactly where the decoder dropped a key.
     plain = _without_escapes(data)
-    if _SPACED_KEY.search(data) is None and _ESCAPED_COLON.search(plain) is None:
+    has_spaced = any(blank in data for blank in _BLANK_COLON) and _SPACED_KEY.search(data) is not None
+    if not has_spaced and (b"\\" not in data or _ESCAPED_COLON.search(plain) is None):
         return plain.count(_COLON) == _without_escapes(dumps(value)).count(_COLON)
     return _all_pairs_unique(data)
 

@@ -13,6 +13,7 @@ _TOKEN = re.compile(
     # Up to a blank; a separator before the next `name=`, and a quote that closes, end it too.
     rb"(?:[^\s\"'&;]|[&;](?!\s*[\w.%\[\]\-]{1,64}=|\s|\Z)|[\"'](?![\s,}\])>;&]|\Z))*",
 )
+_NOTHING = frozenset({b"", b"{}", b"[]"})
 _SCHEME = re.compile(rb"(?:bearer|basic|token|digest|negotiate|apikey|aws4-hmac-sha256)\Z", re.IGNORECASE)
 _FLOW_END = re.compile(rb"[,}\]\r\n]")
 
@@ -30,9 +31,9 @@ class Value:
 
     @property
     def is_masked(self) -> bool:
-        """Whether the value is a mark already, or nothing."""
+        """Whether the value is a mark already, or there is nothing in it."""
         bare = self.content.strip(b" \t\r\n\"'")
-        return not bare or MARK.fullmatch(bare) is not None
+        return bare in _NOTHING or MARK.fullmatch(bare) is not None
 
 
 def line_end(text: bytes, at: int) -> int:

@@ -4,7 +4,7 @@ Nothing is changed while walking. What is to be replaced is noted by container a
 as it was, and a document in which nothing is found costs no copy.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, cast
 
 from holdpoint.domain.mask import MaskAction
@@ -92,7 +92,6 @@ class Walk:
         self._embedded = embedded
         self._secrets = rules.secrets
         self._texts: list[str] = []
-        self._places: list[tuple[Container, Key]] = []
         self._changes: dict[tuple[int, Key], tuple[Container, JsonValue]] = {}
         self._renames: dict[int, tuple[JsonObject, dict[str, str]]] = {}
         self.unkeyed: set[int] = set()
@@ -110,7 +109,7 @@ class Walk:
 
     def action(self, name: str) -> MaskAction | None:
         """Return what key masks say of a name."""
-        return self._rules.keys.action(name)
+        return self._rules.key_action(name)
 
     def text(self, text: str) -> tuple[str, int]:
         """Mask a text at once. Returns it, and how many values were masked."""
@@ -124,46 +123,52 @@ class Walk:
         """Scan a container. Raises Unmaskable if it is nested too deep."""
         if level > MAX_DEPTH:
             raise Unmaskable("nested too deep")
-        if isinstance(node, list):
-            child, action = state.element(None)
-            for index, value in enumerate(node):
-                if state.has_index:
-                    child, action = state.element(index)
-                self.visit(node, index, value, child, action, level + 1)
-            return
-        if "value" in node or (
-            self._secrets is not None and ("data" in node or "stringData" in node or "items" in node)
-        ):
-            self._shapes(node, state, level)
-        if self.unkeyed and id(node) in self.unkeyed:
-            state = state.without_keys()
-        names = state.names
-        for name, value in node.items():
-            child, action, shown = names.get(name) or state.member(name)
-            if (
-                type(value) is str and action is None
-            ):  # what `visit` would do, without the call: most leaves are strings
-                self._texts.append(value)
-                self._places.append((node, name))
-            else:
-                self.visit(node, name, value, child, action, level + 1)
-            if shown != name:
-                self._renames.setdefault(id(node), (node, {}))[1][name] = shown
+        values: Iterable[JsonValue]
+        if isinstance(node, dict):
+            if (self.unkeyed and id(node) in self.unkeyed) or not state.plain.issuperset(node):
+                self._members(node, state, level)
+                return
+            values = node.values()
+        else:
+            if not state.is_plain_list:
+                self._elements(node, state, level)
+                return
+            values = node
+        append = self._texts.append
+        # `type() is` and no call per leaf: this loop is most of the work on a document without secrets.
+        for value in values:
+            if type(value) is str:
+                append(value)
+            elif type(value) is dict or type(value) is list:
+                self.scan(value, state, level + 1)
+            elif type(value) is int and not -_MANY < value < _MANY:
+                append(str(value))
 
-    def visit(  # noqa: PLR0917  # called for every value: keyword arguments cost a fifth of the walk
+    def visit(  # noqa: PLR0917  # called for every value that is not plain
         self, holder: Container, key: Key, value: JsonValue, state: State, action: MaskAction | None, level: int
     ) -> None:
         """Scan one value of a container, or note that it is to be hidden."""
         if action is not None:
             self.hide(holder, key, value, action, state, level)
-        elif isinstance(value, str):
-            self._texts.append(value)
-            self._places.append((holder, key))
         elif isinstance(value, dict | list):
             self.scan(value, state, level)
-        elif isinstance(value, int) and not -_MANY < value < _MANY:
+        elif isinstance(value, str) or (isinstance(value, int) and not -_MANY < value < _MANY):
             self._texts.append(str(value))
-            self._places.append((holder, key))
+
+    def _members(self, node: JsonObject, state: State, level: int) -> None:
+        self._shapes(node, state, level)
+        if self.unkeyed and id(node) in self.unkeyed:
+            state = state.without_keys()
+        for name, value in node.items():
+            child, action, shown = state.next(name)
+            self.visit(node, name, value, child, action, level + 1)
+            if shown != name:
+                self._renames.setdefault(id(node), (node, {}))[1][name] = shown
+
+    def _elements(self, node: list[JsonValue], state: State, level: int) -> None:
+        for index, value in enumerate(node):
+            child, action = state.element(index)
+            self.visit(node, index, value, child, action, level + 1)
 
     def hide(  # noqa: PLR0917  # as `visit`
         self, holder: Container, key: Key, value: JsonValue, action: MaskAction, state: State, level: int = 0
@@ -173,7 +178,7 @@ class Walk:
             raise Unmaskable("nested too deep")
         if isinstance(value, dict):
             for name, inner in value.items():
-                child, more, shown = state.names.get(name) or state.member(name)
+                child, more, shown = state.next(name)
                 self.hide(value, name, inner, stricter(action, more) or action, child, level + 1)
                 if shown != name:
                     self._renames.setdefault(id(value), (value, {}))[1][name] = shown
@@ -189,30 +194,38 @@ class Walk:
     def _shapes(self, node: JsonObject, state: State, level: int) -> None:
         """Hide by shape: the value of a name-and-value pair with a masked name, and the data of a Secret."""
         name = node.get("name") or node.get("key")
-        if isinstance(name, str) and "value" in node and (action := self._rules.keys.action(name)) is not None:
-            self.hide(node, "value", node["value"], action, state.member("value")[0], level + 1)
+        if isinstance(name, str) and "value" in node and (action := self._rules.key_action(name)) is not None:
+            self.hide(node, "value", node["value"], action, state.next("value")[0], level + 1)
         if self._secrets is None:
             return
         if _is_secret(node):
             for holder, part in _secret_data(node):
-                self.hide(holder, part, holder[part], self._secrets, state.member(part)[0], level + 1)
+                self.hide(holder, part, holder[part], self._secrets, state.next(part)[0], level + 1)
 
-    def finish(self) -> int:
-        """Look at the strings that were met. Returns how many values are to be replaced."""
+    def finish(self, root: Container) -> int:
+        """Look at the strings that were met below `root`. Returns how many values are to be replaced."""
+        # What becomes of a string depends on the string alone, so equal ones are masked once, and where they stand is
+        # looked up only if there is any to replace.
+        found: dict[str, tuple[str, int]] = {}
         texts = self._texts
-        if texts:
-            for index in self._strings.suspects(texts):
-                holder, key = self._places[index]
-                self._string(holder, key, texts[index])
+        for index in self._strings.suspects(texts) if texts else ():
+            text = texts[index]
+            if text not in found:
+                found[text] = self._strings.mask(text, self._embedded)
+        made = {text: new for text, new in found.items() if self._render.text(text, *new) != text}
+        if made:
+            self._replace(root, made)
         self.count += sum(len(names) for _, names in self._renames.values())
         return self.count
 
-    def _string(self, holder: Container, key: Key, text: str) -> None:
-        new, count = self._strings.mask(text, self._embedded)
-        old = cast("dict[Key, JsonValue]", holder)[key]
-        made = self._render.text(old, new, count)
-        if made != old:
-            self.change(holder, key, made, max(count, 1))
+    def _replace(self, node: Container, made: dict[str, tuple[str, int]]) -> None:
+        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+            if isinstance(value, dict | list):
+                self._replace(value, made)
+            elif isinstance(value, str | int) and (found := made.get(str(value))):
+                text, count = found
+                if isinstance(value, str) or not -_MANY < value < _MANY:
+                    self.change(node, key, self._render.text(value, text, count), max(count, 1))
 
     def apply(self, translate: Callable[[Container], Container] = lambda holder: holder) -> None:
         """Make the replacements, in the containers themselves or in the copies that `translate` leads to."""
@@ -232,6 +245,8 @@ class Walk:
 
 
 def _copy(value: JsonValue, copies: dict[int, Container]) -> JsonValue:
+    if id(value) in copies:
+        return copies[id(value)]
     if isinstance(value, dict):
         made: JsonObject = {}
         copies[id(value)] = made

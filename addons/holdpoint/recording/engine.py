@@ -133,9 +133,9 @@ class Engine:
         except Exception as error:
             # NOTE: the event is worth keeping without its record, and says so.
             logger.exception("a flow record could not be made")
-            missing: JsonObject = {"missing": f"cannot be serialised ({type(error).__name__})"}
-            self._ready.append(LineJob(make_entry(flow.event, {"record": missing})))
-            self._start_outage(f"a flow record cannot be serialised ({type(error).__name__})")
+            problem = f"a flow record cannot be serialised ({type(error).__name__})"
+            self._ready.append(LineJob(make_entry(flow.event, {"unrecorded": problem})))
+            self._start_outage(problem)
             return
         receipt = self._flows.write(flow.session, record)
         try:

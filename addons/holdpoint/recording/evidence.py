@@ -1,58 +1,19 @@
 """A request inside an audit event, so that it is known even when the gateway dies before the answer.
 
-`FORWARDED` events carry it as `detail.request`; a start makes a flow record of it when no answer was recorded.
+`FORWARDED` events carry it as `detail.request`: {"method", "url", "headers": [[name, value]], "body" or "body_base64"},
+masked and scrubbed. A start makes a flow record of it when no answer was recorded.
 """
 
 import base64
 import binascii
 import uuid
-from dataclasses import dataclass
 from typing import cast
 from urllib.parse import urlsplit
 
 from mitmproxy import connection, http
 
 from holdpoint.domain.values import JsonMapping, JsonObject, JsonValue, as_object, as_text
-from holdpoint.recording.json_text import clean_text
 from holdpoint.recording.scrub import FlowState
-
-_PAIR = 2
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """A request, masked and scrubbed."""
-
-    method: str
-    url: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes | None
-    """None: not recorded."""
-
-    def as_json(self) -> JsonObject:
-        """Return what goes into `detail.request`. A body that is no UTF-8 goes as base64."""
-        value: JsonObject = {
-            "method": clean_text(self.method),
-            "url": clean_text(self.url),
-            "headers": [[clean_text(n), clean_text(v)] for n, v in self.headers],
-        }
-        if self.body is not None:
-            try:
-                value["body"] = self.body.decode()
-            except UnicodeDecodeError:
-                value["body_base64"] = base64.b64encode(self.body).decode()
-        return value
-
-
-def from_state(state: FlowState, *, body: bool) -> Evidence:
-    """Take a request out of a scrubbed flow state; `body` says whether with its body."""
-    request = cast("http.Request", http.Request.from_state({**state["request"]}))  # type: ignore[no-untyped-call]  # pyright: ignore[reportUnknownMemberType]
-    return Evidence(
-        request.method,
-        request.url,
-        tuple((n.decode("utf-8", "replace"), v.decode("utf-8", "replace")) for n, v in request.headers.fields),
-        request.raw_content if body else None,
-    )
 
 
 def _header(value: JsonValue) -> tuple[bytes, bytes] | None:

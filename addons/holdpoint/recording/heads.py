@@ -9,7 +9,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from holdpoint.domain.canonical import canonical
-from holdpoint.domain.values import JsonObject, as_object, as_text
+from holdpoint.domain.values import JsonObject, as_object
 from holdpoint.recording.json_text import read
 
 type KeyRing = Mapping[str, Ed25519PublicKey]
@@ -34,6 +34,10 @@ class Signer(Protocol):
 
 class HeadError(ValueError):
     """A head that proves nothing: the message says why."""
+
+
+class UnknownKeyError(HeadError):
+    """A head of a key that is not in the ring: the key may be missing, not the proof."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,7 @@ def check(line: bytes, ring: KeyRing) -> Head:
         raise HeadError("says more than what is signed")
     public = ring.get(head.key)
     if public is None:
-        raise HeadError(f"signed with key `{as_text(head.key)}`, which is not in the ring")
+        raise UnknownKeyError(f"signed with key `{head.key}`, which is not in the ring")
     try:
         public.verify(signature, _CONTEXT + canonical(head.as_json()))
     except InvalidSignature:

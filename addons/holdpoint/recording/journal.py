@@ -4,8 +4,10 @@ Nothing here knows threads or event loops. State changes only after `fdatasync` 
 the chain where it was; what it may have left behind is cut off before the next one.
 """
 
+import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,7 @@ from holdpoint.recording.segments import (
 )
 
 SEGMENT_BYTES = 32 << 20
+_LOCK_TRIES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +114,14 @@ class Journal:
 
     def _take_lock(self) -> None:
         self._lock = os.open(self.folder / AUDIT / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise ConfigError(
-                "another gateway writes to this folder: stop it, or give each its own", where=str(self.folder)
-            ) from None
+        for _ in range(_LOCK_TRIES):
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            time.sleep(0.05)  # a verification looks at the lock for a moment
+        raise ConfigError(
+            "another gateway writes to this folder: stop it, or give each its own", where=str(self.folder)
+        )
 
     def _begin(self) -> Opened:
         if any((self.folder / SESSIONS).glob("*/*")):

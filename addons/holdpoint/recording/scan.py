@@ -11,7 +11,7 @@ from pathlib import Path
 from holdpoint.domain.canonical import digest_bytes
 from holdpoint.domain.refusal import ConfigError
 from holdpoint.recording.chain import EVENT, Line, LineError, read_line
-from holdpoint.recording.heads import Head, HeadError, KeyRing, check
+from holdpoint.recording.heads import Head, HeadError, KeyRing, UnknownKeyError, check
 from holdpoint.recording.merkle import Frontier
 from holdpoint.recording.segments import (
     CLOSES,
@@ -96,11 +96,9 @@ def _read_heads(path: Path, ring: KeyRing) -> tuple[list[Head], int]:
     for raw in chosen:
         try:
             heads.append(check(raw.data, ring))
+        except UnknownKeyError as error:
+            raise ConfigError(f"a head is {error}: list its public key under `keys.audit`", where=str(path)) from None
         except HeadError as error:
-            if "not in the ring" in str(error):
-                raise ConfigError(
-                    f"a head is {error}: list its public key under `keys.audit`", where=str(path)
-                ) from None
             raise _refuse(path, None, f"the head at byte {raw.offset} is wrong: {error}") from None
     return heads, end
 

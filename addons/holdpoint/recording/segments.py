@@ -77,6 +77,7 @@ class RecordRef(msgspec.Struct, frozen=True):
 
 class _Detail(msgspec.Struct):
     record: RecordRef | None = None
+    unrecorded: str = ""
 
 
 class EventKey(msgspec.Struct):

@@ -46,6 +46,7 @@ class AdminMethods:
         self._reload = reload
         self._services: Services | None = None
         self._seen: float | None = None
+        self._logins = login_clients(settings)
 
     def attach(self, services: "Services") -> None:
         """Name the services that the methods speak for."""
@@ -91,20 +92,26 @@ class AdminMethods:
             logger.exception("`%s` of an approval was not written down", event.kind.value)
 
     async def _reviewer(self, params: JsonObject) -> Reviewer:
-        issuers = self._settings.reviewers.issuers
-        clients = {i.login_client_id for i in self._settings.issuers if i.login_client_id}
-        if self._settings.console is not None:
-            clients.add(self._settings.console.client_id)
         token = as_text(params.get("id_token"))
         if not token:
             raise AdminError("unauthenticated", "log in first")
-        try:
-            return await self.services.verifier.verify_reviewer(
-                token, client_ids=frozenset(clients), issuers=issuers, max_age=self._settings.reviewers.max_age
-            )
-        except Refusal as refusal:
-            code = "unavailable" if refusal.kind is RefusalKind.UNAVAILABLE else "unauthenticated"
-            raise AdminError(code, refusal.public) from refusal
+        # Client ids belong to their issuer: another issuer's client of the same name is somebody else.
+        failure: Refusal | None = None
+        for issuer, clients in self._logins.items():
+            try:
+                return await self.services.verifier.verify_reviewer(
+                    token,
+                    client_ids=clients,
+                    issuers=frozenset({issuer}),
+                    max_age=self._settings.reviewers.max_age,
+                )
+            except Refusal as refusal:
+                if failure is None or refusal.kind is RefusalKind.UNAVAILABLE:
+                    failure = refusal
+        if failure is None:
+            raise AdminError("unauthenticated", "no issuer in the settings offers a login for reviewers")
+        code = "unavailable" if failure.kind is RefusalKind.UNAVAILABLE else "unauthenticated"
+        raise AdminError(code, failure.public) from failure
 
     async def _list(self, params: JsonObject) -> JsonValue:
         reviewer = await self._reviewer(params)
@@ -209,6 +216,20 @@ class AdminMethods:
             return await work
         except StoreUnavailable as error:
             raise AdminError("unavailable", str(error)) from error
+
+
+def login_clients(settings: Settings) -> dict[str, frozenset[str]]:
+    """Return, by issuer, the clients at which a reviewer's ID token may have been obtained."""
+    clients: dict[str, frozenset[str]] = {}
+    for issuer in settings.issuers:
+        if settings.reviewers.issuers and issuer.name not in settings.reviewers.issuers:
+            continue
+        named = {issuer.login_client_id} if issuer.login_client_id else set[str]()
+        if settings.console is not None and settings.console.issuer == issuer.name:
+            named.add(settings.console.client_id)
+        if named:
+            clients[issuer.name] = frozenset(named)
+    return clients
 
 
 def may_see(reviewer: Reviewer, request: ApprovalRequest) -> bool:

@@ -212,6 +212,7 @@ def preview(asked: Decoded, target: Target, masker: Masker) -> JsonObject:
         "upstream": f"{target.scheme}://{target.host}:{target.port}",
         "verb": asked.access.action.verb,
         "resource": describe_resource(asked.access.resource),
+        "arguments": masker.sealed(dict(asked.access.arguments)),
         "request": masker.sealed(asked.intent),
         "unverified": dict(asked.access.unverified),
     }

@@ -24,7 +24,7 @@ def prevent_default_bind() -> None:
     It binds between `load` and `running`, from a task of this name. With `--set server=false` there is none.
     """
     for task in asyncio.all_tasks():
-        if task.get_name() == "setup_servers":
+        if task.get_name().partition(" ")[0] == "setup_servers":
             task.cancel()
 
 

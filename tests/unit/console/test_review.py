@@ -83,6 +83,18 @@ async def test_a_request_shows_who_approved_so_far_and_what_it_opens(browser: Br
     assert "the same action on the same resource, as often as asked, for 15 min" in page
 
 
+async def test_a_request_that_silence_would_approve_says_so(browser: Browser) -> None:
+    assert "approved if nobody" not in (await browser.get("/requests/apr-1")).text
+    browser.gateway.add(request_wire(terms=[term(auto_approve_after=30.0)]))
+    assert "approved if nobody denies it within 30 s" in (await browser.get("/requests/apr-1")).text
+
+
+async def test_a_reason_is_said_once(browser: Browser) -> None:
+    reason = "production needs a second pair of eyes"
+    browser.gateway.add(request_wire(terms=[term(reason=reason)], reasons=[reason]))
+    assert (await browser.get("/requests/apr-1")).text.count(reason) == 1
+
+
 async def test_a_long_value_is_cut_with_a_count_and_can_be_read_whole(browser: Browser) -> None:
     browser.gateway.add(request_wire(preview={"arguments": {"sql": "x" * 5_000 + "; drop table users"}}))
     page = (await browser.get("/requests/apr-1")).text
@@ -138,7 +150,7 @@ async def test_what_changed_under_the_reviewer_is_not_decided(browser: Browser) 
         pytest.param(AdminError("expired", "the deadline is over"), 409, "the deadline is over", id="expired"),
         pytest.param(AdminError("unauthenticated", "too old"), 401, "Log in again", id="login too old"),
         pytest.param(AdminError("not_found", "gone"), 404, "No such request", id="gone"),
-        pytest.param(ConnectionRefusedError(), 503, "look whether it counts", id="gateway down"),
+        pytest.param(ConnectionRefusedError(), 503, "look at the votes before you try again", id="gateway down"),
         pytest.param(AdminError("odd", "of tomorrow"), 409, "of tomorrow", id="unknown code"),
     ],
 )
@@ -186,6 +198,7 @@ async def test_nobody_is_asked_to_approve_what_has_no_digest(browser: Browser) -
     ("changes", "says"),
     [
         pytest.param({"principal": {"person": "rita@corp.example"}}, "somebody else has to approve it", id="own"),
+        pytest.param({"principal": {"owners": ["rita@corp.example"]}}, "somebody else has to approve it", id="owner"),
         pytest.param({"terms": [term(reviewers=["group:dba"])]}, "does not seem to be among the reviewers", id="other"),
         pytest.param({"principal": {"name": "ci"}}, "nobody may approve it", id="nobody behind it"),
     ],

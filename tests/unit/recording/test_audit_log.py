@@ -1,6 +1,8 @@
 import asyncio
 import os
 import stat
+from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from tests.fakes.recordings import LocalSigner, Recordings, event, state
@@ -121,7 +123,7 @@ def test_log_goes_on_over_segments_and_restarts(tmp_path):
     lines = [read_line(raw.rstrip(b"\n")) for n in numbers for raw in recordings.lines(n)]
     assert len(numbers) > 3
     assert [line.seq for line in lines] == list(range(len(lines)))
-    assert all(b.prev == a.hash for a, b in zip(lines, lines[1:], strict=False))
+    assert all(b.prev == a.hash for a, b in pairwise(lines))
 
 
 def test_exchange_open_since_an_earlier_segment_is_found_at_start(tmp_path):
@@ -275,11 +277,11 @@ async def test_answer_is_chained_after_its_record_is_synced(recordings, monkeypa
     real_write, real_sync = os.pwrite, os.fdatasync
 
     def name(fd):
-        return os.readlink(f"/proc/self/fd/{fd}").rpartition(".")[2]
+        return Path(f"/proc/self/fd/{fd}").readlink().suffix
 
     monkeypatch.setattr(os, "pwrite", lambda fd, *a: (order.append(("write", name(fd))), real_write(fd, *a))[1])
     monkeypatch.setattr(os, "fdatasync", lambda fd: (order.append(("sync", name(fd))), real_sync(fd))[1])
     recorder.record_answer(Session("ses-1", 0.0), state(), event(AuditStage.ANSWERED))
     await asyncio.to_thread(log.flush)
     log.close()
-    assert order[:4] == [("write", "flows"), ("sync", "flows"), ("write", "jsonl"), ("sync", "jsonl")]
+    assert order[:4] == [("write", ".flows"), ("sync", ".flows"), ("write", ".jsonl"), ("sync", ".jsonl")]
