@@ -13,6 +13,9 @@ Private names relied on, checked by `verify_private_names` at start: `HttpLayer.
 `streams`; `HttpStream.handle_event`, `flow`, `stream_id`, `check_body_size`; `SendHttp`; `Proxyserver.connections`.
 """
 
+# mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterator

@@ -7,13 +7,12 @@ from contextlib import asynccontextmanager
 
 import httpx2
 import pytest
-from holdpoint.admin.errors import AdminError
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
-
-from tests.fakes.notes_server import SECRET_NOTE
 from tests.fakes.world import UPSTREAM_TOKEN, World, call
+
+from holdpoint.admin.errors import AdminError
 
 pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore")]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-
 from tests.fakes.world import World, call
 
 KILLS = int(os.environ.get("HOLDPOINT_KILLS", "20"))

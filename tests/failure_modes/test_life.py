@@ -6,7 +6,6 @@ import socket
 from pathlib import Path
 
 import pytest
-
 from tests.fakes.processes import ROOT
 from tests.fakes.world import World, call
 
@@ -33,7 +32,7 @@ def refused_start(world: World, *options: str, script: Path | None = None) -> st
         pytest.param(["--set", "ignore_hosts=.*"], "option `ignore_hosts` must keep its default", id="ignore-hosts"),
         pytest.param(["--set", "ssl_insecure=true"], "option `ssl_insecure` must keep its default", id="ssl-insecure"),
         pytest.param(["--set", "stream_large_bodies=1k"], "option `stream_large_bodies`", id="stream-large-bodies"),
-        pytest.param(["-w", "all.flows"], "option `save_stream_file`", id="save-stream-file"),
+        pytest.param(["-w", "/dev/null"], "option `save_stream_file`", id="save-stream-file"),
         pytest.param(["--mode", "socks5"], "option `mode` is set by the gateway", id="mode"),
         pytest.param(["--set", "no_such_option=1"], "option `no_such_option` does not exist", id="unknown"),
         pytest.param(["--set", "flow_detail=4"], "option `flow_detail` is set by the gateway", id="flow-detail"),

@@ -103,7 +103,7 @@ class FakeGateway:
     async def _converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while line := await reader.readline():
-                message = json.loads(line)  # noqa: TID251  # both ends are ours
+                message = json.loads(line)  # both ends are ours
                 answer: JsonObject = {"id": message["id"]}
                 try:
                     answer["result"] = await self.call(message["method"], message["params"])
@@ -125,7 +125,7 @@ class SocketCalls:
         reader, writer = await asyncio.open_unix_connection(self.path)
         try:
             writer.write(json.dumps({"id": 1, "method": method, "params": params}).encode() + b"\n")
-            answer = json.loads(await reader.readline())  # noqa: TID251  # both ends are ours
+            answer = json.loads(await reader.readline())  # both ends are ours
         finally:
             writer.close()
             await writer.wait_closed()

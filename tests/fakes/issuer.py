@@ -178,7 +178,7 @@ class FakeIssuer:
 
     async def until_asked(self, path: str) -> None:
         """Wait until somebody has asked for the path."""
-        while path not in self.requests:  # noqa: ASYNC110  # asked in another thread
+        while path not in self.requests:  # asked in another thread
             await asyncio.sleep(0.001)
 
     # Keys and tokens
@@ -263,7 +263,7 @@ class FakeIssuer:
         async def middleware(scope: Scope, receive: Receive, send: Send) -> None:
             path = scope["path"]
             self.requests.append(path)
-            while self.faults.of(path) == "hang":  # noqa: ASYNC110  # the switch is thrown from another thread
+            while self.faults.of(path) == "hang":  # the switch is thrown from another thread
                 await asyncio.sleep(0.01)
             answer: ASGIApp
             match self.faults.of(path):
@@ -386,12 +386,12 @@ def main() -> None:
     parser.add_argument("--users", type=Path, required=True)
     parser.add_argument("--audience", default="https://gateway.example", help="`aud` where no resource is asked for")
     options = parser.parse_args()
-    accounts = json.loads(options.users.read_text("utf-8"))  # noqa: TID251  # a fake, given a file by the demo
+    accounts = json.loads(options.users.read_text("utf-8"))  # a fake, given a file by the demo
     issuer = FakeIssuer(
         users=accounts["users"], clients=accounts["clients"], port=options.port, audience=options.audience
     )
     with issuer:
-        print(f"FOR TESTS AND THE DEMO ONLY: {issuer.url}", flush=True)  # noqa: T201  # it is a program here
+        print(f"FOR TESTS AND THE DEMO ONLY: {issuer.url}", flush=True)  # it is a program here
         threading.Event().wait()
 
 

@@ -107,7 +107,13 @@ class NotesServer:
     """The server on a port of its own, in a thread. A context manager."""
 
     def __init__(
-        self, *, token: str, port: int = 0, json_response: bool = False, stateless: bool = False, tls: tuple[Path, Path] | None = None
+        self,
+        *,
+        token: str,
+        port: int = 0,
+        json_response: bool = False,
+        stateless: bool = False,
+        tls: tuple[Path, Path] | None = None,
     ) -> None:
         self.seen = Seen()
         app = make_server(self.seen).streamable_http_app(json_response=json_response, stateless_http=stateless)
@@ -162,7 +168,9 @@ def main() -> None:
     """Serve until interrupted: `python -m tests.fakes.notes_server --port 8192`."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--port", type=int, default=8192)
-    parser.add_argument("--seen", type=Path, help="write what reached the server here, as JSON lines, at the end of each request")
+    parser.add_argument(
+        "--seen", type=Path, help="write what reached the server here, as JSON lines, at the end of each request"
+    )
     args = parser.parse_args()
     with NotesServer(token=os.environ["HOLDPOINT_DEMO_TOKEN"], port=args.port) as server:
         print(f"notes server at {server.url}", flush=True)

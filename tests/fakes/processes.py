@@ -37,7 +37,7 @@ class Program:
     def __init__(self, command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path = ROOT) -> None:
         self.lines: list[str] = []
         self._heard: queue.Queue[str | None] = queue.Queue()
-        self.process = subprocess.Popen(  # noqa: S603
+        self.process = subprocess.Popen(
             list(command),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -13,11 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from holdpoint.stages.guard import LIFECYCLE_HOOKS, Stage, guarded_hooks
-from holdpoint.stages.lifecycle import Lifecycle
 from mitmproxy import exceptions
 from mitmproxy.options import Options
 from mitmproxy.tools.dump import DumpMaster
+
+from holdpoint.stages.guard import LIFECYCLE_HOOKS, Stage, guarded_hooks
+from holdpoint.stages.lifecycle import Lifecycle
 
 
 class OwnBaseException(BaseException):
@@ -27,7 +28,7 @@ class OwnBaseException(BaseException):
 FAILURES: dict[str, Callable[[], BaseException]] = {
     "exception": lambda: ValueError("sabotage"),
     "timeout": lambda: TimeoutError("sabotage"),
-    "addon-halt": lambda: exceptions.AddonHalt(),
+    "addon-halt": exceptions.AddonHalt,
     "options-error": lambda: exceptions.OptionsError("sabotage"),
     "cancelled": lambda: asyncio.CancelledError("sabotage"),
     "system-exit": lambda: SystemExit(3),
@@ -119,13 +120,13 @@ class SabotagedGateway:
     def _run(self) -> None:
         try:
             asyncio.run(self._main())
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  # told to the test
             self.error = error
         finally:
             self._ready.set()
 
     async def _main(self) -> None:
-        import gateway as script  # noqa: PLC0415  # addons/ is on the path
+        import gateway as script  # addons/ is on the path
 
         script = __import__("importlib").reload(script)
         self.gateway = script.gateway
@@ -141,7 +142,9 @@ class SabotagedGateway:
         lifecycle._check_mitmproxy = lambda: None
         master.addons.register(holder)
         master.addons.get("scriptloader").addons = [holder]
-        master.addons.invoke_addon_sync(holder, __import__("mitmproxy.hooks", fromlist=["x"]).ConfigureHook(set(options.keys())))
+        master.addons.invoke_addon_sync(
+            holder, __import__("mitmproxy.hooks", fromlist=["x"]).ConfigureHook(set(options.keys()))
+        )
         opened = script.gateway.open
 
         def open_and_tell(services: Any) -> None:

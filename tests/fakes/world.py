@@ -8,11 +8,11 @@ from types import TracebackType
 from typing import Any
 
 import httpx
-from holdpoint.admin.client import AdminClient
-
 from tests.fakes.issuer import FakeIssuer
 from tests.fakes.notes_server import NotesServer
 from tests.fakes.processes import GATEWAY, MITMDUMP, ROOT, Program, free_port
+
+from holdpoint.admin.client import AdminClient
 
 UPSTREAM_TOKEN = "upstream-token-of-the-notes-server"
 
@@ -140,7 +140,7 @@ class World:
     def id_token(self, person: str = "rita@corp.example", *groups: str) -> str:
         """An ID token of a reviewer, as the console would hold it."""
         return self.issuer.mint_id_token(
-            {"sub": f"u-{person.split('@')[0]}", "email": person, "groups": list(groups or ("reviewers",))}
+            {"sub": f"u-{person.split('@', maxsplit=1)[0]}", "email": person, "groups": list(groups or ("reviewers",))}
         )
 
     def headers(self, token: str | None = None, **more: str) -> dict[str, str]:

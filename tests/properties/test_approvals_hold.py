@@ -101,7 +101,7 @@ class Approvals(RuleBasedStateMachine):
                     self.said.setdefault(held.id, set()).add(person)
                 await self.home.broker.vote(held.id, reviewer(person, group), verdict, "because")
 
-    async def spend(self, what: str, cancel: bool) -> None:  # noqa: FBT001  # drawn by hypothesis
+    async def spend(self, what: str, cancel: bool) -> None:  # drawn by hypothesis
         asked = ask(what=what)
         grant = await self.home.broker.find_grant(asked.access.principal.id, "shop", asked.intent, "")
         if grant is None:

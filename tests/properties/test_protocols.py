@@ -118,7 +118,7 @@ def test_what_strict_json_accepts_json_reads_the_same(data):
         value = strict_json.loads(data)
     except Undecodable:
         return
-    assert spelt(json.loads(data)) == spelt(value)  # noqa: TID251  # the reference
+    assert spelt(json.loads(data)) == spelt(value)  # the reference
 
 
 class _TwiceError(Exception):
@@ -160,7 +160,7 @@ trees = st.recursive(
 def test_duplicate_keys_are_found_exactly_where_there_are_some(tree, escape):
     data = written(tree, escape).encode()
     try:
-        json.loads(data, object_pairs_hook=once)  # noqa: TID251  # the reference
+        json.loads(data, object_pairs_hook=once)  # the reference
         has_duplicates = False
     except _TwiceError:
         has_duplicates = True

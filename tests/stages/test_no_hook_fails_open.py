@@ -3,14 +3,13 @@
 import socket
 import ssl
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
-from holdpoint.stages.guard import Stage, guarded_hooks, is_guarded
-
 from tests.fakes.saboteur import FAILURES, STYLES, SabotagedGateway
 from tests.fakes.world import UPSTREAM_TOKEN, World, call
+
+from holdpoint.stages.guard import Stage, guarded_hooks, is_guarded
 
 STAGES = ("lockdown", "identity", "decode", "policy", "approval", "credentials", "mask", "record")
 BEFORE_SENDING = (
@@ -20,7 +19,13 @@ BEFORE_SENDING = (
     "request",
     "server_connect",
 )
-ONLY_THROUGH_CONNECT = ("http_connect", "http_connected", "tls_clienthello", "tls_start_client", "tls_established_client")
+ONLY_THROUGH_CONNECT = (
+    "http_connect",
+    "http_connected",
+    "tls_clienthello",
+    "tls_start_client",
+    "tls_established_client",
+)
 AFTER_SENDING = ("responseheaders", "response")
 
 
@@ -137,8 +142,9 @@ def test_a_failure_in_a_tunnel_reaches_no_upstream(
     gateway.plan.disarm()
 
 
-def test_every_hook_of_every_stage_is_guarded(gateway: SabotagedGateway) -> None:
-    import gateway as script  # noqa: PLC0415
+@pytest.mark.usefixtures("gateway")
+def test_every_hook_of_every_stage_is_guarded() -> None:
+    import gateway as script
 
     assert [s.name for s in script.addons] == ["lifecycle", *STAGES]
     for stage in script.addons:

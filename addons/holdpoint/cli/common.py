@@ -12,7 +12,7 @@ from holdpoint.domain.values import JsonObject, JsonValue
 from holdpoint.settings import Settings
 from holdpoint.settings_file import load_settings, resolve_settings_path
 
-type Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001  # argparse has no public name
+type Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
 
 
 class Failure(Exception):  # noqa: N818  # what the user reads

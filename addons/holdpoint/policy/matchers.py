@@ -19,6 +19,7 @@ from holdpoint.domain.access import (
     Principal,
     Protocol,
     Resource,
+    person_name,
 )
 from holdpoint.policy import verbs
 from holdpoint.policy.globs import TextTest, compile_globs
@@ -183,7 +184,8 @@ def _of_principal(match: Match) -> tuple[Test, ...]:
         if globs is not None:
             tests.append(_on_text(compile_globs(globs), read))
 
-    add(who.persons, lambda p: p.person)
+    persons = None if who.persons is None else tuple(person_name(p) for p in who.persons)
+    add(persons, lambda p: p.person)
     add(who.subjects, lambda p: p.subject)
     add(who.issuers, lambda p: p.issuer)
     add(who.kinds, lambda p: p.kind)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from holdpoint.domain.access import Protocol
+from holdpoint.domain.access import Protocol, person_name
 from holdpoint.domain.decision import RequireApproval, RuleRef, Scope
 from holdpoint.domain.refusal import ConfigError
 from holdpoint.located_yaml import Fields, Located
@@ -212,6 +212,8 @@ def _reviewers(node: Located) -> frozenset[str]:
         kind, _, name = text.partition(":")
         if kind not in ("group", "person") or not name or name != name.strip() or "*" in name:
             raise element.error(f"`{text}` is no reviewer; write `group:NAME` or `person:NAME`, without wildcards")
+        if kind == "person":
+            text = f"person:{person_name(name)}"
         if text in found:
             raise element.error(f"`{text}` is listed twice")
         found.add(text)

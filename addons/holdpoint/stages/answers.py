@@ -1,5 +1,8 @@
 """Reading the bodies of upstream answers within bounds."""
 
+# mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
 import zlib
 
 from mitmproxy import http

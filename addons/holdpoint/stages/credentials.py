@@ -1,5 +1,8 @@
 """Open the road: the upstream's address and credential; the caller's own credential ends here."""
 
+# mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from typing import ClassVar
 
 from mitmproxy import http

@@ -28,6 +28,8 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
     decoded = state.permitted.decoded
     access = decoded.access
     _check_again(gateway, exchange, state)
+    # Whatever can fail comes before the grant is spent: what is spent and not settled counts as sent.
+    headers = await services.credentials.headers(target, exchange.credential)
     masker = services.policies.masker(exchange.masks)
     sent = describe.outgoing(flow, masker, record_body=exchange.record_bodies or decoded.is_write)
     wire = digest({"principal": access.principal.id, "target": target.name, "request": sent})
@@ -54,7 +56,6 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
                 ticket=state.grant.approval,
             ) from None
     forwarded = Forwarded(state, wire, exchange.session.id)
-    headers = await services.credentials.headers(target, exchange.credential)
     event = describe.event(
         exchange,
         AuditStage.FORWARDED,

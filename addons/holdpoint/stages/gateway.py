@@ -1,5 +1,8 @@
 """What the stages share: the settings, the services, the state of every exchange, and how a request is turned away."""
 
+# mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
 import logging
 from collections import OrderedDict
 from collections.abc import Callable

@@ -4,13 +4,16 @@ Order at start: `load` (our option), `configure` (settings and options; an error
 bind its own port, which we prevent, and `running` (services, then listeners, then requests are let in).
 """
 
+# mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
 import asyncio
 import contextlib
 import logging
 import os
 import signal
 from collections.abc import Awaitable, Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from mitmproxy import ctx, exceptions
 from mitmproxy import version as mitmproxy_version
@@ -123,7 +126,7 @@ class Lifecycle(Stage):
         logger.error("holdpoint does not start: %s", message)
 
     def _complaints(self, updated: Iterable[str] | None) -> list[str]:
-        options = ctx.options._options  # noqa: SLF001  # the only way to an option's default
+        options = ctx.options._options  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # no other way to a default
         values = {name: (option.current(), option.default) for name, option in options.items()}
         wrong = frozen.complaints(values, ctx.options.deferred, updated=updated)
         for name in ("mode",) if updated is None else sorted(frozen.APPLIED & set(updated)):
@@ -202,7 +205,7 @@ class Lifecycle(Stage):
 
 
 def _stop_hot_reload() -> None:
-    loader = ctx.master.addons.get("scriptloader")
+    loader: Any = ctx.master.addons.get("scriptloader")
     for script in loader.addons:
         if script.reloadtask is not None:
             script.reloadtask.cancel()

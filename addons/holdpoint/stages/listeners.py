@@ -1,7 +1,11 @@
 """Binding the listeners that the settings name, and nothing else."""
 
+# mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
 import asyncio
 import logging
+from typing import Any
 
 from mitmproxy import ctx
 
@@ -37,12 +41,15 @@ def check(settings: Settings) -> None:
 
 def mode_of(listener: Listener) -> str:
     """Return mitmproxy's mode specification of a listener."""
-    return f"{_MODE[listener.mode]}@{listener.address.host}:{listener.address.port}"
+    address = listener.address
+    where = f"{address.host}:{address.port}" if address.host else f"{address.port}"
+    return f"{_MODE[listener.mode]}@{where}"
 
 
 async def bind(settings: Settings) -> dict[tuple[str, int], Listener]:
     """Bind every listener, and return them by bound address. Raises ConfigError where one cannot be bound."""
-    manager = ctx.master.addons.get("proxyserver").servers
+    proxyserver: Any = ctx.master.addons.get("proxyserver")
+    manager = proxyserver.servers
     manager._instances.clear()  # noqa: SLF001  # what the cancelled start left behind
     modes = {mode_of(listener): listener for listener in settings.listeners}
     ctx.options.update(mode=list(modes), server=True)

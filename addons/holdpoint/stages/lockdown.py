@@ -4,6 +4,9 @@ Sets the deny placeholder that only the last stage clears, finds the target, and
 unseen: raw TCP, QUIC, DNS, upgrades, a `Host` that disagrees with the connection, a plain connection to a TLS listener.
 """
 
+# mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from typing import ClassVar
 
 from mitmproxy import ctx, flow, http, tcp, tls
@@ -235,7 +238,7 @@ def check_names_agree(flow: http.HTTPFlow) -> None:
     named = routing.split_authority(
         request.authority if request.is_http2 else request.headers.get("host", ""), request.scheme
     )
-    if named != (request.host.lower().rstrip("."), request.port):
+    if named is None or named != (request.host.lower().rstrip("."), request.port):
         raise Refusal(RefusalKind.BAD_REQUEST, "the `Host` header disagrees with the connection")
     sni = flow.client_conn.sni
     if sni and request.scheme == "https" and sni.lower().rstrip(".") != named[0]:

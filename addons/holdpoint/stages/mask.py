@@ -1,5 +1,8 @@
 """What may they see? Nothing of an answer passes that was not looked at."""
 
+# mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
 import asyncio
 from collections.abc import Callable
 from typing import ClassVar

@@ -1,5 +1,8 @@
 """What happened? Written down before anything is sent, and again when it ended: no record, no access."""
 
+# mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from typing import ClassVar
 
 from mitmproxy import http

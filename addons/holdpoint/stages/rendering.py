@@ -1,5 +1,8 @@
 """A refusal in the caller's own language."""
 
+# mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from typing import assert_never
 
 from mitmproxy import http

@@ -1,5 +1,8 @@
 """TLS on both sides: a listener's own certificate, and which authority an upstream must be signed by."""
 
+# mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
 import functools
 import ipaddress
 from pathlib import Path
@@ -93,7 +96,7 @@ def trust_target(data: tls.TlsData, target: Target) -> None:
 
 def _expect_host(connection: SSL.Connection, name: bytes) -> None:
     library: Any = SSL._lib  # type: ignore[attr-defined]  # noqa: SLF001  # as mitmproxy does: pyOpenSSL has no public call
-    parameters = library.SSL_get0_param(connection._ssl)  # noqa: SLF001
+    parameters = library.SSL_get0_param(connection._ssl)  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
     library.X509_VERIFY_PARAM_set_hostflags(
         parameters, library.X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | library.X509_CHECK_FLAG_NEVER_CHECK_SUBJECT
     )
@@ -103,6 +106,6 @@ def _expect_host(connection: SSL.Connection, name: bytes) -> None:
 
 def _expect_ip(connection: SSL.Connection, packed: bytes) -> None:
     library: Any = SSL._lib  # type: ignore[attr-defined]  # noqa: SLF001
-    parameters = library.SSL_get0_param(connection._ssl)  # noqa: SLF001
+    parameters = library.SSL_get0_param(connection._ssl)  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001
     if library.X509_VERIFY_PARAM_set1_ip(parameters, packed, len(packed)) != 1:
         raise GatewayFault("cannot set the address to verify")

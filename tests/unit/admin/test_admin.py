@@ -153,7 +153,7 @@ async def test_client_that_takes_no_answers_is_dropped(tmp_path):
     reader, writer = await asyncio.open_unix_connection(tmp_path / "run" / "a.sock", limit=1)
     reader._transport.pause_reading()
     writer.write(b'{"id":1,"method":"big"}\n')
-    while not server._connections:  # noqa: ASYNC110  # until the server has accepted
+    while not server._connections:  # until the server has accepted
         await asyncio.sleep(0)
     await asyncio.gather(*server._connections)
     writer.close()
@@ -174,7 +174,7 @@ async def test_closing_removes_the_socket_and_drops_clients(tmp_path):
     server = AdminServer(path, HANDLERS)
     await server.start()
     calling = asyncio.ensure_future(AdminClient(path).call("hang"))
-    while not server._connections:  # noqa: ASYNC110  # until the server has accepted
+    while not server._connections:  # until the server has accepted
         await asyncio.sleep(0)
     await server.close()
     with pytest.raises(AdminError) as caught:

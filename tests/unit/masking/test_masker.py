@@ -47,7 +47,7 @@ def test_short_key_stops_the_start() -> None:
 
 @pytest.mark.parametrize("key", ["", "*", " ** ", "k" * 129])
 def test_key_mask_that_says_nothing_stops_the_start(key: str) -> None:
-    with pytest.raises(ConfigError, match="k.yaml:2: mask profile `p`: key"):
+    with pytest.raises(ConfigError, match=r"k.yaml:2: mask profile `p`: key"):
         compile_masks([MaskProfile("p", keys=(KeyMask(key, where="k.yaml:2"),))], key=KEY)
 
 

@@ -135,7 +135,7 @@ def test_a_refusal_fits_into_a_stream():
     (parsed,) = sse.Parser().feed(event)
     assert parsed.type == "message"
     assert parsed.data is not None
-    assert json.loads(parsed.data)["error"]["message"] == "held\n\ndata: x"  # noqa: TID251  # as a client does
+    assert json.loads(parsed.data)["error"]["message"] == "held\n\ndata: x"  # as a client does
 
 
 @pytest.mark.parametrize(

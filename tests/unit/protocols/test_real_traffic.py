@@ -10,7 +10,7 @@ from holdpoint.protocols import mcp, sse, strict_json
 from holdpoint.protocols.call import Undecodable
 
 EXCHANGES: list[dict[str, Any]] = [
-    json.loads(line)  # noqa: TID251  # the fixture, not the subject
+    json.loads(line)  # the fixture, not the subject
     for line in Path(__file__).with_name("real_traffic.jsonl").read_text(encoding="utf-8").splitlines()
 ]
 REFUSED_BY_FORM = {-32020, -32022, -32601}
@@ -24,7 +24,7 @@ def decode(exchange: dict[str, Any]) -> Any:
 def error_code(exchange: dict[str, Any]) -> int | None:
     if exchange["status"] < 400 or not exchange["answer"].startswith("{"):
         return None
-    answer: dict[str, Any] = json.loads(exchange["answer"])  # noqa: TID251  # the fixture, not the subject
+    answer: dict[str, Any] = json.loads(exchange["answer"])  # the fixture, not the subject
     return int(answer["error"]["code"])
 
 
@@ -36,14 +36,14 @@ def is_refused_by_form(exchange: dict[str, Any]) -> bool:
 
 
 def name(exchange: dict[str, Any]) -> str:
-    body = json.loads(exchange["body"] or "{}")  # noqa: TID251  # the fixture, not the subject
+    body = json.loads(exchange["body"] or "{}")  # the fixture, not the subject
     return f"{exchange['from']} {exchange['method']} {body.get('method', 'no method')} {exchange['status']}"
 
 
 @pytest.mark.parametrize("exchange", [e for e in EXCHANGES if not is_refused_by_form(e)], ids=name)
 def test_what_real_clients_send_is_decoded_by_name(exchange):
     call = decode(exchange)
-    body = json.loads(exchange["body"] or "{}")  # noqa: TID251  # the fixture, not the subject
+    body = json.loads(exchange["body"] or "{}")  # the fixture, not the subject
     without_body = {"GET": "session/listen", "DELETE": "session/delete", "POST": "response"}[exchange["method"]]
     assert call.action.verb == body.get("method", without_body)
     assert call.request_id == (body.get("id") if "method" in body else None)
@@ -53,7 +53,7 @@ def test_what_real_clients_send_is_decoded_by_name(exchange):
 def test_what_the_reference_server_refuses_by_form_is_refused_alike(exchange):
     with pytest.raises(Undecodable) as caught:
         decode(exchange)
-    body = json.loads(exchange["body"])  # noqa: TID251  # the fixture, not the subject
+    body = json.loads(exchange["body"])  # the fixture, not the subject
     assert (caught.value.code, caught.value.status) == (error_code(exchange), exchange["status"])
     assert caught.value.request_id == body["id"]
 

@@ -46,7 +46,7 @@ def run_and_kill(recordings, turn, lines):
     root = Path(__file__).parents[3]
     environ = {**os.environ, "PYTHONPATH": f"{root / 'addons'}:{root}", "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, "-c", SCRIPT, str(recordings.folder), key, str(turn)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environ, text=True) as process:  # noqa: S603  # our own script
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environ, text=True) as process:  # our own script
         acknowledged = [process.stdout.readline().strip() for _ in range(lines)]
         process.send_signal(signal.SIGKILL)
         acknowledged += [line.strip() for line in process.stdout if line.endswith("\n")]

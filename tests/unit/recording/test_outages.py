@@ -51,7 +51,7 @@ def disk(monkeypatch):
 
 async def until(condition):
     async with asyncio.timeout(10):
-        while not condition():  # noqa: ASYNC110  # a thread, not a task, makes it true
+        while not condition():  # a thread, not a task, makes it true
             await asyncio.sleep(0.005)
 
 

@@ -124,7 +124,7 @@ async def test_many_operations_share_a_commit(store):
 
     blocked = asyncio.ensure_future(store._writer.run(block))
     notes = [asyncio.ensure_future(store.set_note(f"n{i}", "x")) for i in range(100)]
-    while store._writer._queue.qsize() < 100:  # noqa: ASYNC110  # the tasks above fill it
+    while store._writer._queue.qsize() < 100:  # the tasks above fill it
         await asyncio.sleep(0)
     gate.set()
     await asyncio.gather(blocked, *notes)
