@@ -1,5 +1,6 @@
 """Steps of the tour: who may call, what they may see, and the second road."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -10,8 +11,6 @@ from tests.demo.layout import DEMO_TOKEN, ROOT
 from tests.demo.people import ALICE, RITA, agent_token, log_in, plain_client
 from tests.demo.story import Story
 from tests.fakes.notes_server import SECRET_NOTE
-
-import asyncio
 
 HEADERS = {"accept": "application/json, text/event-stream", "mcp-protocol-version": "2025-11-25"}
 
@@ -65,7 +64,9 @@ async def masked(story: Story) -> None:
     story.secrets += [*secrets, DEMO_TOKEN]
     credentials = {str(dict(r["headers"])["authorization"]) for r in seen}  # type: ignore[call-overload]
     story.check(credentials == {f"Bearer {DEMO_TOKEN}"}, "the notes server saw another credential than the gateway's")
-    story.tell(f"the notes server saw {len(seen)} requests, each with the gateway's own credential, none with Alice's token")
+    story.tell(
+        f"the notes server saw {len(seen)} requests, each with the gateway's own credential, none with Alice's token"
+    )
 
 
 async def by_proxy(story: Story) -> None:
@@ -89,7 +90,9 @@ async def by_proxy(story: Story) -> None:
     story.check(done.returncode == 0, f"the client ended with {done.returncode}: {done.stdout}{done.stderr}")
     shown = done.stdout.strip()
     story.tell(f"agent-7, {done.stderr.strip()}: {shown}")
-    story.check(json.loads(shown)["service"] == "payments" and SECRET_NOTE["password"] not in shown, "not the masked answer")
+    story.check(
+        json.loads(shown)["service"] == "payments" and SECRET_NOTE["password"] not in shown, "not the masked answer"
+    )
     seen = story.parts.notes_tls.seen
     story.check(seen.calls == ["read_secret payments"], f"the TLS server saw {seen.calls}")
     credentials = {str(dict(r["headers"])["authorization"]) for r in seen.requests}  # type: ignore[call-overload]
@@ -99,7 +102,9 @@ async def by_proxy(story: Story) -> None:
     untrusted = await asyncio.to_thread(
         subprocess.run,
         command,
-        env=env | plain | {"HOLDPOINT_TOKEN": story.agent_token, "SSL_CERT_FILE": str(story.layout.folder / "notes-ca.pem")},
+        env=env
+        | plain
+        | {"HOLDPOINT_TOKEN": story.agent_token, "SSL_CERT_FILE": str(story.layout.folder / "notes-ca.pem")},
         cwd=ROOT,
         capture_output=True,
         text=True,

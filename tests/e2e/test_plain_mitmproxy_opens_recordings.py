@@ -27,7 +27,7 @@ def recording(tmp_path):
 
 def mitmdump(tmp_path, *arguments):
     command = [str(MITMDUMP), "--set", f"confdir={tmp_path / 'conf'}", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)  # noqa: S603  # our own
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path)  # our own
 
 
 @pytest.mark.e2e
