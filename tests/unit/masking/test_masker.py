@@ -1,4 +1,5 @@
 import copy
+from collections import OrderedDict
 
 import pytest
 
@@ -119,6 +120,14 @@ def test_what_is_given_is_never_changed() -> None:
     before = copy.deepcopy(value)
     assert full().value(value).count == 3
     assert value == before
+
+
+def test_values_of_classes_of_their_own_are_masked_too() -> None:
+    class Text(str):
+        __slots__ = ()
+
+    value: JsonValue = {"a": OrderedDict(b=[Text("AKIAIOSFODNN7EXAMPLE")], password=Text("x"))}
+    assert full().value(value).value == {"a": {"b": [X], "password": X}}
 
 
 def test_clean_value_is_returned_itself() -> None:
