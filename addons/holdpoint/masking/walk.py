@@ -132,7 +132,7 @@ class Walk:
             for container in wave:
                 values: Iterable[JsonValue]
                 if isinstance(container, dict):
-                    if (self.unkeyed and id(container) in self.unkeyed) or not plain.issuperset(container):
+                    if not plain.issuperset(container):
                         self._members(container, state, level)
                         continue
                     values = container.values()

@@ -194,6 +194,21 @@ def test_data_of_a_secret_is_masked_wherever_it_stands(secret: JsonValue) -> Non
     assert X in text
 
 
+def test_shape_is_seen_again_in_the_next_document() -> None:
+    masker = full()
+    secret: JsonValue = {"kind": "Secret", "data": {"a": "eA=="}, "env": [{"name": "DB_TOKEN", "value": "eA=="}]}
+    clean: JsonValue = {"kind": "Secret", "data": {}, "env": [{"name": "MODE", "value": "b"}], "items": []}
+    assert masker.value(clean).count == 0
+    for _ in range(2):
+        assert "eA==" not in str(masker.value(secret).value)
+        assert "eA==" not in str(masker.value([{"kind": "SecretList", "items": [{"data": {"a": "eA=="}}]}]).value)
+
+
+def test_short_number_is_not_looked_at() -> None:
+    masker = compile_masks([MaskProfile("p", detectors=(DetectorMask("own", "[0-9]{4}"),))], key=KEY)
+    assert masker.value({"a": 1234, "b": [12345678], "c": "1234"}).value == {"a": 1234, "b": [12345678], "c": X}
+
+
 @pytest.mark.parametrize(
     "value",
     [
