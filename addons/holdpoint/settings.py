@@ -14,10 +14,11 @@ class Address:
     """Where to listen."""
 
     host: str
+    """An IP address or `localhost`; empty: every interface."""
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host or '*'}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Listener:
     address: Address
     tls: ListenerTls | None = None
     url: str = ""
-    """Base URL that clients use; default is scheme and address."""
+    """Base URL that clients use, without a trailing slash; always set when read from a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +69,6 @@ class Keys:
     """Id of the key that signs heads of the audit chain."""
     audit: tuple[SigningKey, ...]
     """The ring: the active one and those whose signatures are still to be verified."""
-    digest: SecretSource | None
     digest_file: Path
     """File of the key (32 random bytes, hexadecimal) under which masked values are hashed; made at first start."""
 
@@ -135,13 +135,6 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
-class HttpReads:
-    """Which methods of an `http` target change nothing."""
-
-    methods: frozenset[str] = frozenset({"get", "head", "options"})
-
-
-@dataclass(frozen=True, slots=True)
 class Target:
     """An upstream and everything about the road to it."""
 
@@ -151,11 +144,14 @@ class Target:
     host: str
     port: int
     path: str
-    """Base path of the upstream, without a trailing slash: the route's prefix is replaced by it."""
+    """Base path of the upstream, without a trailing slash (empty: the root): the route's prefix is replaced by it."""
     routes: tuple[str, ...] = ()
     """Path prefixes on reverse listeners."""
     hosts: tuple[str, ...] = ()
-    """Host names: on reverse listeners by `Host`, on forward listeners by CONNECT. The upstream's own is always one."""
+    """Host names, lower case: on reverse listeners by `Host`, on forward listeners by CONNECT with the upstream's port.
+
+    The upstream's own host and port are always one more on forward listeners, and never on reverse ones.
+    """
     audiences: frozenset[str] = frozenset()
     issuers: frozenset[str] = frozenset()
     """Names of the issuers whose tokens it takes; empty: all."""
@@ -172,6 +168,7 @@ class Target:
     masks: tuple[str, ...] = ()
     """Mask profiles that always apply."""
     server_requests: frozenset[str] = frozenset()
+    """Requests that the upstream may make of the client (MCP), by method; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +193,7 @@ class Console:
     """Name of the issuer that reviewers log in at."""
     client_id: str
     client_secret: SecretSource | None = None
-    session_secret: SecretSource | None = None
+    """None: a public client, PKCE alone."""
     tls: ListenerTls | None = None
 
 

@@ -17,7 +17,17 @@ def spawn(work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
     return task
 
 
-def _finished(task: asyncio.Task[None]) -> None:
+def uninterrupted[T](work: Coroutine[Any, Any, T]) -> "asyncio.Future[T]":
+    """Start `work` now and run it to its end even where the one who awaits it is cancelled: then log what it raises."""
+    task = asyncio.create_task(work)  # noqa: TID251  # the one place
+    _running.add(task)
+    task.add_done_callback(_running.discard)
+    result = asyncio.shield(task)
+    result.add_done_callback(lambda r: task.add_done_callback(_finished) if r.cancelled() else None)
+    return result
+
+
+def _finished(task: asyncio.Task[Any]) -> None:
     _running.discard(task)
     if not task.cancelled() and (error := task.exception()) is not None:
         logger.error("background task `%s` failed", task.get_name(), exc_info=error)

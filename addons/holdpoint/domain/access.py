@@ -63,7 +63,7 @@ class Principal:
     @property
     def requesters(self) -> frozenset[str]:
         """Every person who counts as the requester, and so may not approve."""
-        return self.owners | ({self.person} if self.person else frozenset())
+        return self.owners | ({self.person} if self.person else frozenset[str]())
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +145,14 @@ class AccessRequest:
     """What the caller says of itself (client name, protocol version, reason): for deny and display, never for allow."""
     at: float = 0.0
     """Unix seconds at which the request was decoded."""
+
+
+def person_name(raw: str) -> str:
+    """Return the one spelling under which a person is compared: an e-mail address in lower case, all else as it is.
+
+    Identity providers differ in how they spell the case of an address; two spellings must not be two reviewers.
+    """
+    return raw.lower() if "@" in raw else raw
 
 
 def describe_resource(resource: Resource) -> str:

@@ -24,6 +24,8 @@ class AuditStage(StrEnum):
     OUTCOME_UNKNOWN = "OutcomeUnknown"
     WITHHELD = "Withheld"
     PANIC = "Panic"
+    RECOVERED = "Recovered"
+    """The log itself was mended: what was cut, how long nothing could be written."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,8 @@ class Permit:
     obligations: tuple[Obligation, ...] = ()
     shadow: tuple[RuleRef, ...] = ()
     """Rules marked `shadow: true` that would have matched."""
+    errors: tuple[str, ...] = ()
+    """What went wrong in rules, for the operator: each counted for the stricter side."""
 
     @property
     def approvals(self) -> tuple[RequireApproval, ...]:

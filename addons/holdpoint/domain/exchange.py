@@ -98,7 +98,7 @@ class Refused:
 
     id: str
     refusal: Refusal
-    reached: "Received | Identified | Decoded | Permitted | Cleared | Forwarded | None" = None
+    reached: "State | None" = None
     notes: tuple[str, ...] = field(default=())
 
 

@@ -68,7 +68,7 @@ def test_key_mask_that_says_nothing_stops_the_start(key: str) -> None:
         pytest.param("straße", "STRAßE", True, id="letters-of-any-script"),
     ],
 )
-def test_key_mask_matches_whole_names(mask: str, key: str, hit: bool) -> None:  # noqa: FBT001  # a column of the table
+def test_key_mask_matches_whole_names(mask: str, key: str, hit: bool) -> None:  # a column of the table
     assert keyed(mask).value({key: "v"}).value == {key: X if hit else "v"}
 
 

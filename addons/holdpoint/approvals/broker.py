@@ -1,0 +1,265 @@
+"""Holds requests for reviewers: pending → approved, denied, expired or withdrawn; an approval makes a grant.
+
+Every change is durable before anybody hears of it, and runs to its end even where the caller is cancelled.
+"""
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+from holdpoint.approvals.again import Changes, Decide, decide_again
+from holdpoint.approvals.desk import Desk
+from holdpoint.approvals.entry import Entry
+from holdpoint.approvals.errors import AlreadyResolved, NotAllowed, NotFound
+from holdpoint.approvals.events import BrokerEvent, EventSink
+from holdpoint.approvals.grants import Ending, Grants, Outcome, abandon
+from holdpoint.clock import Clock
+from holdpoint.domain.access import Actor
+from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, Reviewer, Verdict, Vote
+from holdpoint.domain.decision import RequireApproval
+from holdpoint.domain.grant import Grant
+from holdpoint.domain.refusal import GatewayFault
+from holdpoint.store.protocol import Key, Store
+from holdpoint.tasks import spawn, uninterrupted
+
+logger = logging.getLogger(__name__)
+
+KEEP = 90 * 86_400.0
+"""Seconds for which ended requests can be looked up. The audit log keeps them for ever."""
+MAX_COMMENT = 4_000
+_RETRY = 1.0  # seconds before a deadline that could not be stored is tried again
+_AT_ONCE = 200  # how many pending requests a reload decides in one go
+
+
+def _never() -> bool:
+    return False
+
+
+class Broker:
+    """One per gateway. The store must be open. Every method may raise StoreUnavailable: then nothing happened."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        events: EventSink,
+        *,
+        reachable: Callable[[], bool] = _never,
+        keep: float = KEEP,
+    ) -> None:
+        """`reachable` tells whether reviewers can see and object right now; silence counts only while it is True."""
+        self._store = store
+        self._clock = clock
+        self._sink = events
+        self._keep = keep
+        self._grants = Grants(store, clock, self._emit)
+        self._desk = Desk(store, clock, self._emit, self._grants, reachable)
+        self._changed = asyncio.Event()
+        # Starts at the time, so that a version from before a restart is never taken for this one's.
+        self._version = int(clock.now() * 1000)
+        self._timer: asyncio.Task[None] | None = None
+        self._asleep_until: float | None = None
+        self._closing = False
+        self._wake = asyncio.Event()
+
+    @property
+    def version(self) -> int:
+        """Grows with every change that a list or page would show."""
+        return self._version
+
+    @property
+    def held(self) -> int:
+        """How many requests are pending."""
+        return len(self._desk.entries)
+
+    async def start(self) -> None:
+        """Report dispatches without an answer, reload what is pending, expire what is overdue, start the timer."""
+        await abandon(self._store, self._clock, self._emit)
+        await self._grants.start()
+        for request in await self._store.pending():
+            self._desk.adopt(request)
+        await self._store.forget(self._clock.now() - self._keep)
+        await self.tick()
+        self._timer = spawn(self._run(), name="approval deadlines")
+
+    async def close(self) -> None:
+        """Stop the timer and let waiters go; what is pending stays so in the store."""
+        self._closing = True
+        self._wake.set()
+        if self._timer is not None:
+            await self._timer
+            self._timer = None
+        for entry in self._desk.entries.values():
+            entry.done.set()
+
+    async def request(self, ask: Ask) -> ApprovalRequest:
+        """Hold a request, durably. The same one asked again gets the pending request, or the approved one it may spend.
+
+        Raises GatewayFault where `ask` has no terms.
+        """
+        if not ask.terms:
+            raise GatewayFault("an approval was asked for without terms")
+        return await uninterrupted(self._desk.request(ask))
+
+    async def wait(self, approval_id: str, *, timeout: float | None) -> ApprovalRequest:  # noqa: ASYNC109  # part of the answer
+        """Return when the request has ended, after `timeout` seconds, or when the broker closes. Raises NotFound.
+
+        Cancelling it ends this wait alone.
+        """
+        entry = self._desk.entries.get(approval_id)
+        if entry is None:
+            return await self.get(approval_id)
+        entry.waiters += 1
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await entry.done.wait()
+        finally:
+            entry.waiters -= 1
+        return entry.snapshot()
+
+    async def get(self, approval_id: str) -> ApprovalRequest:
+        """Return one request. Raises NotFound."""
+        entry = self._desk.entries.get(approval_id)
+        found = entry.snapshot() if entry else await self._store.approval(approval_id)
+        if found is None:
+            raise NotFound(f"there is no approval request `{approval_id}`")
+        return found
+
+    async def list(
+        self, *, states: frozenset[ApprovalState] | None = None, limit: int = 100, before: str = ""
+    ) -> tuple[ApprovalRequest, ...]:
+        """Return requests, newest first, older than `before`."""
+        found = await self._store.approvals(states=states, limit=limit, before=before)
+        entries = self._desk.entries
+        return tuple(replace(r, waiters=entries[r.id].waiters) if r.id in entries else r for r in found)
+
+    async def vote(
+        self, approval_id: str, reviewer: Reviewer, verdict: Verdict, comment: str, *, expect: str | None = None
+    ) -> ApprovalRequest:
+        """Count a reviewer's decision. `expect` is the intent that the reviewer read.
+
+        Raises NotFound, AlreadyResolved, Changed, or NotAllowed with the reason.
+        """
+        if len(comment) > MAX_COMMENT:
+            raise NotAllowed(f"the comment is longer than {MAX_COMMENT} characters")
+        vote = Vote(reviewer, verdict, comment, self._clock.now())
+        return await uninterrupted(self._desk.vote(approval_id, vote, expect))
+
+    async def find_grant(
+        self,
+        principal_id: str,
+        target: str,
+        intent: str,
+        session: str,
+        *,
+        actor: Actor | None = None,
+        terms: Sequence[RequireApproval] = (),
+    ) -> Grant | None:
+        """Return an unspent grant for this request by this principal and agent, given under no looser terms."""
+        key = Key(principal_id, f"{actor.issuer}#{actor.subject}" if actor else "", target, intent)
+        return await uninterrupted(self._grants.find(key, session, terms))
+
+    async def spend(self, grant_id: str, *, wire: str, exchange: str, terms: Sequence[RequireApproval] = ()) -> Grant:
+        """Take a grant for one dispatch, durably. Raises GrantSpent or GrantVoid: then nothing may be sent.
+
+        `terms` are those in force now: a grant given under looser ones is void.
+        """
+        return await self._grants.spend(grant_id, wire=wire, exchange=exchange, terms=terms)
+
+    async def release(self, grant_id: str, exchange: str) -> Grant:
+        """Give a spent grant back, only where not one byte of the request went upstream. Raises GrantSpent."""
+        return await self._grants.release(grant_id, exchange)
+
+    async def settle(self, grant_id: str, state: Outcome, *, exchange: str = "") -> Grant:
+        """Note the outcome of a spend. A window or session grant needs the exchange. Raises GatewayFault."""
+        return await self._grants.settle(grant_id, state, exchange=exchange)
+
+    async def end_grant(self, grant_id: str, state: Ending, reason: str) -> Grant | None:
+        """End an active grant: `void` where its object has changed, `revoked` by a human. None: it was not active."""
+        return await uninterrupted(self._grants.end(grant_id, state, reason))
+
+    async def redecide(self, decide: Decide) -> Changes:
+        """Ask policy again about all that is held and granted. What it says can only make them stricter."""
+        return await uninterrupted(self._redecide(decide))
+
+    async def tick(self) -> None:
+        """Expire what is due, and count silence. Raises StoreUnavailable after trying everything."""
+        results = await asyncio.gather(
+            uninterrupted(self._desk.tick()), uninterrupted(self._grants.tick()), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def wait_change(self, since: int, *, timeout: float | None) -> int:  # noqa: ASYNC109  # part of the answer
+        """Return the version as soon as it is not `since`, or after `timeout` seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                while self._version == since:
+                    await self._changed.wait()
+        return self._version
+
+    async def _redecide(self, decide: Decide) -> Changes:
+        changed: list[ApprovalRequest | None] = []
+        failures: list[BaseException] = []
+        for some in _chunks(list(self._desk.entries.values())):
+            again = (self._desk.redecide(e, decide_again(decide, e.request.ask.access)) for e in some)
+            for result in await asyncio.gather(*again, return_exceptions=True):
+                if not isinstance(result, BaseException):
+                    changed.append(result)
+                elif not isinstance(result, AlreadyResolved):
+                    failures.append(result)
+        revoked = await self._grants.redecide(decide)
+        if failures:
+            raise failures[0]
+        held = [r for r in changed if r is not None]
+        return Changes(
+            withdrawn=tuple(r for r in held if r.state is not ApprovalState.PENDING),
+            tightened=tuple(r for r in held if r.state is ApprovalState.PENDING),
+            revoked=revoked,
+        )
+
+    async def _emit(self, event: BrokerEvent) -> None:
+        self._version += 1
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
+        self._rouse()
+        try:
+            result = self._sink(event)
+            if inspect.isawaitable(result):
+                await result
+        except Exception:
+            # What happened is durable in the store and cannot be undone here; a broken audit log stops new requests.
+            logger.exception("event `%s` could not be told", event.kind)
+
+    def _rouse(self) -> None:
+        due = self._next()
+        if due is not None and (self._asleep_until is None or due < self._asleep_until):
+            self._wake.set()
+
+    def _next(self) -> float | None:
+        return min((d for d in (self._desk.next_look, self._grants.next_end) if d is not None), default=None)
+
+    async def _run(self) -> None:
+        pause = 0.0
+        while not self._closing:
+            due = self._next()
+            self._asleep_until = due
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if due is None else max(pause, due - self._clock.monotonic())):
+                    await self._wake.wait()
+            self._wake.clear()
+            pause = 0.0
+            try:
+                await self.tick()
+            except Exception as error:  # noqa: BLE001  # the timer must outlive a full disk
+                logger.error("deadlines could not be stored, trying again: %s", error)  # noqa: TRY400  # says what to do
+                pause = _RETRY
+
+
+def _chunks(entries: list[Entry]) -> Iterable[list[Entry]]:
+    return (entries[i : i + _AT_ONCE] for i in range(0, len(entries), _AT_ONCE))

@@ -1,0 +1,176 @@
+"""Grants: found by the same request, spent at most once, ended by time, drift or policy."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Literal
+
+from holdpoint.approvals.again import Decide, why_revoked
+from holdpoint.approvals.errors import GrantSpent, GrantVoid
+from holdpoint.approvals.events import BrokerEvent, BrokerEventKind
+from holdpoint.approvals.terms import suffices
+from holdpoint.clock import Clock
+from holdpoint.domain.decision import RequireApproval, Scope
+from holdpoint.domain.grant import Grant, GrantState
+from holdpoint.domain.refusal import GatewayFault
+from holdpoint.store.protocol import Key, StaleWrite, Store
+from holdpoint.tasks import spawn, uninterrupted
+
+logger = logging.getLogger(__name__)
+
+type Outcome = Literal[GrantState.ANSWERED, GrantState.UNKNOWN]
+type Ending = Literal[GrantState.VOID, GrantState.REVOKED, GrantState.EXPIRED]
+_TAKEN = {GrantState.SPENT, GrantState.ANSWERED, GrantState.UNKNOWN}
+
+
+class Grants:
+    """What the broker does with grants. The store decides; the steady clock says when they end."""
+
+    def __init__(self, store: Store, clock: Clock, emit: Callable[[BrokerEvent], Awaitable[None]]) -> None:
+        self._store = store
+        self._clock = clock
+        self._emit = emit
+        self._ends: dict[str, float] = {}
+
+    async def start(self) -> None:
+        """Load what is active, with its end moved to the steady clock."""
+        for grant in await self._store.active_grants():
+            self.adopt(grant)
+
+    def adopt(self, grant: Grant) -> None:
+        """Note when a grant ends. A wall clock that was set back cannot make it longer than it was meant to be."""
+        left = min(grant.expires_at - self._clock.now(), grant.expires_at - grant.created_at)
+        self._ends.setdefault(grant.id, self._clock.monotonic() + left)
+
+    @property
+    def next_end(self) -> float | None:
+        """Steady clock: when the first grant ends."""
+        return min(self._ends.values(), default=None)
+
+    async def find(self, key: Key, session: str, terms: Sequence[RequireApproval]) -> Grant | None:
+        """Return a grant that clears this request. One given under looser terms than these is revoked."""
+        for grant in await self._store.grants_for(key):
+            if grant.scope is Scope.SESSION and (not session or grant.session != session):
+                continue
+            if self._is_over(grant):
+                await self.end(grant.id, GrantState.EXPIRED, "its time is over")
+            elif not await self._meets(grant, terms):
+                await self.end(grant.id, GrantState.REVOKED, "policy asks for more than it was given under")
+            else:
+                return grant
+        return None
+
+    async def spend(self, grant_id: str, *, wire: str, exchange: str, terms: Sequence[RequireApproval] = ()) -> Grant:
+        """Take a grant for one dispatch. Raises GrantSpent or GrantVoid: then nothing may be sent.
+
+        A caller that is cancelled while it waits has not got the grant, and so has sent nothing: it is given back.
+        """
+        work = asyncio.ensure_future(self._spend(grant_id, wire, exchange, terms))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            spawn(self._give_back(work, exchange), name="give a grant back")
+            raise
+
+    async def release(self, grant_id: str, exchange: str) -> Grant:
+        """Give a spent grant back. Only where not one byte of the request went upstream. Raises GrantSpent."""
+        try:
+            return await uninterrupted(self._store.release(grant_id, exchange))
+        except StaleWrite as error:
+            raise GrantSpent(str(error)) from None
+
+    async def settle(self, grant_id: str, state: Outcome, *, exchange: str = "") -> Grant:
+        """Note the outcome of a spend; again the same is harmless. Raises GatewayFault on a spend that is not open."""
+        return await uninterrupted(self._settle(grant_id, state, exchange))
+
+    async def end(self, grant_id: str, state: Ending, reason: str) -> Grant | None:
+        """End an active grant. Returns None where it is not active."""
+        try:
+            grant = await self._store.end_grant(grant_id, state)
+        except StaleWrite:
+            self._ends.pop(grant_id, None)
+            return None
+        self._ends.pop(grant_id, None)
+        request = await self._store.approval(grant.approval)
+        await self._emit(BrokerEvent(BrokerEventKind.GRANT_ENDED, request=request, grant=grant, detail=reason))
+        return grant
+
+    async def tick(self) -> None:
+        """End what is over."""
+        now = self._clock.monotonic()
+        over = [i for i, at in self._ends.items() if at <= now]
+        await asyncio.gather(*(self.end(i, GrantState.EXPIRED, "its time is over") for i in over))
+
+    async def redecide(self, decide: Decide) -> tuple[Grant, ...]:
+        """Revoke what policy would no longer give, or not under the terms it was given under."""
+        revoked: list[Grant] = []
+        for grant in await self._store.active_grants():
+            reason = why_revoked(decide, await self._store.approval(grant.approval))
+            ended = await self.end(grant.id, GrantState.REVOKED, reason) if reason else None
+            if ended is not None:
+                revoked.append(ended)
+        return tuple(revoked)
+
+    async def _spend(self, grant_id: str, wire: str, exchange: str, terms: Sequence[RequireApproval]) -> Grant:
+        grant = await self._store.grant(grant_id)
+        if grant is None:
+            raise GrantVoid(f"grant `{grant_id}` does not exist")
+        if grant.state is GrantState.ACTIVE:
+            if self._is_over(grant):
+                await self.end(grant_id, GrantState.EXPIRED, "its time is over")
+            elif not await self._meets(grant, terms):
+                await self.end(grant_id, GrantState.REVOKED, "policy asks for more than it was given under")
+        try:
+            return await self._store.spend(grant_id, wire=wire, exchange=exchange, at=self._clock.now())
+        except StaleWrite as error:
+            if error.found in _TAKEN:
+                raise GrantSpent(str(error)) from None
+            raise GrantVoid(str(error)) from None
+
+    async def _give_back(self, work: "asyncio.Future[Grant]", exchange: str) -> None:
+        try:
+            grant = await work
+        except Exception:  # noqa: BLE001  # it was not spent, and nobody waits for the reason
+            return
+        await self.release(grant.id, exchange)
+
+    async def _settle(self, grant_id: str, state: Outcome, exchange: str) -> Grant:
+        if not exchange:
+            grant = await self._store.grant(grant_id)
+            if grant is None or grant.scope is not Scope.REQUEST:
+                raise GatewayFault(f"grant `{grant_id}` can be settled only with the exchange that spent it")
+            exchange = grant.exchange
+        try:
+            grant = await self._store.settle(grant_id, exchange, state, self._clock.now())
+        except StaleWrite as error:
+            raise GatewayFault(f"exchange `{exchange}` cannot be settled as {state}: {error}") from None
+        if state is GrantState.UNKNOWN:
+            request = await self._store.approval(grant.approval)
+            event = BrokerEvent(BrokerEventKind.OUTCOME_UNKNOWN, request=request, grant=grant, exchange=exchange)
+            await self._emit(event)
+        return grant
+
+    def _is_over(self, grant: Grant) -> bool:
+        self.adopt(grant)
+        return self._clock.monotonic() >= self._ends[grant.id]
+
+    async def _meets(self, grant: Grant, terms: Sequence[RequireApproval]) -> bool:
+        if not terms:
+            return True
+        approval = await self._store.approval(grant.approval)
+        return approval is not None and suffices(approval.ask.terms, terms)
+
+
+async def abandon(store: Store, clock: Clock, emit: Callable[[BrokerEvent], Awaitable[None]]) -> None:
+    """Report every dispatch that a process before this one left without an answer, then mark it so.
+
+    Told first: a crash in between tells it twice rather than never.
+    """
+    for spend in await store.open_spends():
+        request, grant = await store.approval(spend.approval), await store.grant(spend.grant)
+        if grant is not None and grant.scope is Scope.REQUEST:
+            grant = replace(grant, state=GrantState.UNKNOWN)
+        detail = "the gateway ended between dispatch and answer"
+        await emit(BrokerEvent(BrokerEventKind.OUTCOME_UNKNOWN, request, grant, exchange=spend.exchange, detail=detail))
+        await store.settle(spend.grant, spend.exchange, GrantState.UNKNOWN, clock.now())

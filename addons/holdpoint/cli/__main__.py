@@ -1,0 +1,7 @@
+"""`python -m holdpoint.cli`."""
+
+import sys
+
+from holdpoint.cli import main
+
+sys.exit(main())

@@ -1,0 +1,85 @@
+"""Turn what is known into pages. Every text goes through `seen`: nothing a requester wrote is ever markup."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
+from starlette.responses import HTMLResponse
+
+from holdpoint.console.text import Kind, Piece, pieces, reveal
+from holdpoint.console.view import duration
+
+TEMPLATES = Path(__file__).parent / "templates"
+MOST_INLINE = 50_000
+"""Characters of one value that a page holds; beyond that it leads to the plain text."""
+MOST_ROWS = 100
+"""Values of one object that a page holds."""
+_TAGS = {
+    Kind.HIDDEN: Markup('<span class="odd" title="{}">{}</span>'),
+    Kind.FOREIGN: Markup('<span class="foreign" title="{}">{}</span>'),
+}
+
+
+def seen(text: str) -> Markup:
+    """Escape a text on one line, hidden characters written out."""
+    return _marked(pieces(text))
+
+
+def seen_lines(text: str) -> Markup:
+    """Escape a text whose newlines and tabs are layout."""
+    return _marked(pieces(text, lines=True))
+
+
+def seen_name(text: str) -> Markup:
+    """Escape a name: a letter of a look-alike script is marked wherever it stands."""
+    return _marked(pieces(text, identifier=True))
+
+
+def date(at: float) -> str:
+    """Say a moment in UTC, to the second."""
+    try:
+        return datetime.fromtimestamp(at, tz=UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (OverflowError, ValueError, OSError):
+        return "unknown"
+
+
+def iso(at: float) -> str:
+    """Say a moment as machines read it (RFC 3339)."""
+    return date(at).removesuffix(" UTC").replace(" ", "T") + "Z"
+
+
+class Templates:
+    """The page templates of the package."""
+
+    def __init__(self, folder: Path = TEMPLATES) -> None:
+        self._jinja = Environment(
+            loader=FileSystemLoader(folder),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        filters: dict[str, Callable[..., object]] = {
+            "seen": seen,
+            "seen_lines": seen_lines,
+            "seen_name": seen_name,
+            "plain": reveal,
+            "date": date,
+            "iso": iso,
+            "duration": duration,
+        }
+        self._jinja.filters.update(filters)
+        self._limits = {"most_inline": MOST_INLINE, "most_rows": MOST_ROWS}
+
+    def page(self, name: str, *, status: int = 200, **values: object) -> HTMLResponse:
+        """Return a page. Raises jinja2.TemplateError where a template wants a value that is not there."""
+        return HTMLResponse(self._jinja.get_template(name, globals=self._limits).render(values), status_code=status)
+
+
+def _marked(found: list[Piece]) -> Markup:
+    return Markup().join(
+        escape(piece.text) if piece.kind is Kind.PLAIN else _TAGS[piece.kind].format(piece.title, piece.text)
+        for piece in found
+    )

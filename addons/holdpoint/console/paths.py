@@ -1,0 +1,18 @@
+"""Own paths, and nothing else, as places to go to after a login."""
+
+import re
+from urllib.parse import quote
+
+APPROVAL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_OWN = re.compile(r"/(?:requests/[A-Za-z0-9_-]{1,64}(?:/full)?|history(?:\?state=[a-z]{1,16})?)?")
+
+
+def safe_next(path: str) -> str:
+    """Return `path` if it is one of our own pages, `/` otherwise. A list of what is allowed, not of what is not."""
+    return path if _OWN.fullmatch(path) else "/"
+
+
+def login_path(then: str) -> str:
+    """Return the address of the login that leads to `then`."""
+    own = safe_next(then)
+    return "/login" if own == "/" else f"/login?next={quote(own, safe='')}"

@@ -1,0 +1,42 @@
+"""The access token of a request: exactly one, in the `Authorization` header, nowhere else (RFC 6750 section 2.1)."""
+
+import re
+from collections.abc import Sequence
+
+from holdpoint.domain.refusal import Refusal, RefusalKind
+
+# b64token of RFC 6750 section 2.1 (= token68 of RFC 9110): no comma, so that two joined credentials never pass.
+_CREDENTIALS = re.compile(rb"(?i:bearer) +([A-Za-z0-9\-._~+/]+=*) *")
+_SCHEME = re.compile(rb"(?i:bearer)(?: |$)")
+
+
+def bearer_token(headers: Sequence[tuple[bytes, bytes]]) -> str:
+    """Return the token as sent. Nothing about it is verified.
+
+    Raises Refusal: UNAUTHENTICATED where there is none, BAD_REQUEST where there are several or it is malformed.
+    """
+    values = [value for name, value in headers if name.lower() == b"authorization"]
+    if not values:
+        raise Refusal(RefusalKind.UNAUTHENTICATED, "an access token is required", challenge="Bearer")
+    if len(values) > 1:
+        raise _malformed("more than one authorization header")
+    found = _CREDENTIALS.fullmatch(values[0])
+    if found:
+        return found[1].decode("ascii")
+    if _SCHEME.match(values[0]):
+        raise _malformed("bearer credentials that are no token68")
+    raise Refusal(
+        RefusalKind.UNAUTHENTICATED,
+        "an access token is required",
+        detail="the authorization header is not of scheme bearer",
+        challenge="Bearer",
+    )
+
+
+def _malformed(detail: str) -> Refusal:
+    return Refusal(
+        RefusalKind.BAD_REQUEST,
+        "the authorization header is malformed",
+        detail=detail,
+        challenge='Bearer error="invalid_request"',
+    )

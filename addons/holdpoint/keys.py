@@ -1,0 +1,167 @@
+"""Keys at rest: Ed25519 keys that sign the audit chain, the key of keyed hashes, the folder of the authority."""
+
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from holdpoint.domain.refusal import ConfigError
+from holdpoint.private_files import create_private, private_folder, read_private
+from holdpoint.settings import Keys, SigningKey
+
+type Random = Callable[[int], bytes]
+
+DIGEST_KEY_BYTES = 32
+PUBLIC_SUFFIX = ".pub"
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """One Ed25519 key (RFC 8032) that signs, and the id under which its signatures are verified."""
+
+    key_id: str
+    _key: Ed25519PrivateKey = field(repr=False)
+
+    def sign(self, data: bytes) -> bytes:
+        """Return the 64 bytes of the signature."""
+        return self._key.sign(data)
+
+    @property
+    def public(self) -> Ed25519PublicKey:
+        """The half that verifies."""
+        return self._key.public_key()
+
+
+@dataclass(frozen=True, slots=True)
+class AuditKeys:
+    """What signs the audit chain, and what verifies it."""
+
+    signer: Signer
+    ring: Mapping[str, Ed25519PublicKey]
+    """Public keys by id: the active one and the older ones."""
+
+
+def public_file(key: SigningKey) -> Path:
+    """Return where the public half of a key stands: beside it, `.pub` instead of its suffix."""
+    return key.file.with_suffix(PUBLIC_SUFFIX)
+
+
+def open_audit_keys(keys: Keys, *, random: Random = secrets.token_bytes) -> AuditKeys:
+    """Load the ring, after making the active key where it is missing and `create` is set.
+
+    Writes the public half of every private key beside it. Raises ConfigError on anything amiss: a missing key, a key
+    of another type, a public half that is not the private one's, or a file that others can read.
+    """
+    active = _active(keys)
+    signer = Signer(active.id, _open_private(active, random))
+    ring = load_ring(keys)
+    return AuditKeys(signer, ring)
+
+
+def load_ring(keys: Keys) -> Mapping[str, Ed25519PublicKey]:
+    """Return the public keys of the ring by id, from `.pub` files or private ones. Makes no key.
+
+    Raises ConfigError where neither half of a key is there, or where the halves do not belong together.
+    """
+    _active(keys)
+    return {key.id: _public_half(key) for key in keys.audit}
+
+
+def open_digest_key(file: Path, *, random: Random = secrets.token_bytes) -> bytes:
+    """Return the 32 bytes under which masked values are hashed; the file is made where it is missing.
+
+    Raises ConfigError on a file that does not hold 64 hexadecimal digits, or that others can read.
+    """
+    if not file.exists() and not file.is_symlink():
+        create_private(file, random(DIGEST_KEY_BYTES).hex().encode() + b"\n")
+    text = read_private(file).removesuffix(b"\n").removesuffix(b"\r")
+    if not re.fullmatch(rb"[0-9a-fA-F]{64}", text):
+        raise ConfigError("expected 64 hexadecimal digits (`openssl rand -hex 32`)", where=str(file))
+    return bytes.fromhex(text.decode("ascii"))
+
+
+def open_ca_folder(folder: Path) -> Path:
+    """Make or check the folder of the certificate authority: 0700, and what it holds is files of our own.
+
+    Raises ConfigError.
+    """
+    private_folder(folder)
+    for entry in sorted(folder.iterdir()):
+        if entry.is_symlink():
+            raise ConfigError("a symbolic link is not followed to secrets: put the file itself here", where=str(entry))
+    return folder
+
+
+def _active(keys: Keys) -> SigningKey:
+    for key in keys.audit:
+        if key.id == keys.audit_active:
+            return key
+    raise ConfigError(f"no key of the ring has the id `{keys.audit_active}`")
+
+
+def _open_private(key: SigningKey, random: Random) -> Ed25519PrivateKey:
+    half = public_file(key)
+    if not key.file.exists() and not key.file.is_symlink() and key.create:
+        if half.exists():
+            raise ConfigError(
+                f"the private key is missing though `{half.name}` stands beside it: put it back, or add a key with a "
+                "new id and make that one active",
+                where=str(key.file),
+            )
+        create_private(key.file, _to_pem(Ed25519PrivateKey.from_private_bytes(random(32))))
+    private = _load_private(key.file)
+    if not half.exists() and not half.is_symlink():
+        create_private(half, public_pem(private.public_key()), mode=0o644)
+    return private
+
+
+def public_pem(key: Ed25519PublicKey) -> bytes:
+    """Return the PEM form (SubjectPublicKeyInfo, RFC 8410) that auditors are given."""
+    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def load_public(file: Path) -> Ed25519PublicKey:
+    """Return the Ed25519 public key of a PEM file. Raises ConfigError."""
+    try:
+        loaded = serialization.load_pem_public_key(file.read_bytes())
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", where=str(file)) from error
+    except (ValueError, UnsupportedAlgorithm):
+        raise ConfigError("not a public key in PEM form", where=str(file)) from None
+    if not isinstance(loaded, Ed25519PublicKey):
+        raise ConfigError("not an Ed25519 key", where=str(file))
+    return loaded
+
+
+def _public_half(key: SigningKey) -> Ed25519PublicKey:
+    half = public_file(key)
+    if key.file.suffix == PUBLIC_SUFFIX or (half.exists() and not key.file.exists()):
+        return load_public(half)
+    public = _load_private(key.file).public_key()
+    if half.exists() and public_pem(load_public(half)) != public_pem(public):
+        raise ConfigError(f"is not the public half of `{key.file.name}`", where=str(half))
+    return public
+
+
+def _load_private(file: Path) -> Ed25519PrivateKey:
+    data = read_private(file)
+    try:
+        loaded = serialization.load_pem_private_key(data, password=None)
+    except TypeError:
+        raise ConfigError("the key is encrypted: store it without a passphrase, mode 0600", where=str(file)) from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise ConfigError("not a private key in PEM form (PKCS #8)", where=str(file)) from None
+    if not isinstance(loaded, Ed25519PrivateKey):
+        raise ConfigError("not an Ed25519 key (`openssl genpkey -algorithm ed25519`)", where=str(file))
+    return loaded
+
+
+def _to_pem(key: Ed25519PrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )

@@ -1,0 +1,100 @@
+"""What a policy says, as frozen types. `schema` reads them from YAML, `engine` decides by them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from holdpoint.domain.access import Protocol
+from holdpoint.domain.decision import RequireApproval, RuleRef
+from holdpoint.policy.cel import Condition
+
+type Globs = tuple[str, ...] | None
+"""Globs of which one must match; None: the rule does not ask."""
+
+
+class Effect(StrEnum):
+    """What a rule does with the requests it matches."""
+
+    DENY = "deny"
+    HOLD = "hold"
+    ALLOW = "allow"
+    MASK = "mask"
+    """Adds duties to what other rules permit, and permits nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrincipalMatch:
+    """Globs over what the caller's token proves."""
+
+    groups: Globs = None
+    persons: Globs = None
+    subjects: Globs = None
+    issuers: Globs = None
+    kinds: Globs = None
+    clients: Globs = None
+    actors: Globs = None
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Which requests a rule is about. Every part that is there must match; of each list, one element."""
+
+    any: bool = False
+    """Every verb and every resource, subresources and paths included."""
+    verbs: Globs = None
+    tools: Globs = None
+    prompts: Globs = None
+    uris: Globs = None
+    paths: Globs = None
+    hosts: Globs = None
+    resources: Globs = None
+    groups: Globs = None
+    namespaces: Globs = None
+    names: Globs = None
+    principals: PrincipalMatch = field(default_factory=PrincipalMatch)
+    unverified: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+
+    @property
+    def names_objects(self) -> bool:
+        """Whether it speaks of Kubernetes objects."""
+        return any(g is not None for g in (self.resources, self.groups, self.namespaces, self.names))
+
+    @property
+    def names_mcp(self) -> bool:
+        """Whether it speaks of tools, prompts or resources of an MCP server."""
+        return any(g is not None for g in (self.tools, self.prompts, self.uris))
+
+    @property
+    def names_something(self) -> bool:
+        """Whether it says what kind of resource it is about."""
+        return self.names_objects or self.names_mcp or self.paths is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of a policy, checked."""
+
+    ref: RuleRef
+    effect: Effect
+    match: Match
+    conditions: Mapping[Protocol, Condition] = field(default_factory=dict[Protocol, Condition])
+    """`when:`, compiled for each protocol the rule can match on. Empty: no condition."""
+    approval: RequireApproval | None = None
+    """Of hold rules, and of them only."""
+    mask: tuple[str, ...] = ()
+    credential: str = ""
+    record_bodies: bool | None = None
+    response_bytes: int | None = None
+    reason: str = ""
+    shadow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A named list of rules for named targets."""
+
+    name: str
+    targets: tuple[str, ...]
+    rules: tuple[Rule, ...]
+    where: str = ""
+    """`file:line`."""

@@ -1,0 +1,192 @@
+"""Read the `match:` of a rule, and refuse what could match nothing or more than its author can have meant."""
+
+import re
+from collections.abc import Set as AbstractSet
+from difflib import get_close_matches
+
+from holdpoint.domain.access import Protocol
+from holdpoint.located_yaml import Fields, Located
+from holdpoint.policy import verbs
+from holdpoint.policy.globs import compile_globs, glob_problem
+from holdpoint.policy.rules import Effect, Globs, Match, PrincipalMatch
+
+_PRINCIPAL_KEYS = frozenset({"groups", "persons", "subjects", "issuers", "kinds", "clients", "actors"})
+_WHERE_IT_EXISTS: dict[str, frozenset[Protocol]] = {
+    "tools": frozenset({Protocol.MCP}),
+    "prompts": frozenset({Protocol.MCP}),
+    "uris": frozenset({Protocol.MCP}),
+    "paths": frozenset({Protocol.HTTP, Protocol.KUBERNETES}),
+    "hosts": frozenset({Protocol.HTTP}),
+    "resources": frozenset({Protocol.KUBERNETES}),
+    "groups": frozenset({Protocol.KUBERNETES}),
+    "namespaces": frozenset({Protocol.KUBERNETES}),
+    "names": frozenset({Protocol.KUBERNETES}),
+}
+_KEYS = frozenset({"any", "verbs", "principals", "unverified"}) | _WHERE_IT_EXISTS.keys()
+_UNVERIFIED = frozenset({"client", "client_version", "protocol_version", "reason"})
+_MAY_BE_EMPTY = frozenset({"groups", "namespaces"})
+
+_RESOURCE_FORM = re.compile(r"[a-z0-9.*-]+(/[a-z0-9.*-]+)?")
+
+
+def read_match(node: Located, effect: Effect, protocols: AbstractSet[Protocol]) -> Match:
+    """Read and check a `match:` for a policy whose targets speak `protocols`. Raises ConfigError."""
+    fields = node.fields(optional=_KEYS)
+    if not fields.values:
+        raise node.error("an empty match; name what the rule is about, or write `any: true` in a rule that denies")
+    match = Match(
+        any=_any(fields, effect),
+        **{key: _globs(fields.get(key), key) for key in sorted(_WHERE_IT_EXISTS.keys() | {"verbs"})},
+        principals=_principals(fields.get("principals")),
+        unverified=_unverified(fields.get("unverified"), effect),
+    )
+    for key, where in _WHERE_IT_EXISTS.items():
+        found = fields.get(key)
+        if found is not None and not where & protocols:
+            names = " and ".join(f"`{p.value}`" for p in sorted(where))
+            raise found.error(f"`{key}` exists on {names} targets only, and this policy has none of them")
+    _check_verbs(fields, protocols)
+    _check_forms(fields)
+    _check_combination(fields, match)
+    if Protocol.MCP in protocols:
+        _check_mcp(node, fields, match, effect)
+    if not any(reaches(match, protocol) for protocol in protocols):
+        raise node.error("this can match nothing here: on an `http` target name `paths` (`*` is all of them)")
+    return match
+
+
+def reaches(match: Match, protocol: Protocol) -> bool:
+    """Tell whether a rule can match anything on targets of a protocol."""
+    if match.any:
+        return True
+    match protocol:
+        case Protocol.MCP:
+            return match.names_mcp or not match.names_something
+        case Protocol.HTTP:
+            return match.paths is not None
+        case Protocol.KUBERNETES:
+            return match.names_objects or match.paths is not None or not match.names_something
+
+
+def _any(fields: Fields, effect: Effect) -> bool:
+    node = fields.get("any")
+    if node is None:
+        return False
+    if not node.boolean():
+        raise node.error("write `any: true`, or leave it out")
+    if effect is Effect.ALLOW:
+        raise node.error("an allow rule must say what it allows; `any: true` is for deny, hold and mask rules")
+    others = sorted(fields.values.keys() - {"any", "principals", "unverified"})
+    if others:
+        raise node.error(f"`any: true` covers every verb and resource already; take out `{others[0]}`, or `any`")
+    return True
+
+
+def _globs(node: Located | None, key: str) -> Globs:
+    if node is None:
+        return None
+    found: list[str] = []
+    for element in node.elements():
+        text = element.text()
+        problem = glob_problem(text, may_be_empty=key in _MAY_BE_EMPTY)
+        if problem:
+            raise element.error(problem)
+        if text in found:
+            raise element.error(f"`{text}` is listed twice")
+        found.append(text)
+    if not found:
+        raise node.error("an empty list matches nothing; leave the key out, or name something")
+    return tuple(found)
+
+
+def _principals(node: Located | None) -> PrincipalMatch:
+    if node is None:
+        return PrincipalMatch()
+    fields = node.fields(optional=_PRINCIPAL_KEYS)
+    if not fields.values:
+        raise node.error("an empty `principals` says nothing; leave it out, or name somebody")
+    kinds = fields.get("kinds")
+    for element in kinds.elements() if kinds else ():
+        element.choice("human", "workload")
+    return PrincipalMatch(**{key: _globs(fields.get(key), "") for key in sorted(_PRINCIPAL_KEYS)})
+
+
+def _unverified(node: Located | None, effect: Effect) -> dict[str, tuple[str, ...]]:
+    if node is None:
+        return {}
+    if effect not in (Effect.DENY, Effect.HOLD):
+        raise node.error(f"what a caller says of itself can deny or hold, never {effect.value}")
+    found: dict[str, tuple[str, ...]] = {}
+    for name, key, value in node.items():
+        if name not in _UNVERIFIED:
+            known = ", ".join(f"`{k}`" for k in sorted(_UNVERIFIED))
+            raise key.error(f"unknown key `{name}`; what callers say of themselves is {known}")
+        found[name] = _globs(value, "") or ()
+    if not found:
+        raise node.error("an empty `unverified` says nothing; leave it out")
+    return found
+
+
+def _check_verbs(fields: Fields, protocols: AbstractSet[Protocol]) -> None:
+    node = fields.get("verbs")
+    known: set[str] = set()
+    if Protocol.HTTP in protocols:
+        known |= verbs.HTTP
+    if Protocol.KUBERNETES in protocols:
+        known |= verbs.KUBERNETES
+    for element in node.elements() if node else ():
+        verb = element.text()
+        if Protocol.MCP in protocols:
+            # Methods of extensions are welcome; what looks like a slip of a known one is not.
+            close = [] if "*" in verb else get_close_matches(verb, verbs.MCP | known, n=1, cutoff=0.85)
+            if close and verb not in verbs.MCP | known:
+                raise element.error(f"unknown verb `{verb}`; did you mean `{close[0]}`?")
+        elif not any(map(compile_globs([verb]), known)):
+            close = get_close_matches(verb.lower(), known, n=1)
+            hint = f"; did you mean `{close[0]}`?" if close else ""
+            raise element.error(f"unknown verb `{verb}`{hint}")
+
+
+def _check_forms(fields: Fields) -> None:
+    resources, hosts, paths = fields.get("resources"), fields.get("hosts"), fields.get("paths")
+    for element in resources.elements() if resources else ():
+        if not _RESOURCE_FORM.fullmatch(element.text()):
+            text = element.text()
+            raise element.error(
+                f"`{text}` is no resource; write the lower-case plural: `pods`, `pods/log`, `pods/*`, `*/*`"
+            )
+    for element in hosts.elements() if hosts else ():
+        text = element.text()
+        if text != text.lower() or "/" in text:
+            raise element.error(f"`{text}` is no host; write it in lower case, without scheme and path")
+    for element in paths.elements() if paths else ():
+        text = element.text()
+        if not text.startswith(("/", "*")) or "?" in text or "#" in text:
+            raise element.error(f"`{text}` is no path; it starts with `/` or `*`, and has no query")
+
+
+def _check_combination(fields: Fields, match: Match) -> None:
+    for key in ("groups", "namespaces", "names"):
+        node = fields.get(key)
+        if node and (match.paths is not None or match.names_mcp):
+            raise node.error(f"`{key}` is about Kubernetes objects; give them a rule of their own")
+    hosts = fields.get("hosts")
+    if hosts and match.paths is None:
+        raise hosts.error("`hosts` needs `paths` beside it (`*` is all of them)")
+
+
+def _check_mcp(node: Located, fields: Fields, match: Match, effect: Effect) -> None:
+    listed = match.verbs or ()
+    named = {key for key in ("tools", "prompts", "uris") if fields.get(key)}
+    covers = compile_globs(listed if match.verbs is not None else ["*"])
+    where = fields.get("verbs") or node
+    for verb, key in verbs.MCP_NAMED.items():
+        if named and verb in listed and key not in named:
+            raise where.error(f"`{verb}` can match nothing here: this rule names `{min(named)}` and no `{key}`")
+        if effect is Effect.ALLOW and not match.names_something and covers(verb):
+            raise where.error(
+                f"this would allow `{verb}` without saying of what; name `{key}` (`*` is all of them), "
+                "or list verbs that leave it out"
+            )
+    if named and match.verbs is not None and set(listed) <= verbs.MCP_PLAIN:
+        raise where.error(f"a rule that names `{min(named)}` matches them only, and none of these verbs is about them")

@@ -1,0 +1,164 @@
+"""`holdpoint policy test`: put the requests of test files to a bundle, and compare what it says."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from holdpoint.domain.decision import Decision, Deny, Permit, RequireApproval, RuleRef
+from holdpoint.domain.refusal import ConfigError
+from holdpoint.located_yaml import load_all
+from holdpoint.policy.bundle import Bundle
+from holdpoint.policy.engine import Engine
+from holdpoint.policy.schema_tests import Case, Expected, ExpectedTerm, read_cases
+
+
+@dataclass(frozen=True, slots=True)
+class CaseResult:
+    """One case, or one file that could not be read (then `case` is empty)."""
+
+    file: str
+    case: str
+    where: str
+    """`file:line`."""
+    problems: tuple[str, ...] = ()
+    decision: Decision | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the bundle said what it should. A case that was never decided did not pass."""
+        return self.decision is not None and not self.problems
+
+
+@dataclass(frozen=True, slots=True)
+class TestReport:
+    """What came of all the cases."""
+
+    __test__ = False
+    results: tuple[CaseResult, ...]
+    untested: tuple[RuleRef, ...]
+    """Rules that no case has matched."""
+
+    @property
+    def passed(self) -> bool:
+        """Whether every case passed. No cases at all have not."""
+        return bool(self.results) and all(r.passed for r in self.results)
+
+    def lines(self) -> Iterator[str]:
+        """Yield the report, a line at a time."""
+        for result in self.results:
+            name = result.case or result.file
+            yield f"{'ok  ' if result.passed else 'FAIL'} {name}"
+            for problem in result.problems:
+                yield f"     {problem}" if result.case == "" else f"     {result.where}: {problem}"
+        for ref in self.untested:
+            yield f"note rule `{ref}` at {ref.where} was matched by no case"
+        failed = sum(not r.passed for r in self.results)
+        yield (
+            f"{len(self.results) - failed} passed, {failed} failed" if self.results else "no tests: nothing was tested"
+        )
+
+
+def run_tests(bundle: Bundle, files: Sequence[Path]) -> TestReport:
+    """Run every case of every file. Files that cannot be read, or that test nothing, count as failed cases."""
+    engine = Engine(bundle)
+    results: list[CaseResult] = []
+    matched: set[RuleRef] = set()
+    for file in files:
+        for result in _run_file(engine, file):
+            results.append(result)
+            if result.decision is not None:
+                matched |= {*result.decision.rules, *result.decision.shadow}
+    rules = {rule.ref for policy in bundle.policies for rule in policy.rules}
+    untested = sorted(rules - matched, key=lambda r: (r.policy, r.rule))
+    return TestReport(tuple(results), tuple(untested))
+
+
+def _run_file(engine: Engine, file: Path) -> Iterator[CaseResult]:
+    try:
+        documents = load_all(file)
+        cases = [case for document in documents for case in read_cases(document, engine.bundle.targets)]
+    except ConfigError as error:
+        yield CaseResult(str(file), "", error.where, (str(error),))
+        return
+    if not cases:
+        yield CaseResult(str(file), "", str(file), (f"{file}: no cases: this file tests nothing",))
+    for case in cases:
+        decision = engine.decide(case.request)
+        yield CaseResult(str(file), case.name, case.where, tuple(_compare(case, decision)), decision)
+
+
+def effect_of(decision: Decision) -> str:
+    """Return `deny`, `hold` or `allow`."""
+    match decision:
+        case Deny():
+            return "deny"
+        case Permit():
+            return "hold" if decision.approvals else "allow"
+
+
+def _compare(case: Case, decision: Decision) -> Iterator[str]:
+    expected = case.expected
+    effect = effect_of(decision)
+    if effect != expected.effect:
+        rules = ", ".join(map(str, decision.rules)) or "no rule"
+        yield f"expected {expected.effect}, got {effect} by {rules}"
+    yield from _compare_sets("rules", expected.rules, {str(r) for r in decision.rules})
+    yield from _compare_sets("shadow rules", expected.shadow, {str(r) for r in decision.shadow})
+    masks = set(decision.masks) if isinstance(decision, Permit) else set[str]()
+    yield from _compare_sets("masks", expected.masks, masks)
+    if expected.message is not None:
+        message = decision.message if isinstance(decision, Deny) else ""
+        if message != expected.message:
+            yield f"expected the message `{expected.message}`, got `{message}`"
+    if decision.errors and not expected.errors:
+        yield f"a condition failed: {decision.errors[0]}; if that is meant, expect `errors: true`"
+    if expected.errors and not decision.errors:
+        yield "expected a condition to fail, and none did"
+    if expected.approval is not None:
+        yield from _compare_terms(expected, decision.approvals if isinstance(decision, Permit) else ())
+
+
+def _compare_sets(what: str, expected: frozenset[str] | None, found: set[str]) -> Iterator[str]:
+    if expected is not None and expected != frozenset(found):
+        yield f"expected {what} {_listed(expected)}, got {_listed(found)}"
+
+
+def _listed(names: frozenset[str] | set[str]) -> str:
+    return ", ".join(f"`{n}`" for n in sorted(names)) or "none"
+
+
+def _compare_terms(expected: Expected, found: tuple[RequireApproval, ...]) -> Iterator[str]:
+    wanted = expected.approval or ()
+    if len(wanted) != len(found):
+        yield f"expected {len(wanted)} sets of approval terms, got {len(found)}"
+        return
+    # Which expectation is about which rule is not said by order: each must find a term of its own.
+    left = list(found)
+    for term in sorted(wanted, key=_precision, reverse=True):
+        fits = next((f for f in left if not _differences(term, f)), None)
+        if fits is None:
+            yield f"no approval terms are as expected: {'; '.join(_differences(term, left[0]))}"
+            return
+        left.remove(fits)
+
+
+def _precision(term: ExpectedTerm) -> int:
+    return sum(value is not None for _, value, _ in _pairs(term, None))
+
+
+def _differences(term: ExpectedTerm, found: RequireApproval) -> list[str]:
+    return [
+        f"{name} {have} is not {want}" for name, want, have in _pairs(term, found) if want is not None and want != have
+    ]
+
+
+def _pairs(term: ExpectedTerm, found: RequireApproval | None) -> list[tuple[str, object, object]]:
+    return [
+        ("rule", term.rule, found and str(found.rule)),
+        ("reviewers", term.reviewers and sorted(term.reviewers), found and sorted(found.reviewers)),
+        ("required", term.required, found and found.required),
+        ("timeout", term.timeout, found and found.timeout),
+        ("scope", term.scope, found and found.scope.value),
+        ("for", term.duration, found and found.duration),
+        ("auto_approve_after", term.auto_approve_after, found and found.auto_approve_after),
+    ]

@@ -1,0 +1,119 @@
+"""The verbs of each protocol: what a rule may name, so that a slip in a deny rule is an error and not a hole."""
+
+MCP_NAMED: dict[str, str] = {
+    "tools/call": "tools",
+    "prompts/get": "prompts",
+    "resources/read": "uris",
+    "resources/subscribe": "uris",
+    "resources/unsubscribe": "uris",
+}
+"""Verbs that are about a named thing, and the key of a match that names it."""
+
+MCP_PLAIN = frozenset(
+    {
+        "completion/complete",
+        "elicitation/create",
+        "initialize",
+        "logging/setLevel",
+        "notifications/cancelled",
+        "notifications/elicitation/complete",
+        "notifications/initialized",
+        "notifications/message",
+        "notifications/progress",
+        "notifications/prompts/list_changed",
+        "notifications/resources/list_changed",
+        "notifications/resources/updated",
+        "notifications/roots/list_changed",
+        "notifications/tools/list_changed",
+        "ping",
+        "prompts/list",
+        "resources/list",
+        "resources/templates/list",
+        "response",
+        "roots/list",
+        "sampling/createMessage",
+        "server/discover",
+        "session/delete",
+        "session/listen",
+        "subscriptions/listen",
+        "tasks/cancel",
+        "tasks/get",
+        "tasks/list",
+        "tasks/result",
+        "tasks/update",
+        "tools/list",
+    }
+)
+"""Verbs that name nothing. `session/listen`, `session/delete` and `response` are the gateway's own words for a GET, a
+DELETE and an answer that a client posts."""
+
+MCP = MCP_PLAIN | MCP_NAMED.keys()
+
+HTTP = frozenset(
+    {
+        "acl",
+        "baseline-control",
+        "bind",
+        "checkin",
+        "checkout",
+        "connect",
+        "copy",
+        "delete",
+        "get",
+        "head",
+        "label",
+        "link",
+        "lock",
+        "merge",
+        "mkactivity",
+        "mkcalendar",
+        "mkcol",
+        "mkredirectref",
+        "mkworkspace",
+        "move",
+        "options",
+        "orderpatch",
+        "patch",
+        "post",
+        "pri",
+        "propfind",
+        "proppatch",
+        "purge",
+        "put",
+        "query",
+        "rebind",
+        "report",
+        "search",
+        "trace",
+        "unbind",
+        "uncheckout",
+        "unlink",
+        "unlock",
+        "update",
+        "updateredirectref",
+        "version-control",
+    }
+)
+"""The methods that IANA registers (RFC 9110 section 16.1), and `purge`, in lower case."""
+
+KUBERNETES_STREAMS = frozenset({"attach", "exec", "portforward", "proxy"})
+"""Verbs of the gateway's own: each is about the subresource of the same name."""
+
+KUBERNETES = KUBERNETES_STREAMS | {
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "head",
+    "list",
+    "options",
+    "patch",
+    "post",
+    "put",
+    "update",
+    "watch",
+}
+"""Verbs of RequestInfo, and the lower-case methods that non-resource paths have for verbs."""
+
+KUBERNETES_COLLECTIONS = frozenset({"deletecollection", "list", "watch"})
+"""Verbs that reach many objects at once."""

@@ -1,0 +1,83 @@
+"""What a decoder makes of a request, and what it raises where it cannot."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from holdpoint.domain.access import Action, Resource
+from holdpoint.domain.refusal import Refusal, RefusalKind
+from holdpoint.domain.values import JsonMapping, JsonObject, JsonValue
+
+_KIND_BY_STATUS = {
+    401: RefusalKind.UNAUTHENTICATED,
+    404: RefusalKind.NOT_FOUND,
+    406: RefusalKind.NOT_ACCEPTABLE,
+    413: RefusalKind.TOO_LARGE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, decoded. The bytes it was decoded from are what may be forwarded, unchanged."""
+
+    action: Action
+    resource: Resource
+    arguments: JsonMapping
+    """Tool or prompt arguments, a JSON body, or the parameters of any other message."""
+    intent: JsonValue
+    """Everything that decides what the upstream does, and nothing that differs between retries of the same call."""
+    unverified: Mapping[str, str] = field(default_factory=dict[str, str])
+    """What the caller says of itself: `client`, `client_version`, `protocol_version`."""
+    request_id: str | int | None = None
+    """JSON-RPC `id` of a request that is owed an answer."""
+    protocol_version: str = ""
+    session: str = ""
+    """`Mcp-Session-Id`, unverified."""
+    is_notification: bool = False
+    is_write: bool = True
+    """False only for messages known to change nothing."""
+    accepts_sse: bool = False
+    progress_token: str | int | None = None
+
+
+class Undecodable(ValueError):  # noqa: N818  # named after what it is, as Refusal
+    """Bytes that are not exactly one clear request.
+
+    `str(error)` is shown to the caller: lower case, no full stop, and nothing of what the body or a header said.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: int | None = None,
+        status: int = 400,
+        request_id: str | int | None = None,
+        data: JsonObject | None = None,
+        allow: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        """JSON-RPC error code, or None where the status alone says it."""
+        self.status = status
+        self.request_id = request_id
+        """Known only where the message was read far enough to trust it."""
+        self.data = data
+        """Members that the JSON-RPC error's `data` must have (`supported` of -32022)."""
+        self.allow = allow
+        """Value of `Allow` on a 405 (RFC 9110 section 15.5.6)."""
+        self.protocol_version = ""
+        """Version the caller spoke, where that is known."""
+
+    def refusal(self) -> Refusal:
+        """Return this as a refusal, for the audit and for renderers that know nothing of codes."""
+        kind = _KIND_BY_STATUS.get(self.status, RefusalKind.BAD_REQUEST)
+        return Refusal(kind, str(self), detail=f"undecodable, status {self.status}, code {self.code}")
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """An answer of the gateway's own."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes

@@ -1,0 +1,117 @@
+"""Request headers that decide something: each at most once, and read one way only."""
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+from holdpoint.protocols.call import Undecodable
+
+type Headers = Sequence[tuple[bytes, bytes]]
+
+HEADER_MISMATCH = -32020
+"""JSON-RPC code of MCP 2026-07-28 for headers that are missing, broken, or at odds with the body."""
+
+_SINGLE = frozenset({b"content-type", b"content-encoding", b"content-length", b"host", b"last-event-id"})
+_METHOD_OVERRIDES = frozenset({b"x-http-method", b"x-http-method-override", b"x-method-override"})
+_MCP = b"mcp-"
+_PARAM = b"mcp-param-"
+_WATCHED = _SINGLE | _METHOD_OVERRIDES | {b"accept"}
+_SENTINEL = re.compile(r"=\?base64\?(.*)\?=", re.DOTALL)
+_NOT_AT_ALL = re.compile(r"q=0(\.0*)?")
+
+
+class Index:
+    """The headers that this package looks at, by lower-case name."""
+
+    __slots__ = ("accept", "params", "single")
+
+    def __init__(self, headers: Headers) -> None:
+        """Read `headers`. Raises Undecodable on a method override, and where one stands twice that may stand once."""
+        self.single: dict[bytes, str] = {}
+        self.params: dict[str, str] = {}
+        """`Mcp-Param-*`, decoded."""
+        self.accept = ""
+        for raw, value in headers:
+            # Behind WSGI and CGI `Mcp_Name` is `Mcp-Name`.
+            name = raw.lower().replace(b"_", b"-")
+            if name in _WATCHED:
+                self._keep(name, value)
+            elif name.startswith(_PARAM):
+                key = _text(name)
+                if key in self.params:
+                    raise _broken("an `Mcp-Param` header is there twice")
+                self.params[key] = sentinel(_text(value))
+            elif name.startswith(_MCP):
+                self._keep(name, value)
+
+    def get(self, name: bytes) -> str | None:
+        """Return a header's value without surrounding blanks, or None."""
+        return self.single.get(name)
+
+    def _keep(self, name: bytes, value: bytes) -> None:
+        if name == b"accept":
+            self.accept += f",{_text(value).lower()}"
+        elif name in _METHOD_OVERRIDES:
+            raise _broken("a method override is not accepted")
+        elif name in self.single:
+            raise _broken(f"header `{_text(name)}` is there twice")
+        else:
+            self.single[name] = _text(value)
+
+    def accepts_sse(self) -> bool:
+        """Tell whether the caller takes an event stream (RFC 9110 section 12.5.1)."""
+        return _accepts_sse(self.accept)
+
+    def require_json_body(self) -> None:
+        """Raise Undecodable unless the body is plain, unencoded JSON by its headers."""
+        # The gateway decides on the bytes as they are sent.
+        if (self.get(b"content-encoding") or "identity").lower() != "identity":
+            raise Undecodable("a body with `Content-Encoding` is not accepted", status=415)
+        if not _is_json(self.get(b"content-type") or ""):
+            raise Undecodable("`Content-Type` is not `application/json` in UTF-8", status=415)
+
+
+@lru_cache(maxsize=256)
+def _accepts_sse(accept: str) -> bool:
+    for item in accept.split(","):
+        media, *parameters = (part.strip() for part in item.split(";"))
+        if media in {"text/event-stream", "text/*", "*/*"}:
+            return not any(_NOT_AT_ALL.fullmatch(p) for p in parameters)
+    return False
+
+
+@lru_cache(maxsize=256)
+def _is_json(content_type: str) -> bool:
+    media, *parameters = (part.strip().lower() for part in content_type.split(";"))
+    if media != "application/json":
+        return False
+    charsets = [p.partition("=")[2] for p in parameters if p.startswith("charset")]
+    return all(charset.strip(' "') in {"utf-8", "utf8"} for charset in charsets)
+
+
+def sentinel(value: str) -> str:
+    """Decode `=?base64?...?=` (MCP 2026-07-28, transports). Raises Undecodable unless it is canonical."""
+    match = _SENTINEL.fullmatch(value)
+    if match is None:
+        return value
+    payload = match[1]
+    try:
+        raw = base64.b64decode(payload, validate=True)
+        if base64.b64encode(raw).decode() == payload:
+            return raw.decode()
+    except (binascii.Error, ValueError):
+        pass
+    raise _broken("a header holds broken base64")
+
+
+def _text(value: bytes) -> str:
+    text = value.strip(b" \t").decode("latin-1")
+    if not (text.isascii() and text.isprintable()):
+        raise _broken("a header holds characters outside visible ASCII")
+    return text
+
+
+def _broken(message: str) -> Undecodable:
+    return Undecodable(message, code=HEADER_MISMATCH)

@@ -1,0 +1,77 @@
+"""Reads `keys:`."""
+
+from holdpoint.domain.refusal import ConfigError
+from holdpoint.keys import PUBLIC_SUFFIX, public_file
+from holdpoint.located_yaml import Located
+from holdpoint.private_files import read_private
+from holdpoint.settings import Keys, SigningKey
+from holdpoint.settings_file import schema
+from holdpoint.settings_file.places import Places, read_name
+
+
+def read_keys(value: Located, places: Places) -> Keys:
+    """Read where all keys are. Makes none. Raises ConfigError."""
+    fields = schema.KEYS.read(value)
+    folder = schema.CA.read(fields["ca"])["folder"]
+    audit = schema.AUDIT.read(fields["audit"])
+    ring = _ring(audit["ring"], places)
+    active = read_name(audit["active"], "a key")
+    by_id = {key.id: (key, element) for key, element in ring}
+    if active not in by_id:
+        raise audit["active"].error(f"no key of the ring has the id `{active}`")
+    for key, element in ring:
+        if key.id == active and key.file.suffix == PUBLIC_SUFFIX:
+            raise element.error("the active key signs: name its private file")
+        if key.id != active and key.create:
+            raise element.error("`create` is for the active key alone: an older key that is lost is not replaced")
+        if places.check_machine:
+            _check_there(element, key)
+    digest = schema.DIGEST.read(fields["digest"])["file"]
+    keys = Keys(
+        ca_folder=places.path(folder),
+        audit_active=active,
+        audit=tuple(key for key, _ in ring),
+        digest_file=places.path(digest),
+    )
+    _refuse_sharing(keys, folder, digest)
+    return keys
+
+
+def _ring(value: Located, places: Places) -> list[tuple[SigningKey, Located]]:
+    ring: list[tuple[SigningKey, Located]] = []
+    for element in value.elements():
+        fields = schema.RING.read(element)
+        create = fields.get("create")
+        key = SigningKey(
+            id=read_name(fields["id"], "a key"),
+            file=places.path(fields["file"]),
+            create=create is not None and create.boolean(),
+        )
+        if key.id in {known.id for known, _ in ring}:
+            raise fields["id"].error(f"key `{key.id}` stands here twice")
+        if public_file(key) in {public_file(known) for known, _ in ring}:
+            raise fields["file"].error("two keys in one file, or with one public half beside them")
+        ring.append((key, element))
+    if not ring:
+        raise value.error("the ring is empty: nothing could sign the audit log")
+    return ring
+
+
+def _check_there(element: Located, key: SigningKey) -> None:
+    if key.file.exists() or key.file.is_symlink():
+        if key.file.suffix != PUBLIC_SUFFIX:
+            try:
+                read_private(key.file)
+            except ConfigError as error:
+                raise element.error(str(error)) from error
+    elif not key.create and not public_file(key).exists():
+        raise element.error(f"`{key.file}` does not exist; write `create: true` to have it made at first start")
+
+
+def _refuse_sharing(keys: Keys, folder: Located, digest: Located) -> None:
+    files = {key.file for key in keys.audit} | {public_file(key) for key in keys.audit}
+    if keys.digest_file in files:
+        raise digest.error("this file holds another key already")
+    for file in (*files, keys.digest_file):
+        if keys.ca_folder in file.parents:
+            raise folder.error("the folder of the certificate authority is its own: keep other keys out of it")

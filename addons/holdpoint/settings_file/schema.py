@@ -1,0 +1,76 @@
+"""Which keys `gateway.yaml` has, and where. The readers take them from here, and so does the test of the reference."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from holdpoint.located_yaml import Fields, Located
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The keys of one mapping."""
+
+    path: str
+    """Where it stands: `issuers[].claims`; `<name>` takes the place of names of one's own."""
+    required: frozenset[str]
+    optional: frozenset[str] = frozenset()
+
+    def read(self, value: Located) -> Fields:
+        """Return the values by key. Raises ConfigError on an unknown, missing or duplicate key."""
+        return value.fields(required=self.required, optional=self.optional)
+
+    def keys(self) -> Iterator[str]:
+        """Yield every key with its path, as the reference names it."""
+        for key in sorted(self.required | self.optional):
+            yield f"{self.path}.{key}" if self.path else key
+
+
+def _shape(path: str, required: str, optional: str = "") -> Shape:
+    return Shape(path, frozenset(required.split()), frozenset(optional.split()))
+
+
+GATEWAY = _shape(
+    "",
+    "apiVersion kind listeners keys issuers targets policies store recordings admin",
+    "reviewers console",
+)
+LISTENER = _shape("listeners[]", "name mode listen", "url tls")
+LISTENER_TLS = _shape("listeners[].tls", "certificate key")
+KEYS = _shape("keys", "ca audit digest")
+CA = _shape("keys.ca", "folder")
+AUDIT = _shape("keys.audit", "active ring")
+RING = _shape("keys.audit.ring[]", "id file", "create")
+DIGEST = _shape("keys.digest", "file")
+ISSUER = _shape(
+    "issuers[]",
+    "name url algorithms audiences",
+    "jwks_url types clients claims workloads max_lifetime stale_for login ca_file",
+)
+CLAIMS = _shape("issuers[].claims", "", "person groups name client_id expose")
+WORKLOADS = _shape("issuers[].workloads", "subjects", "owners")
+LOGIN = _shape("issuers[].login", "client_id", "scopes")
+TARGET = _shape(
+    "targets[]",
+    "name protocol url credential",
+    "routes hosts audiences issuers mode credentials ca_file limits record hold masks server_requests",
+)
+CREDENTIAL_NONE = _shape("targets[].credential", "kind")
+CREDENTIAL_STATIC = _shape("targets[].credential", "kind from", "header prefix")
+SECRET = _shape("targets[].credential.from", "", "env file")
+LIMITS = _shape("targets[].limits", "", "request response")
+RECORD = _shape("targets[].record", "", "bodies")
+HOLD = _shape("targets[].hold", "", "wait")
+STORE = _shape("store", "path")
+RECORDINGS = _shape("recordings", "folder", "idle checkpoint")
+ADMIN = _shape("admin", "socket")
+REVIEWERS = _shape("reviewers", "", "issuers max_age")
+CONSOLE = _shape("console", "listen issuer client_id", "url client_secret tls")
+CONSOLE_TLS = _shape("console.tls", "certificate key")
+CONSOLE_SECRET = _shape("console.client_secret", "", "env file")
+
+SHAPES = (
+    *(GATEWAY, LISTENER, LISTENER_TLS, KEYS, CA, AUDIT, RING, DIGEST),
+    *(ISSUER, CLAIMS, WORKLOADS, LOGIN),
+    *(TARGET, CREDENTIAL_NONE, CREDENTIAL_STATIC, SECRET, LIMITS, RECORD, HOLD),
+    *(STORE, RECORDINGS, ADMIN, REVIEWERS, CONSOLE, CONSOLE_TLS, CONSOLE_SECRET),
+)

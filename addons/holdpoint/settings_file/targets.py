@@ -1,0 +1,127 @@
+"""Reads `targets:`: the upstreams, and the roads to them."""
+
+import re
+from collections.abc import Sequence
+
+from holdpoint.domain.access import Protocol
+from holdpoint.located_yaml import Fields, Located
+from holdpoint.settings import Issuer, Listener, Target, TargetMode
+from holdpoint.settings_file import schema
+from holdpoint.settings_file.addresses import read_host, read_url
+from holdpoint.settings_file.credentials import read_credentials
+from holdpoint.settings_file.issuers import known_issuer
+from holdpoint.settings_file.places import Places, printable, read_name, read_set, seconds
+from holdpoint.settings_file.roads import refuse_crossing
+
+SERVER_REQUESTS = ("elicitation/create", "ping", "roots/list", "sampling/createMessage")
+_SEGMENT = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*")
+_SIZE_LOW, _SIZE_HIGH = 1 << 10, 256 << 20
+_MASK = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
+
+
+def read_targets(
+    value: Located, places: Places, issuers: Sequence[Issuer], listeners: Sequence[Listener]
+) -> tuple[Target, ...]:
+    """Read every target; none at all is an error. Raises ConfigError."""
+    elements = value.elements()
+    if not elements:
+        raise value.error("no target: there would be nowhere to go")
+    targets: list[Target] = []
+    for element in elements:
+        fields = schema.TARGET.read(element)
+        target = _target(fields, places, issuers)
+        if target.name in {known.name for known in targets}:
+            raise fields["name"].error(f"target `{target.name}` stands here twice")
+        refuse_crossing(fields, target, targets, listeners)
+        targets.append(target)
+    return tuple(targets)
+
+
+def _target(fields: Fields, places: Places, issuers: Sequence[Issuer]) -> Target:
+    name = read_name(fields["name"], "a target")
+    protocol = _protocol(fields["protocol"])
+    url = read_url(fields["url"], what=f"target `{name}`")
+    routes, hosts = fields.get("routes"), fields.get("hosts")
+    audiences, named, masks = fields.get("audiences"), fields.get("issuers"), fields.get("masks")
+    mode = fields.get("mode")
+    request, response = _limits(fields.get("limits"))
+    ca_file = fields.get("ca_file")
+    if ca_file is not None and url.scheme == "http":
+        raise ca_file.error("the upstream speaks plain HTTP: no certificate is checked, take `ca_file` out")
+    return Target(
+        name=name,
+        protocol=protocol,
+        scheme=url.scheme,
+        host=url.host,
+        port=url.port,
+        path=url.path,
+        routes=tuple(_route(r) for r in routes.elements()) if routes else (f"/{protocol.value}/{name}",),
+        hosts=read_set(hosts, "hosts", read_host) if hosts else (),
+        audiences=frozenset(read_set(audiences, "audiences", printable)) if audiences else frozenset(),
+        issuers=frozenset(read_set(named, "issuers", lambda v: known_issuer(v, issuers))) if named else frozenset(),
+        mode=TargetMode(mode.choice(*TargetMode)) if mode else TargetMode.ENFORCE,
+        credentials=read_credentials(fields["credential"], fields.get("credentials"), places),
+        ca_file=places.authority(ca_file),
+        request_bytes=request,
+        response_bytes=response,
+        record_bodies=_record(fields.get("record")),
+        hold_wait=_hold(fields.get("hold")),
+        masks=read_set(masks, "mask profiles", _mask) if masks else (),
+        server_requests=_server_requests(fields.get("server_requests"), protocol),
+    )
+
+
+def _protocol(value: Located) -> Protocol:
+    text = value.text()
+    if text == Protocol.KUBERNETES:
+        raise value.error("protocol `kubernetes` is not in this version; choose `mcp` or `http`")
+    return Protocol(value.choice(Protocol.MCP.value, Protocol.HTTP.value))
+
+
+def _route(value: Located) -> str:
+    text = value.text()
+    segments = text.split("/")[1:]
+    if text == "/":
+        raise value.error("a route for everything would hide every other: write `hosts`, or a path of its own")
+    if not text.startswith("/") or not all(_SEGMENT.fullmatch(s) for s in segments):
+        raise value.error(
+            "expected a path prefix such as `/mcp/name`: letters, digits, `-`, `_`, `~` and inner dots, no slash last"
+        )
+    return text
+
+
+def _mask(value: Located) -> str:
+    if not _MASK.fullmatch(value.text()):
+        raise value.error(f"`{value.text()}` is no name of a mask profile")
+    return value.text()
+
+
+def _limits(value: Located | None) -> tuple[int, int]:
+    fields = schema.LIMITS.read(value) if value else None
+
+    def size(key: str, default: int) -> int:
+        found = fields.get(key) if fields else None
+        if found is None:
+            return default
+        if not _SIZE_LOW <= (number := found.size()) <= _SIZE_HIGH:
+            raise found.error("expected a size from 1KiB to 256MiB")
+        return number
+
+    return size("request", 8 << 20), size("response", 32 << 20)
+
+
+def _record(value: Located | None) -> bool:
+    bodies = schema.RECORD.read(value).get("bodies") if value else None
+    return bodies.boolean() if bodies else True
+
+
+def _hold(value: Located | None) -> float:
+    return seconds(schema.HOLD.read(value).get("wait") if value else None, 50.0, low=0, high=600)
+
+
+def _server_requests(value: Located | None, protocol: Protocol) -> frozenset[str]:
+    if value is None:
+        return frozenset()
+    if protocol is not Protocol.MCP:
+        raise value.error("only MCP servers make requests of their clients: take `server_requests` out")
+    return frozenset(read_set(value, "methods", lambda v: v.choice(*SERVER_REQUESTS)))

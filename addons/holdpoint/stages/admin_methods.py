@@ -1,0 +1,281 @@
+"""What the console and the command line may ask of the gateway, and what is written down when they do.
+
+Whoever reaches the socket is the gateway's own user; that alone decides nothing. Everything about approvals also needs
+the reviewer's own ID token, which is verified here for every call.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from holdpoint import __version__
+from holdpoint.admin.errors import AdminError
+from holdpoint.admin.server import Handler
+from holdpoint.approvals.errors import AlreadyResolved, NotAllowed, NotFound
+from holdpoint.approvals.events import BrokerEvent, BrokerEventKind
+from holdpoint.approvals.wire_form import to_json
+from holdpoint.clock import Clock
+from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Reviewer, Verdict, may_review
+from holdpoint.domain.audit import AuditEvent, AuditStage
+from holdpoint.domain.refusal import ConfigError, Refusal, RefusalKind
+from holdpoint.domain.values import JsonObject, JsonValue, as_text
+from holdpoint.recording.audit import AuditLog
+from holdpoint.recording.health import RecorderUnavailable
+from holdpoint.settings import Settings
+from holdpoint.store.protocol import StoreUnavailable
+
+if TYPE_CHECKING:
+    from holdpoint.stages.services import Services
+
+logger = logging.getLogger(__name__)
+
+WAIT_CHANGE = 25.0
+"""Seconds after which a long poll returns without a change."""
+CONSOLE_AWAY = 90.0
+"""Seconds without a sign of a console after which reviewers count as out of reach."""
+_MAX_PAGE = 500
+
+
+class AdminMethods:
+    """The methods of the admin socket."""
+
+    def __init__(self, settings: Settings, clock: Clock, reload: Callable[[], Awaitable[str]], audit: AuditLog) -> None:
+        self._settings = settings
+        self._audit = audit
+        self._clock = clock
+        self._reload = reload
+        self._services: Services | None = None
+        self._seen: float | None = None
+        self._logins = login_clients(settings)
+
+    def attach(self, services: "Services") -> None:
+        """Name the services that the methods speak for."""
+        self._services = services
+
+    @property
+    def services(self) -> "Services":
+        """The services. Raises AdminError while they are not up."""
+        if self._services is None:
+            raise AdminError("unavailable", "the gateway is starting")
+        return self._services
+
+    def console_seen(self) -> bool:
+        """Tell whether a console asked lately, so that reviewers could object."""
+        return self._seen is not None and self._clock.monotonic() - self._seen < CONSOLE_AWAY
+
+    def table(self) -> dict[str, Handler]:
+        """Return every method by name."""
+        return {
+            "approvals.list": self._list,
+            "approvals.get": self._get,
+            "approvals.decide": self._decide,
+            "approvals.wait_change": self._wait_change,
+            "explain": self._explain,
+            "policy.reload": self._reload_policies,
+            "status": self._status,
+        }
+
+    async def on_broker_event(self, event: BrokerEvent) -> None:
+        """Write down what happened to an approval, before anybody who waits for it hears of it."""
+        stage = {
+            BrokerEventKind.VOTED: AuditStage.VOTED,
+            BrokerEventKind.RESOLVED: AuditStage.RESOLVED,
+            BrokerEventKind.TIGHTENED: AuditStage.HELD,
+            BrokerEventKind.GRANT_ENDED: AuditStage.RESOLVED,
+            BrokerEventKind.OUTCOME_UNKNOWN: AuditStage.OUTCOME_UNKNOWN,
+        }.get(event.kind)
+        if stage is None:
+            return  # held and folded requests are written down by the stage that holds them
+        try:
+            await self._audit.append(_describe(event, stage, self._clock.now()))
+        except RecorderUnavailable:
+            logger.exception("`%s` of an approval was not written down", event.kind.value)
+
+    async def _reviewer(self, params: JsonObject) -> Reviewer:
+        token = as_text(params.get("id_token"))
+        if not token:
+            raise AdminError("unauthenticated", "log in first")
+        # Client ids belong to their issuer: another issuer's client of the same name is somebody else.
+        failure: Refusal | None = None
+        for issuer, clients in self._logins.items():
+            try:
+                return await self.services.verifier.verify_reviewer(
+                    token,
+                    client_ids=clients,
+                    issuers=frozenset({issuer}),
+                    max_age=self._settings.reviewers.max_age,
+                )
+            except Refusal as refusal:
+                if failure is None or refusal.kind is RefusalKind.UNAVAILABLE:
+                    failure = refusal
+        if failure is None:
+            raise AdminError("unauthenticated", "no issuer in the settings offers a login for reviewers")
+        code = "unavailable" if failure.kind is RefusalKind.UNAVAILABLE else "unauthenticated"
+        raise AdminError(code, failure.public) from failure
+
+    async def _list(self, params: JsonObject) -> JsonValue:
+        reviewer = await self._reviewer(params)
+        states = params.get("state")
+        wanted = frozenset(_state(s) for s in states) if isinstance(states, list) else None
+        limit = params.get("limit")
+        limit = min(limit, _MAX_PAGE) if isinstance(limit, int) and limit > 0 else 100
+        found = await self._stored(
+            self.services.broker.list(states=wanted, limit=limit, before=as_text(params.get("before")))
+        )
+        return {
+            "requests": [to_json(r) for r in found if may_see(reviewer, r)],
+            "version": self.services.broker.version,
+        }
+
+    async def _get(self, params: JsonObject) -> JsonValue:
+        reviewer = await self._reviewer(params)
+        found = await self._find(as_text(params.get("id")))
+        if not may_see(reviewer, found):
+            raise AdminError("not_found", "there is no such approval request")
+        return to_json(found)
+
+    async def _decide(self, params: JsonObject) -> JsonValue:
+        reviewer = await self._reviewer(params)
+        approval_id, expect = as_text(params.get("id")), as_text(params.get("expect"))
+        if not expect:
+            raise AdminError("bad_request", "say which intent you read (`expect`)")
+        try:
+            verdict = Verdict(as_text(params.get("verdict")))
+        except ValueError:
+            raise AdminError("bad_request", "the verdict is `approve` or `deny`") from None
+        found = await self._find(approval_id)
+        if not may_see(reviewer, found):
+            raise AdminError("not_found", "there is no such approval request")
+        if found.ask.intent != expect:
+            raise AdminError("changed", "the request is not the one that was read")
+        try:
+            voted = await self._stored(
+                self.services.broker.vote(approval_id, reviewer, verdict, as_text(params.get("comment")), expect=expect)
+            )
+        except NotAllowed as error:
+            raise AdminError("not_allowed", str(error)) from error
+        except AlreadyResolved as error:
+            raise AdminError("already_resolved", str(error)) from error
+        except NotFound as error:
+            raise AdminError("not_found", str(error)) from error
+        return to_json(voted)
+
+    async def _wait_change(self, params: JsonObject) -> JsonValue:
+        self._seen = self._clock.monotonic()
+        since = params.get("since")
+        version = await self.services.broker.wait_change(since if isinstance(since, int) else 0, timeout=WAIT_CHANGE)
+        return {"version": version}
+
+    async def _explain(self, params: JsonObject) -> JsonValue:
+        wanted = as_text(params.get("id"))
+        record = await self._stored(self.services.store.refusal(wanted))
+        if record is not None:
+            return {
+                "id": record.id,
+                "at": record.at,
+                "kind": record.kind,
+                "public": record.public,
+                "detail": record.detail,
+                "principal": record.principal,
+                "target": record.target,
+                "rules": [*record.rules],
+            }
+        try:
+            return {"approval": to_json(await self._stored(self.services.broker.get(wanted)))}
+        except NotFound:
+            raise AdminError("not_found", f"nothing is known of `{wanted}`") from None
+
+    async def _reload_policies(self, params: JsonObject) -> JsonValue:
+        _ = params
+        try:
+            return {"bundle": await self._reload()}
+        except ConfigError as error:
+            raise AdminError("bad_policy", f"{error}; the old policies stay in force") from error
+
+    async def _status(self, params: JsonObject) -> JsonValue:
+        _ = params
+        services = self.services
+        return {
+            "version": __version__,
+            "bundle": services.policies.bundle.hash,
+            "healthy": services.healthy,
+            "problem": services.audit.problem,
+            "held": services.broker.held,
+            "events": services.audit.size,
+            "issuers_unavailable": {**services.verifier.unavailable()},
+        }
+
+    async def _find(self, approval_id: str) -> ApprovalRequest:
+        try:
+            return await self._stored(self.services.broker.get(approval_id))
+        except NotFound:
+            raise AdminError("not_found", "there is no such approval request") from None
+
+    async def _stored[T](self, work: Awaitable[T]) -> T:
+        try:
+            return await work
+        except StoreUnavailable as error:
+            raise AdminError("unavailable", str(error)) from error
+
+
+def login_clients(settings: Settings) -> dict[str, frozenset[str]]:
+    """Return, by issuer, the clients at which a reviewer's ID token may have been obtained."""
+    clients: dict[str, frozenset[str]] = {}
+    for issuer in settings.issuers:
+        if settings.reviewers.issuers and issuer.name not in settings.reviewers.issuers:
+            continue
+        named = {issuer.login_client_id} if issuer.login_client_id else set[str]()
+        if settings.console is not None and settings.console.issuer == issuer.name:
+            named.add(settings.console.client_id)
+        if named:
+            clients[issuer.name] = frozenset(named)
+    return clients
+
+
+def may_see(reviewer: Reviewer, request: ApprovalRequest) -> bool:
+    """Tell whether somebody may read a request: a reviewer of it, or the person who made it."""
+    if any(may_review(reviewer, term) for term in request.ask.terms):
+        return True
+    return bool(reviewer.person) and reviewer.person in request.ask.access.principal.requesters
+
+
+def _state(value: JsonValue) -> ApprovalState:
+    try:
+        return ApprovalState(as_text(value))
+    except ValueError:
+        raise AdminError("bad_request", "unknown state of an approval request") from None
+
+
+def _describe(event: BrokerEvent, stage: AuditStage, at: float) -> AuditEvent:
+    detail: JsonObject = {"what": event.kind.value}
+    request, vote, grant = event.request, event.vote, event.grant
+    if event.detail:
+        detail["why"] = event.detail
+    if vote is not None:
+        detail["vote"] = {
+            "verdict": vote.verdict.value,
+            "person": vote.reviewer.person,
+            "issuer": vote.reviewer.issuer,
+            "subject": vote.reviewer.subject,
+            "comment": vote.comment,
+        }
+    if grant is not None:
+        detail["grant"] = grant.id
+    if request is None:
+        return AuditEvent(stage, at, exchange=event.exchange, detail=detail)
+    detail |= {
+        "approval": request.id,
+        "intent": request.ask.intent,
+        "state": request.state.value,
+        "resolution": request.resolution,
+    }
+    return AuditEvent(
+        stage,
+        at,
+        exchange=event.exchange or request.ask.exchange,
+        principal={"id": request.ask.access.principal.id, "person": request.ask.access.principal.person},
+        target=request.ask.access.target,
+        action=request.ask.access.action.verb,
+        decision={"rules": [str(t.rule) for t in request.ask.terms], "bundle": request.ask.bundle},
+        detail=detail,
+    )

@@ -1,0 +1,43 @@
+"""Reading the bodies of upstream answers within bounds."""
+
+# mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
+import zlib
+
+from mitmproxy import http
+
+from holdpoint.domain.refusal import Refusal, RefusalKind
+
+_WINDOW = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+
+
+def media_type(response: http.Response) -> str:
+    """Return the media type of an answer, lower case and without parameters."""
+    return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
+
+
+def decoded_body(response: http.Response, limit: int) -> bytes:
+    """Return the body without its content coding, at most `limit` bytes. Raises Refusal.
+
+    The gateway asks for `identity`; an upstream that compresses all the same is read within the limit or withheld.
+    """
+    raw = response.raw_content or b""
+    if len(raw) > limit:
+        raise Refusal(RefusalKind.WITHHELD, f"the answer is larger than {limit} bytes")
+    coding = response.headers.get("content-encoding", "identity").strip().lower()
+    if coding in ("", "identity") or not raw:
+        return raw
+    window = _WINDOW.get(coding)
+    if window is None:
+        raise Refusal(RefusalKind.WITHHELD, "the answer is compressed in a way that cannot be inspected", detail=coding)
+    try:
+        reader = zlib.decompressobj(wbits=window)
+        body = reader.decompress(raw, limit + 1)
+    except zlib.error as error:
+        raise Refusal(RefusalKind.WITHHELD, "the answer cannot be decompressed", detail=str(error)) from error
+    if len(body) > limit or reader.unconsumed_tail:
+        raise Refusal(RefusalKind.WITHHELD, f"the answer is larger than {limit} bytes")
+    if not reader.eof or reader.unused_data:
+        raise Refusal(RefusalKind.WITHHELD, "the answer cannot be decompressed", detail="cut off or followed by more")
+    return body

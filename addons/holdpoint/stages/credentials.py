@@ -1,0 +1,47 @@
+"""Open the road: the upstream's address and credential; the caller's own credential ends here."""
+
+# mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from typing import ClassVar
+
+from mitmproxy import http
+
+from holdpoint.domain.exchange import Cleared
+from holdpoint.domain.refusal import Refusal, RefusalKind
+from holdpoint.stages.fields import raw
+from holdpoint.stages.guard import Stage
+from holdpoint.stages.routing import authority
+from holdpoint.wire import is_forwardable
+
+
+class Credentials(Stage):
+    """The sixth stage. The credential itself goes on the wire only, with the pass that the last stage issues."""
+
+    name: ClassVar[str] = "credentials"
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        """Point the request at its upstream, and make sure that a credential is there."""
+        state = self.gateway.exchanges.expect(flow, Cleared)
+        exchange = self.gateway.exchanges.of(flow)
+        target = self.gateway.exchanges.target(flow)
+        request = flow.request
+        request.scheme = target.scheme
+        request.host = target.host
+        request.port = target.port
+        request.path = state.permitted.decoded.identified.received.path
+        name = authority(target.host, target.port, target.scheme)
+        request.headers = http.Headers(tuple((n, v) for n, v in raw(request.headers) if is_forwardable(n)))
+        if request.is_http2:
+            request.authority = name
+            request.headers.pop("host", None)
+        else:
+            request.authority = ""
+            request.headers["host"] = name
+        request.headers["accept-encoding"] = "identity"
+        if not await self.gateway.services.credentials.available(target, exchange.credential):
+            raise Refusal(
+                RefusalKind.UPSTREAM,
+                "the gateway has no credential for this target",
+                detail=f"target `{target.name}`, credential `{exchange.credential}`",
+            )

@@ -1,0 +1,69 @@
+"""What do they ask? From the same bytes that will be forwarded."""
+
+from typing import ClassVar, assert_never
+
+from mitmproxy import http
+
+from holdpoint.domain.access import AccessRequest, Protocol
+from holdpoint.domain.exchange import Decoded, Identified
+from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
+from holdpoint.protocols import http as plain_http
+from holdpoint.protocols import mcp
+from holdpoint.protocols.call import Call, Undecodable
+from holdpoint.settings import Target
+from holdpoint.stages.fields import raw
+from holdpoint.stages.guard import Stage
+
+
+class Decode(Stage):
+    """The third stage."""
+
+    name: ClassVar[str] = "decode"
+
+    def request(self, flow: http.HTTPFlow) -> None:
+        """Decode the whole request, or refuse it."""
+        state = self.gateway.exchanges.expect(flow, Identified)
+        target = self.gateway.exchanges.target(flow)
+        if flow.request.trailers:
+            raise Refusal(RefusalKind.BAD_REQUEST, "trailers are not served")
+        try:
+            call = decode(flow.request, target, state.received.path)
+        except Undecodable as error:
+            raise error.refusal() from error
+        self.gateway.exchanges.of(flow).state = Decoded(
+            identified=state,
+            access=AccessRequest(
+                principal=state.principal,
+                target=target.name,
+                action=call.action,
+                resource=call.resource,
+                arguments=call.arguments,
+                unverified=call.unverified,
+                at=state.received.at,
+            ),
+            intent=call.intent,
+            request_id=call.request_id,
+            protocol_version=call.protocol_version,
+            session=call.session,
+            is_notification=call.is_notification,
+            is_write=call.is_write,
+            accepts_sse=call.accepts_sse,
+        )
+
+
+def decode(request: http.Request, target: Target, path: str) -> Call:
+    """Decode by the target's protocol. Raises Undecodable."""
+    body = request.raw_content
+    if body is None:
+        raise GatewayFault("the body was not read")
+    match target.protocol:
+        case Protocol.MCP:
+            return mcp.decode(method=request.method, headers=raw(request.headers), body=body)
+        case Protocol.HTTP:
+            return plain_http.decode(
+                method=request.method, host=target.host, path=path, headers=raw(request.headers), body=body
+            )
+        case Protocol.KUBERNETES:
+            raise GatewayFault("this version does not decode the Kubernetes API")
+        case _:
+            assert_never(target.protocol)

@@ -1,0 +1,294 @@
+"""What is written down of an exchange: masked, scrubbed, and as JSON."""
+
+# mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from typing import assert_never
+
+from mitmproxy import http
+
+from holdpoint.domain.access import Principal, describe_resource
+from holdpoint.domain.audit import AuditEvent, AuditStage
+from holdpoint.domain.exchange import (
+    Answered,
+    Cleared,
+    Decoded,
+    Forwarded,
+    Identified,
+    Permitted,
+    Received,
+    Refused,
+    State,
+    decoded,
+    received,
+)
+from holdpoint.domain.refusal import Refusal, RefusalKind
+from holdpoint.domain.values import JsonObject, JsonValue
+from holdpoint.masking.masker import Masker
+from holdpoint.masking.strings import Unmaskable
+from holdpoint.protocols import strict_json
+from holdpoint.protocols.call import Undecodable
+from holdpoint.recording import scrub, secrets_in_text
+from holdpoint.settings import Target
+from holdpoint.stages.exchanges import Exchange
+from holdpoint.stages.fields import raw
+
+
+def principal(who: Principal) -> JsonObject:
+    """Say who, without the token."""
+    return {
+        "id": who.id,
+        "kind": who.kind,
+        "person": who.person,
+        "name": who.name,
+        "groups": [*sorted(who.groups)],
+        "actor": who.actor.subject if who.actor else None,
+        "client": who.client_id,
+        "token": who.token_id[:16],
+    }
+
+
+def who_asks(state: State | None) -> Principal | None:
+    """Return the principal of any state that knows one."""
+    match state:
+        case Identified():
+            return state.principal
+        case Refused():
+            return who_asks(state.reached)
+        case None | Received():
+            return None
+        case Decoded() | Permitted() | Cleared() | Forwarded() | Answered():
+            asked = decoded(state)
+            return asked.access.principal if asked else None
+        case _:
+            assert_never(state)
+
+
+def permitted(state: State | None) -> Permitted | None:
+    """Return what policy said, from any state that knows it."""
+    match state:
+        case Permitted():
+            return state
+        case Cleared():
+            return state.permitted
+        case Forwarded():
+            return state.cleared.permitted
+        case Answered():
+            return state.forwarded.cleared.permitted
+        case Refused():
+            return permitted(state.reached)
+        case _:
+            return None
+
+
+def forwarded(state: State | None) -> Forwarded | None:
+    """Return how it was sent, from any state that knows it."""
+    match state:
+        case Forwarded():
+            return state
+        case Answered():
+            return state.forwarded
+        case Refused():
+            return forwarded(state.reached)
+        case _:
+            return None
+
+
+def event(exchange: Exchange, stage: AuditStage, *, at: float, detail: JsonObject, session: str = "") -> AuditEvent:
+    """Make an audit event of what is known of an exchange."""
+    state = exchange.state
+    who, asked, first, sent, ruled = (
+        who_asks(state),
+        decoded(state),
+        received(state),
+        forwarded(state),
+        permitted(state),
+    )
+    decision: JsonObject = {}
+    if ruled is not None:
+        decision = {
+            "effect": "hold" if ruled.decision.approvals else "allow",
+            "rules": [str(r) for r in ruled.decision.rules],
+            "bundle": ruled.decision.bundle,
+            "masks": [*exchange.masks],
+        }
+        if ruled.decision.errors:
+            decision["errors"] = [*ruled.decision.errors]
+        if ruled.decision.shadow:
+            decision["shadow"] = [str(r) for r in ruled.decision.shadow]
+        if ruled.observed:
+            decision["observed"] = ruled.observed
+    elif (denied := exchange.denied) is not None:
+        decision = {
+            "effect": "deny",
+            "reason": denied.reason.value,
+            "rules": [str(r) for r in denied.rules],
+            "bundle": denied.bundle,
+        }
+        if denied.errors:
+            decision["errors"] = [*denied.errors]
+    if isinstance(state, Refused):
+        decision["refused"] = state.refusal.kind.value
+    return AuditEvent(
+        stage=stage,
+        at=at,
+        exchange=exchange.id,
+        session=session or (sent.session if sent else ""),
+        principal=principal(who) if who else {},
+        target=exchange.target.name if exchange.target else "",
+        action=asked.access.action.verb if asked else "",
+        resource=describe_resource(asked.access.resource) if asked else "",
+        decision=decision,
+        detail={**({"peer": first.peer, "listener": first.listener} if first else {}), **detail},
+    )
+
+
+def refused(refusal: Refusal) -> JsonObject:
+    """Say why a request was turned away."""
+    said: JsonObject = {"kind": refusal.kind.value, "public": refusal.public, "detail": refusal.detail}
+    if refusal.ticket:
+        said["approval"] = refusal.ticket
+    return {"refusal": said}
+
+
+def body_for_record(body: bytes, content_type: str, masker: Masker) -> str:
+    """Return a request body as it may be kept: JSON with every masked leaf a keyed hash, other text masked."""
+    if not body:
+        return ""
+    try:
+        return strict_json.dumps(masker.sealed(strict_json.loads(body))).decode()
+    except Undecodable:
+        pass
+    try:
+        return masker.document(body, content_type).value.decode("utf-8", "replace")
+    except Unmaskable:
+        return f"[withheld: {len(body)} bytes that could not be inspected]"
+
+
+def outgoing(flow: http.HTTPFlow, masker: Masker, *, record_body: bool) -> JsonObject:
+    """Return the request as it goes upstream, masked and without credentials: what the wire digest is taken over."""
+    request = flow.request
+    headers: list[JsonValue] = [
+        [name.decode("latin-1"), masker.text(value.decode("latin-1")).value]
+        for name, value in scrub.headers(raw(request.headers))
+    ]
+    url = masker.text(secrets_in_text.path(request.url)).value
+    sent: JsonObject = {"method": request.method, "url": url, "headers": headers}
+    if record_body:
+        sent["body"] = body_for_record(request.raw_content or b"", request.headers.get("content-type", ""), masker)
+    return sent
+
+
+def sent_detail(state: Forwarded, sent: JsonObject, intent: str, notes: list[str]) -> JsonObject:
+    """Return what the audit keeps of a request that is about to be sent."""
+    detail: JsonObject = {"wire": state.wire, "request": sent}
+    if state.cleared.grant is not None:
+        detail["grant"] = state.cleared.grant.id
+        detail["approval"] = state.cleared.grant.approval
+        detail["intent"] = intent
+    if notes:
+        detail["notes"] = [*notes]
+    return detail
+
+
+def ending(flow: http.HTTPFlow, exchange: Exchange, *, was_sent: bool) -> JsonObject:
+    """Return what the audit keeps of an exchange's end."""
+    detail: JsonObject = {"sent": was_sent, "masked": exchange.masked}
+    if flow.response is not None:
+        detail["status"] = flow.response.status_code
+    if flow.error is not None:
+        detail["error"] = flow.error.msg[:256]
+    if exchange.streamed:
+        detail["streamed"] = True
+    if exchange.notes:
+        detail["notes"] = [*exchange.notes]
+    if isinstance(exchange.state, Refused):
+        detail |= refused(exchange.state.refusal)
+    return detail
+
+
+def preview(asked: Decoded, target: Target, masker: Masker) -> JsonObject:
+    """Return what a reviewer reads: what would be done, masked, with nothing of it left out."""
+    return {
+        "protocol": target.protocol.value,
+        "target": target.name,
+        "upstream": f"{target.scheme}://{target.host}:{target.port}",
+        "verb": asked.access.action.verb,
+        "resource": describe_resource(asked.access.resource),
+        "arguments": masker.sealed(dict(asked.access.arguments)),
+        "request": masker.sealed(asked.intent),
+        "unverified": dict(asked.access.unverified),
+    }
+
+
+def metadata(exchange: Exchange, said: AuditEvent, session: str) -> JsonObject:
+    """Return what a flow record keeps beside the flow: enough for a reader who has only the file."""
+    state = exchange.state
+    sent = forwarded(state)
+    kept: JsonObject = {
+        "exchange": exchange.id,
+        "session": session,
+        "outcome": _outcome(state),
+        "at": said.at,
+        "principal": said.principal,
+        "target": said.target,
+        "action": said.action,
+        "resource": said.resource,
+        "decision": said.decision,
+        "masked": exchange.masked,
+    }
+    if sent is not None:
+        kept["wire"] = sent.wire
+        if sent.cleared.grant is not None:
+            kept["approval"] = {
+                "id": sent.cleared.grant.approval,
+                "grant": sent.cleared.grant.id,
+                "by": [*exchange.approved_by],
+            }
+    if isinstance(state, Refused):
+        kept |= refused(state.refusal)
+    if exchange.notes:
+        kept["notes"] = [*exchange.notes]
+    if exchange.tape_full:
+        kept["truncated"] = True
+    return kept
+
+
+def _outcome(state: State | None) -> str:
+    match state:
+        case Answered():
+            return "answered"
+        case Refused(refusal=refusal):
+            match refusal.kind:
+                case RefusalKind.HELD:
+                    return "held"
+                case RefusalKind.WITHHELD:
+                    return "withheld"
+                case RefusalKind.UPSTREAM:
+                    return "failed"
+                case _:
+                    return "refused"
+        case _:
+            return "failed"
+
+
+def flow_record(
+    flow: http.HTTPFlow, exchange: Exchange, said: AuditEvent, masker: Masker, session: str
+) -> scrub.FlowState:
+    """Return the state of a flow as it is recorded: bodies masked, credentials out, our metadata in.
+
+    Bodies: the request with every masked leaf a keyed hash, as it was digested; the answer as the caller saw it.
+    """
+    state: scrub.FlowState = flow.get_state()
+    request_body: bytes | None = None
+    answer: bytes | None = None
+    if exchange.record_bodies:
+        given = flow.request.raw_content or b""
+        request_body = body_for_record(given, flow.request.headers.get("content-type", ""), masker).encode()
+        if exchange.streamed:
+            answer = bytes(exchange.tape)
+        elif flow.response is not None:
+            answer = flow.response.raw_content or b""
+    elif isinstance(exchange.state, Refused) and flow.response is not None:
+        answer = flow.response.raw_content or b""
+    return scrub.flow_state(state, scrub.Bodies(request_body, answer), metadata(exchange, said, session))

@@ -1,0 +1,95 @@
+"""The moment of sending: all is checked again, the grant is spent, the record is durable, the pass is issued.
+
+The order is a safety property. The grant is spent before the record is written, and the record is durable before the
+pass is issued: a kill in between can lose an approval, but never send a request twice or unseen.
+"""
+
+from mitmproxy import http
+
+from holdpoint.approvals.errors import GrantSpent, GrantVoid
+from holdpoint.domain.audit import AuditStage
+from holdpoint.domain.canonical import digest
+from holdpoint.domain.decision import Deny
+from holdpoint.domain.exchange import Cleared, Forwarded
+from holdpoint.domain.refusal import Refusal, RefusalKind
+from holdpoint.settings import TargetMode
+from holdpoint.stages import describe
+from holdpoint.stages.exchanges import Exchange
+from holdpoint.stages.gateway import Gateway
+from holdpoint.stages.verdicts import denied
+from holdpoint.wire import Pass
+
+
+async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tuple[Forwarded, Pass]:
+    """Check again, spend, write down. Returns the new state and the pass. Raises Refusal."""
+    services = gateway.services
+    exchange = gateway.exchanges.of(flow)
+    target = gateway.exchanges.target(flow)
+    decoded = state.permitted.decoded
+    access = decoded.access
+    _check_again(gateway, exchange, state)
+    # Whatever can fail comes before the grant is spent: what is spent and not settled counts as sent.
+    headers = await services.credentials.headers(target, exchange.credential)
+    masker = services.policies.masker(exchange.masks)
+    sent = describe.outgoing(flow, masker, record_body=exchange.record_bodies or decoded.is_write)
+    wire = digest({"principal": access.principal.id, "target": target.name, "request": sent})
+    intent = state.grant.intent if state.grant else ""
+    # What starts an MCP session has no session id yet: it starts a recording of its own, and the answer names it.
+    starts = access.action.verb == "initialize"
+    exchange.session = services.session(access.principal, target.name, exchange.id if starts else decoded.session)
+    if state.grant is not None:
+        try:
+            await services.broker.spend(
+                state.grant.id, wire=wire, exchange=exchange.id, terms=state.permitted.decision.approvals
+            )
+        except GrantSpent:
+            raise Refusal(
+                RefusalKind.CONFLICT,
+                "this request was approved and already sent once for another caller",
+                ticket=state.grant.approval,
+            ) from None
+        except GrantVoid as error:
+            raise Refusal(
+                RefusalKind.DENIED,
+                "the approval no longer holds",
+                detail=str(error),
+                ticket=state.grant.approval,
+            ) from None
+    # From here on the flow's end settles the grant and closes the record, whether or not anything was sent.
+    forwarded = Forwarded(state, wire, exchange.session.id)
+    exchange.state = forwarded
+    event = describe.event(
+        exchange,
+        AuditStage.FORWARDED,
+        at=gateway.clock.now(),
+        detail=describe.sent_detail(forwarded, sent, intent, exchange.notes),
+        session=exchange.session.id,
+    )
+    await services.append(event)
+    if exchange.client_left:
+        raise Refusal(RefusalKind.CONFLICT, "the caller left before the request was sent", detail="client gone")
+    return forwarded, Pass((target.host, target.port), headers)
+
+
+def _check_again(gateway: Gateway, exchange: Exchange, state: Cleared) -> None:
+    """Look at everything that may have changed while the request was held. Raises Refusal."""
+    services = gateway.services
+    decoded = state.permitted.decoded
+    target = services.settings.target(decoded.access.target)
+    now = gateway.clock.now()
+    if state.grant is not None:
+        if now >= decoded.access.principal.expires_at:
+            raise Refusal(
+                RefusalKind.UNAUTHENTICATED,
+                "the token expired while the request was held; log in and make the same call again",
+                ticket=state.grant.approval,
+            )
+        if state.permitted.decision.bundle != services.policies.bundle.hash:
+            decision = services.policies.engine.decide(decoded.access)
+            if isinstance(decision, Deny):
+                exchange.denied = decision
+                raise denied(decision)
+            if not set(decision.approvals) <= set(state.permitted.decision.approvals):
+                raise Refusal(RefusalKind.DENIED, "policy changed while the request was held; make the call again")
+    elif target.mode is not TargetMode.OBSERVE and state.permitted.decision.approvals:
+        raise Refusal(RefusalKind.FAULT, "a request that needs approval has none")

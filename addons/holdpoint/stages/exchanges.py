@@ -1,0 +1,100 @@
+"""The state of every exchange under way, by flow."""
+
+from dataclasses import dataclass, field
+
+from mitmproxy import http
+
+from holdpoint.domain.decision import Deny
+from holdpoint.domain.exchange import Received, Refused, State
+from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
+from holdpoint.recording.flowfiles import Session
+from holdpoint.settings import Target
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One flow's state and what the stages leave for one another."""
+
+    id: str
+    state: State | None = None
+    target: Target | None = None
+    masks: tuple[str, ...] = ()
+    """Mask profiles of this exchange, known once policy has spoken."""
+    credential: str = "main"
+    record_bodies: bool = True
+    response_limit: int = 0
+    streamed: bool = False
+    """Whether the head of the answer is already on its way to the caller."""
+    masked: int = 0
+    tape: bytearray = field(default_factory=bytearray)
+    """What a streamed answer showed to the caller, capped, for the record."""
+    tape_full: bool = False
+    recorded: bool = False
+    client_left: bool = False
+    settled: bool = False
+    notes: list[str] = field(default_factory=list[str])
+    denied: Deny | None = None
+    """What policy said, where it said no."""
+    session: Session | None = None
+    """Recorded session, known once the request is about to be sent."""
+    approved_by: tuple[str, ...] = ()
+    """Persons whose approval cleared it."""
+
+
+class Exchanges:
+    """All exchanges under way. A flow is known from its request headers to the end of its record."""
+
+    def __init__(self) -> None:
+        self._by_flow: dict[str, Exchange] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_flow)
+
+    def begin(self, flow: http.HTTPFlow, exchange_id: str) -> Exchange:
+        """Start an exchange. Raises GatewayFault if the flow has one already."""
+        if flow.id in self._by_flow:
+            raise GatewayFault(f"flow `{flow.id}` began twice")
+        exchange = self._by_flow[flow.id] = Exchange(exchange_id)
+        return exchange
+
+    def find(self, flow: http.HTTPFlow) -> Exchange | None:
+        """Return the exchange of a flow, or None."""
+        return self._by_flow.get(flow.id)
+
+    def of(self, flow: http.HTTPFlow) -> Exchange:
+        """Return the exchange of a flow. Raises GatewayFault if it has none: a stage was skipped."""
+        exchange = self._by_flow.get(flow.id)
+        if exchange is None:
+            raise GatewayFault("a stage saw a flow that no stage received")
+        return exchange
+
+    def get(self, flow: http.HTTPFlow) -> State | None:
+        """Return the state of a flow, or None."""
+        exchange = self._by_flow.get(flow.id)
+        return exchange.state if exchange else None
+
+    def expect[T](self, flow: http.HTTPFlow, kind: type[T]) -> T:
+        """Return the state of a flow if it is of that kind. Raises GatewayFault."""
+        state = self.get(flow)
+        if not isinstance(state, kind):
+            raise GatewayFault(f"expected an exchange that is {kind.__name__}, found {type(state).__name__}")
+        return state
+
+    def target(self, flow: http.HTTPFlow) -> Target:
+        """Return the target of a flow. Raises GatewayFault where it is not known yet."""
+        target = self.of(flow).target
+        if target is None:
+            raise GatewayFault("a stage asked for a target before one was found")
+        return target
+
+    def mark_refused(self, flow: http.HTTPFlow) -> None:
+        """Mark a flow as refused when nothing else could be done for it."""
+        exchange = self._by_flow.setdefault(flow.id, Exchange(flow.id))
+        reached = exchange.state
+        refusal = Refusal(RefusalKind.FAULT, "the gateway failed while handling this request")
+        if not isinstance(reached, Refused):
+            exchange.state = Refused(exchange.id, refusal, None if not isinstance(reached, Received) else reached)
+
+    def end(self, flow: http.HTTPFlow) -> None:
+        """Forget a flow."""
+        self._by_flow.pop(flow.id, None)

@@ -1,0 +1,218 @@
+"""What the stages share: the settings, the services, the state of every exchange, and how a request is turned away."""
+
+# mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+
+from mitmproxy import http
+from mitmproxy.connection import Client
+
+from holdpoint.clock import Clock, SystemClock
+from holdpoint.domain.audit import AuditEvent, AuditStage
+from holdpoint.domain.exchange import Decoded, Refused, decoded, received
+from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
+from holdpoint.domain.values import JsonObject
+from holdpoint.ids import new_id
+from holdpoint.settings import Listener, Settings
+from holdpoint.stages import describe
+from holdpoint.stages.exchanges import Exchange, Exchanges
+from holdpoint.stages.rendering import render
+from holdpoint.stages.services import Services
+from holdpoint.tasks import spawn
+from holdpoint.wire import Connections, Wire
+
+logger = logging.getLogger(__name__)
+
+_POISONED_MAX = 10_000
+
+
+class Gateway:
+    """Shared by all stages of one pipeline."""
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self.clock: Clock = clock or SystemClock()
+        self.exchanges = Exchanges()
+        self.wire = Wire()
+        self.settings: Settings | None = None
+        self.listeners: dict[tuple[str, int], Listener] = {}
+        """Listener by bound address."""
+        self.connections: Connections | None = None
+        self._services: Services | None = None
+        self._poisoned: OrderedDict[str, None] = OrderedDict()
+        self.on_aborted: Callable[[http.HTTPFlow], None] = lambda _flow: None
+        """Called for a flow that the gateway itself ended in the middle."""
+        self.wire.on_client_left = self._client_left
+        self.wire.on_too_large = self._too_large
+        self.wire.on_fenced = self._fenced
+        self.wire.limit = self._limit
+
+    # -- readiness ------------------------------------------------------------------------------------------------
+
+    @property
+    def ready(self) -> bool:
+        """Whether every service is up and records can be written."""
+        return self._services is not None and self._services.healthy
+
+    @property
+    def services(self) -> Services:
+        """The services. Raises Refusal while they are not up: nothing passes before."""
+        if self._services is None:
+            raise Refusal(RefusalKind.UNAVAILABLE, "the gateway is starting", retry_after=1)
+        return self._services
+
+    def open(self, services: Services) -> None:
+        """Let requests in: everything they need is up."""
+        self._services = services
+
+    def close(self) -> Services | None:
+        """Let no more requests in."""
+        services, self._services = self._services, None
+        return services
+
+    # -- refusing -------------------------------------------------------------------------------------------------
+
+    def refuse(self, flow: http.HTTPFlow, refusal: Refusal, *, now: bool = False) -> None:
+        """Answer a request with a refusal in its protocol's own shape. The first refusal stands.
+
+        The audit event is written when the flow ends, with the digest of its record; `now` writes one at once, for
+        flows that end without a record.
+        """
+        exchange = self.exchanges.find(flow) or self.exchanges.begin(flow, new_id("ex"))
+        if isinstance(exchange.state, Refused):
+            return
+        reached = exchange.state
+        self.wire.revoke(flow)
+        exchange.state = Refused(exchange.id, refusal, reached, tuple(exchange.notes))
+        flow.response = render(refusal, exchange=exchange, call=decoded(reached), flow=flow)
+        self._write_down(exchange, refusal, AuditStage.REFUSED if now else None)
+
+    def stream_refusal(self, flow: http.HTTPFlow) -> None:
+        """Make the refusal in `flow.response` take the place of an upstream's body that is still arriving."""
+        response = flow.response
+        if response is None:
+            raise GatewayFault("no refusal to stream")
+        body = response.raw_content or b""
+        exchange = self.exchanges.of(flow)
+        response.headers.pop("content-length", None)
+        if not (flow.request.is_http2 or flow.request.is_http3):
+            response.headers["transfer-encoding"] = "chunked"
+        pending = [body]
+
+        def once(_chunk: bytes) -> list[bytes]:
+            if not pending:
+                return []
+            exchange.streamed = True
+            spawn(self._abort_soon(flow), name="abort after refusal")
+            return [pending.pop()]
+
+        response.stream = once
+
+    async def _abort_soon(self, flow: http.HTTPFlow) -> None:
+        # The refusal is on its way; an upstream that never ends its body must not keep the stream open.
+        if self.connections is not None and flow.live:
+            await self.connections.abort_stream(flow, "refused by the gateway")
+
+    def is_streamed(self, flow: http.HTTPFlow) -> bool:
+        """Tell whether the head of this flow's answer is already on its way to the caller."""
+        exchange = self.exchanges.find(flow)
+        return exchange is not None and exchange.streamed
+
+    def abort(self, flow: http.HTTPFlow, refusal: Refusal) -> None:
+        """End a flow whose answer is already under way: nothing more of it passes."""
+        exchange = self.exchanges.of(flow)
+        if not isinstance(exchange.state, Refused):
+            reached = exchange.state
+            exchange.state = Refused(exchange.id, refusal, reached, tuple(exchange.notes))
+            self._write_down(exchange, refusal, AuditStage.WITHHELD)
+        self.wire.revoke(flow)
+        if self.connections is not None:
+            spawn(self.connections.abort_stream(flow, refusal.public), name="abort stream")
+        # The abort runs no hook of mitmproxy: what the record stage does at a flow's end is done here.
+        self.on_aborted(flow)
+
+    def note_fault(self, flow: http.HTTPFlow, refusal: Refusal) -> None:
+        """Write down a fault that came when the flow had already ended."""
+        exchange = self.exchanges.find(flow)
+        if exchange is not None:
+            self._write_down(exchange, refusal, AuditStage.PANIC)
+
+    def poison(self, client: Client) -> None:
+        """Refuse everything that comes on this connection from now on, and close it."""
+        self._poisoned[client.id] = None
+        while len(self._poisoned) > _POISONED_MAX:
+            self._poisoned.popitem(last=False)
+        self.close_client(client)
+
+    def is_poisoned(self, client: Client) -> bool:
+        """Tell whether a connection was given up."""
+        return client.id in self._poisoned
+
+    def close_client(self, client: Client) -> None:
+        """Close a client's connection, once the hook that is running has returned."""
+        if self.connections is None:
+            return
+        connections = self.connections
+
+        async def close() -> None:
+            connections.close_client(client)
+
+        spawn(close(), name="close client")
+
+    # -- what the layers ask --------------------------------------------------------------------------------------
+
+    def _client_left(self, flow: http.HTTPFlow) -> None:
+        exchange = self.exchanges.find(flow)
+        if exchange is not None and not exchange.client_left:
+            exchange.client_left = True
+            if self._services is not None:
+                self._services.client_left(exchange.id)
+
+    def _too_large(self, flow: http.HTTPFlow, is_request: bool) -> None:  # noqa: FBT001  # called by the wire
+        limit = self._limit(flow, is_request)
+        if is_request:
+            self.refuse(flow, Refusal(RefusalKind.TOO_LARGE, f"the request body is larger than {limit} bytes"))
+        else:
+            self.refuse(flow, Refusal(RefusalKind.WITHHELD, f"the answer is larger than {limit} bytes"))
+
+    def _fenced(self, flow: http.HTTPFlow) -> None:
+        refusal = Refusal(RefusalKind.FAULT, "the gateway failed while handling this request", detail="no pass")
+        logger.critical("a request came to the fence without a pass: flow `%s`", flow.id)
+        self.refuse(flow, refusal, now=True)
+
+    def _limit(self, flow: http.HTTPFlow, is_request: bool) -> int:  # noqa: FBT001  # called by the wire
+        exchange = self.exchanges.find(flow)
+        targets = self.settings.targets if self.settings else ()
+        if not is_request:
+            return exchange.response_limit if exchange and exchange.response_limit else 1
+        if exchange is not None and exchange.target is not None:
+            return exchange.target.request_bytes
+        # Not routed yet, or refused already: the largest that any target takes.
+        return max((t.request_bytes for t in targets), default=1)
+
+    # -- writing down ---------------------------------------------------------------------------------------------
+
+    def _write_down(self, exchange: Exchange, refusal: Refusal, stage: AuditStage | None) -> None:
+        detail = f" ({refusal.detail})" if refusal.detail else ""
+        logger.info("refused %s: %s: %s%s", exchange.id, refusal.kind.value, refusal.public, detail)
+        services = self._services
+        if services is None:
+            return
+        services.note_refusal(exchange, refusal)
+        if stage is not None:
+            services.submit(self.event(exchange, stage, detail=describe.refused(refusal)))
+
+    def event(self, exchange: Exchange, stage: AuditStage, detail: JsonObject) -> AuditEvent:
+        """Make an audit event of what is known of an exchange."""
+        return describe.event(exchange, stage, at=self.clock.now(), detail=detail)
+
+    def call(self, flow: http.HTTPFlow) -> Decoded | None:
+        """Return what a flow asks, where that is known."""
+        return decoded(self.exchanges.get(flow))
+
+    def started(self, flow: http.HTTPFlow) -> float:
+        """Return when a flow was received, Unix seconds."""
+        first = received(self.exchanges.get(flow))
+        return first.at if first else self.clock.now()

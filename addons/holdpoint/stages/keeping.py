@@ -1,0 +1,56 @@
+"""Write down how an exchange ended."""
+
+# mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from mitmproxy import http
+
+from holdpoint.domain.audit import AuditStage
+from holdpoint.domain.exchange import Answered, Forwarded, Refused
+from holdpoint.stages import describe
+from holdpoint.stages.exchanges import Exchange
+from holdpoint.stages.gateway import Gateway
+
+
+def keep(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange) -> None:
+    """Record the flow and chain the event that carries its digest; settle the grant that let it through. Once."""
+    if exchange.recorded:
+        return
+    exchange.recorded = True
+    services = gateway.services
+    stage, forwarded = _ending(exchange)
+    permission = gateway.wire.permission(flow)
+    was_sent = permission is not None and permission.sent
+    if forwarded is not None and stage is AuditStage.ANSWERED:
+        _join_session(gateway, flow, exchange, forwarded)
+    if forwarded is not None and not exchange.settled:
+        exchange.settled = True
+        services.settle(
+            forwarded.cleared.grant, exchange, sent=was_sent, answered=stage is AuditStage.ANSWERED or exchange.streamed
+        )
+    event = describe.event(
+        exchange, stage, at=gateway.clock.now(), detail=describe.ending(flow, exchange, was_sent=was_sent)
+    )
+    services.record(flow, exchange, event)
+
+
+def _join_session(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, forwarded: Forwarded) -> None:
+    """Keep the start of an MCP session and what follows under its id in one recording."""
+    access = forwarded.cleared.permitted.decoded.access
+    named = flow.response.headers.get("mcp-session-id", "") if flow.response else ""
+    if access.action.verb == "initialize" and named:
+        gateway.services.sessions.join(access.principal.id, access.target, exchange.id, named)
+
+
+def _ending(exchange: Exchange) -> tuple[AuditStage, Forwarded | None]:
+    match exchange.state:
+        case Answered(forwarded):
+            return AuditStage.ANSWERED, forwarded
+        case Forwarded() as forwarded:
+            return AuditStage.FAILED, forwarded
+        case Refused(reached=Forwarded() as forwarded):
+            return AuditStage.FAILED, forwarded
+        case Refused():
+            return AuditStage.REFUSED, None
+        case _:
+            return AuditStage.FAILED, None

@@ -1,0 +1,62 @@
+"""The policies in force: one bundle, its engine and its compiled masks, switched as a whole."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from holdpoint.domain.mask import MaskProfile
+from holdpoint.domain.refusal import ConfigError
+from holdpoint.masking.masker import Masker, compile_masks
+from holdpoint.policy.bundle import Bundle, load_bundle
+from holdpoint.policy.engine import Engine
+from holdpoint.settings import Settings, Target
+
+
+@dataclass(slots=True)
+class Policies:
+    """One bundle and what was made of it. Immutable but for the cache of maskers."""
+
+    bundle: Bundle
+    engine: Engine
+    key: bytes = field(repr=False)
+    _maskers: dict[tuple[str, ...], Masker] = field(default_factory=dict[tuple[str, ...], Masker])
+
+    @property
+    def every_mask(self) -> tuple[str, ...]:
+        """Names of all mask profiles."""
+        return tuple(sorted(self.bundle.masks))
+
+    def masker(self, names: tuple[str, ...]) -> Masker:
+        """Return the masker for a set of profiles, compiled once. Raises ConfigError."""
+        found = self._maskers.get(names)
+        if found is None:
+            found = self._maskers[names] = compile_masks(_profiles(self.bundle.masks, names), key=self.key)
+        return found
+
+
+def _profiles(masks: Mapping[str, MaskProfile], names: tuple[str, ...]) -> list[MaskProfile]:
+    if missing := [n for n in names if n not in masks]:
+        raise ConfigError(f"no mask profile `{missing[0]}` in the policies")
+    return [masks[n] for n in names]
+
+
+def load_policies(settings: Settings, key: bytes) -> Policies:
+    """Load every policy file and compile every mask once. Raises ConfigError."""
+    bundle = load_bundle(settings.policies, targets={t.name: t.protocol for t in settings.targets})
+    policies = Policies(bundle, Engine(bundle), key)
+    for name in bundle.masks:
+        policies.masker((name,))
+    policies.masker(policies.every_mask)
+    for target in settings.targets:
+        policies.masker(target.masks)
+        _check_credentials(bundle, target)
+    return policies
+
+
+def _check_credentials(bundle: Bundle, target: Target) -> None:
+    for policy in bundle.policies:
+        if target.name not in policy.targets:
+            continue
+        for rule in policy.rules:
+            name = rule.credential
+            if name and name not in target.credentials:
+                raise ConfigError(f"target `{target.name}` has no credential `{name}`", where=rule.ref.where)

@@ -1,0 +1,90 @@
+"""What happened? Written down before anything is sent, and again when it ended: no record, no access."""
+
+# mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from typing import ClassVar
+
+from mitmproxy import http
+
+from holdpoint.domain.exchange import Answered, Cleared, Forwarded, Refused
+from holdpoint.domain.refusal import Refusal, RefusalKind
+from holdpoint.stages.dispatch import dispatch
+from holdpoint.stages.gateway import Gateway
+from holdpoint.stages.guard import Stage
+from holdpoint.stages.keeping import keep
+
+
+class Record(Stage):
+    """The last stage. The only one that lets a request go."""
+
+    name: ClassVar[str] = "record"
+    sees_refused: ClassVar[bool] = True
+
+    def __init__(self, gateway: Gateway) -> None:
+        super().__init__(gateway)
+        gateway.on_aborted = self._finish
+
+    async def request(self, flow: http.HTTPFlow) -> None:
+        """Make the record durable, then let the request go."""
+        if isinstance(self.gateway.exchanges.get(flow), Refused):
+            return
+        state = self.gateway.exchanges.expect(flow, Cleared)
+        forwarded, permission = await dispatch(self.gateway, flow, state)
+        self.gateway.exchanges.of(flow).state = forwarded
+        self.gateway.wire.admit(flow, permission)
+        # The placeholder goes last: whatever failed above left it in place.
+        flow.response = None
+
+    def response(self, flow: http.HTTPFlow) -> None:
+        """Record the whole exchange, refused or answered."""
+        exchange = self.gateway.exchanges.of(flow)
+        match exchange.state:
+            case Forwarded() as state:
+                exchange.state = Answered(state, exchange.masked)
+                keep(self.gateway, flow, exchange)
+            case Refused():
+                self._restore_refusal(flow)
+                keep(self.gateway, flow, exchange)
+            case other:
+                raise Refusal(
+                    RefusalKind.FAULT,
+                    "the gateway failed while handling this request",
+                    detail=f"an answer came for an exchange that is {type(other).__name__}",
+                )
+        self._end(flow)
+
+    def error(self, flow: http.HTTPFlow) -> None:
+        """Record an exchange that ended without a whole answer."""
+        exchange = self.gateway.exchanges.find(flow)
+        if exchange is None:
+            return
+        if isinstance(exchange.state, Forwarded) and not exchange.streamed:
+            reason = flow.error.msg if flow.error else ""
+            refusal = Refusal(RefusalKind.UPSTREAM, "the upstream did not answer", detail=reason)
+            if exchange.client_left:
+                refusal = Refusal(RefusalKind.UPSTREAM, "the caller left before the answer", detail="client gone")
+            self.gateway.refuse(flow, refusal)
+            if flow.response is not None:
+                self.gateway.wire.leave_answer(flow, flow.response)
+        self._finish(flow)
+
+    def _finish(self, flow: http.HTTPFlow) -> None:
+        if exchange := self.gateway.exchanges.find(flow):
+            keep(self.gateway, flow, exchange)
+            self._end(flow)
+
+    def _restore_refusal(self, flow: http.HTTPFlow) -> None:
+        # An upstream answer without a body is consumed, not streamed, and empties what the refusal had put there.
+        exchange = self.gateway.exchanges.of(flow)
+        if flow.response is not None:
+            flow.response.trailers = None
+            if not exchange.streamed and callable(flow.response.stream):
+                chunks = flow.response.stream(b"")
+                flow.response.stream = False
+                flow.response.headers.pop("transfer-encoding", None)
+                flow.response.content = b"".join([chunks] if isinstance(chunks, bytes) else chunks)
+
+    def _end(self, flow: http.HTTPFlow) -> None:
+        self.gateway.wire.forget(flow)
+        self.gateway.exchanges.end(flow)

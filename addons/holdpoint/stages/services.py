@@ -1,0 +1,254 @@
+"""Everything with a life of its own that the stages use: brought up in order, closed in reverse."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
+
+from mitmproxy import http
+
+from holdpoint import __version__, keys
+from holdpoint.admin.server import AdminServer
+from holdpoint.approvals.broker import Broker
+from holdpoint.approvals.errors import GrantSpent
+from holdpoint.clock import Clock
+from holdpoint.credentials.static import Credentials
+from holdpoint.domain.access import Principal
+from holdpoint.domain.approval import ApprovalRequest
+from holdpoint.domain.audit import AuditEvent, AuditStage
+from holdpoint.domain.grant import Grant, GrantState
+from holdpoint.domain.refusal import ConfigError, Refusal, RefusalKind
+from holdpoint.domain.values import JsonObject
+from holdpoint.identity.verify import Verifier
+from holdpoint.recording.audit import AuditLog
+from holdpoint.recording.flowfiles import Session
+from holdpoint.recording.health import RecorderUnavailable
+from holdpoint.recording.sessions import Sessions
+from holdpoint.recording.writer import Recorder
+from holdpoint.settings import Settings
+from holdpoint.stages import describe
+from holdpoint.stages.admin_methods import AdminMethods
+from holdpoint.stages.exchanges import Exchange
+from holdpoint.stages.policies import Policies, load_policies
+from holdpoint.store.protocol import RefusalRecord, StoreUnavailable
+from holdpoint.store.sqlite import SqliteStore
+from holdpoint.tasks import spawn
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Services:
+    """What the stages call. One set for each gateway, from start to stop."""
+
+    settings: Settings
+    clock: Clock
+    digest_key: bytes = field(repr=False)
+    policies: Policies
+    verifier: Verifier
+    credentials: Credentials
+    audit: AuditLog
+    recorder: Recorder
+    store: SqliteStore
+    broker: Broker
+    sessions: Sessions
+    admin: AdminServer | None = None
+    _leaving: dict[str, asyncio.Event] = field(default_factory=dict[str, asyncio.Event])
+
+    @property
+    def healthy(self) -> bool:
+        """Whether records can be written."""
+        return self.audit.healthy
+
+    def session(self, principal: Principal, target: str, protocol_session: str) -> Session:
+        """Return the recorded session that a request belongs to."""
+        return self.sessions.session_for(principal.id, target, protocol_session, self.clock.now())
+
+    def link(self, approval_id: str) -> str:
+        """Return where reviewers look at an approval request. Leads to a login."""
+        console = self.settings.console
+        return f"{console.url}/requests/{approval_id}" if console else ""
+
+    # Callers who leave while they are held
+
+    def watch_client(self, exchange_id: str) -> asyncio.Event:
+        """Return an event that is set when the caller of an exchange leaves."""
+        return self._leaving.setdefault(exchange_id, asyncio.Event())
+
+    def unwatch_client(self, exchange_id: str) -> None:
+        """Forget the event."""
+        self._leaving.pop(exchange_id, None)
+
+    def client_left(self, exchange_id: str) -> None:
+        """Set the event."""
+        if event := self._leaving.get(exchange_id):
+            event.set()
+
+    # Writing down
+
+    async def append(self, event: AuditEvent) -> None:
+        """Write an event and wait until it is durable. Raises Refusal where it cannot be: no record, no access."""
+        try:
+            await self.audit.append(event)
+        except RecorderUnavailable as error:
+            raise Refusal(
+                RefusalKind.UNAVAILABLE, "the gateway cannot write records", detail=str(error), retry_after=5
+            ) from error
+
+    def submit(self, event: AuditEvent) -> None:
+        """Write an event that nobody waits for."""
+        try:
+            self.audit.submit(event)
+        except RecorderUnavailable as error:
+            logger.error("audit event `%s` of `%s` was not written: %s", event.stage.value, event.exchange, error)  # noqa: TRY400  # its own words
+
+    def note_refusal(self, exchange: Exchange, refusal: Refusal) -> None:
+        """Keep why a request was turned away, for `holdpoint explain`."""
+        who = describe.who_asks(exchange.state)
+        ruled = describe.permitted(exchange.state)
+        rules = ruled.decision.rules if ruled else exchange.denied.rules if exchange.denied else ()
+        record = RefusalRecord(
+            id=exchange.id,
+            at=self.clock.now(),
+            kind=refusal.kind.value,
+            public=refusal.public,
+            detail=refusal.detail,
+            exchange=exchange.id,
+            principal=who.id if who else "",
+            target=exchange.target.name if exchange.target else "",
+            rules=tuple(str(r) for r in rules),
+        )
+        if not self.store.submit_refusal(record):
+            logger.warning("refusal `%s` cannot be explained later: the store is closed or overrun", record.id)
+
+    def note_held(self, exchange: Exchange, request: ApprovalRequest) -> None:
+        """Write down that a request waits."""
+        detail: JsonObject = {
+            "approval": request.id,
+            "intent": request.ask.intent,
+            "rules": [str(t.rule) for t in request.ask.terms],
+            "deadline": request.deadline,
+        }
+        self.submit(describe.event(exchange, AuditStage.HELD, at=self.clock.now(), detail=detail))
+        logger.info("held %s: %s %s", exchange.id, request.id, self.link(request.id))
+
+    def record(self, flow: http.HTTPFlow, exchange: Exchange, event: AuditEvent) -> None:
+        """Write the flow record and the event that vouches for it."""
+        session = exchange.session
+        if session is None:
+            who = describe.who_asks(exchange.state)
+            session = self.sessions.session_for(who.id if who else "", event.target, "", self.clock.now())
+        state = describe.flow_record(flow, exchange, event, self.policies.masker(exchange.masks), session.id)
+        try:
+            self.recorder.record_answer(session, state, replace(event, session=session.id))
+        except RecorderUnavailable as error:
+            logger.error("exchange `%s` was not recorded: %s", exchange.id, error)  # noqa: TRY400  # its own words
+
+    # Grants
+
+    def settle(self, grant: Grant | None, exchange: Exchange, *, sent: bool, answered: bool) -> None:
+        """Note what became of the dispatch under a grant: answered, unknown, or never sent."""
+        if grant is not None:
+            spawn(self._settle(grant, exchange, sent=sent, answered=answered), name="settle grant")
+
+    async def _settle(self, grant: Grant, exchange: Exchange, *, sent: bool, answered: bool) -> None:
+        try:
+            if not sent:
+                await self.broker.release(grant.id, exchange.id)
+            else:
+                await self.broker.settle(
+                    grant.id, GrantState.ANSWERED if answered else GrantState.UNKNOWN, exchange=exchange.id
+                )
+        except (StoreUnavailable, GrantSpent) as error:
+            logger.error("outcome of grant `%s` was not stored, it will count as unknown: %s", grant.id, error)  # noqa: TRY400
+
+    # Life
+
+    async def reload(self) -> str:
+        """Load the policies, switch to them, decide again what is held. Raises ConfigError: nothing changed."""
+        fresh = await asyncio.to_thread(load_policies, self.settings, self.digest_key)
+        old = self.policies.bundle
+        await self.audit_reload(old.hash, fresh.bundle.hash)
+        self.policies = fresh
+        changes = await self.broker.redecide(fresh.engine.decide)
+        touched = len(changes.withdrawn) + len(changes.tightened) + len(changes.revoked)
+        logger.info("policies reloaded: %s; %d held requests and grants changed", fresh.bundle.hash, touched)
+        return fresh.bundle.hash
+
+    async def audit_reload(self, old: str, new: str) -> None:
+        """Write down a change of policy before it takes effect."""
+        event = AuditEvent(AuditStage.RELOADED, self.clock.now(), detail={"from": old, "to": new})
+        try:
+            await self.audit.append(event)
+        except RecorderUnavailable as error:
+            raise ConfigError(f"the change cannot be recorded, so it is not made: {error}") from error
+
+    async def announce_start(self) -> None:
+        """Write down that the gateway starts, and under which policies."""
+        detail: JsonObject = {
+            "version": __version__,
+            "bundle": self.policies.bundle.hash,
+            "targets": [{"name": t.name, "mode": t.mode.value} for t in self.settings.targets],
+        }
+        try:
+            await self.audit.append(AuditEvent(AuditStage.STARTED, self.clock.now(), detail=detail))
+        except RecorderUnavailable as error:
+            raise ConfigError(f"the start cannot be recorded: {error}") from error
+
+    async def close(self) -> None:
+        """Stop everything, the audit log last."""
+        if self.admin is not None:
+            await self.admin.close()
+        await self.broker.close()
+        await self.verifier.close()
+        self.submit(AuditEvent(AuditStage.STOPPED, self.clock.now()))
+        await self.store.close()
+        await asyncio.to_thread(self.audit.close)
+
+
+async def open_services(settings: Settings, clock: Clock, reload: Callable[[], Awaitable[str]]) -> Services:
+    """Bring everything up. Raises ConfigError; what was opened by then is closed by the end of the process."""
+    digest_key = keys.open_digest_key(settings.keys.digest_file)
+    audit_keys = keys.open_audit_keys(settings.keys)
+    policies = load_policies(settings, digest_key)
+    credentials = Credentials(settings, os.environ)
+    verifier = Verifier(settings.issuers, clock)
+    audit = AuditLog(
+        settings.recordings.folder,
+        audit_keys.signer,
+        clock,
+        ring=audit_keys.ring,
+        checkpoint=settings.recordings.checkpoint,
+    )
+    opened = await asyncio.to_thread(audit.start)
+    recorder = Recorder(audit, clock)
+    await asyncio.to_thread(recorder.recover, opened)
+    store = SqliteStore(settings.store, clock)
+    methods = AdminMethods(settings, clock, reload, audit)
+    try:
+        await store.open()
+        broker = Broker(store, clock, methods.on_broker_event, reachable=methods.console_seen)
+        await broker.start()
+        # Policies may have changed while the gateway was down.
+        await broker.redecide(policies.engine.decide)
+    except StoreUnavailable as error:
+        raise ConfigError(str(error)) from error
+    services = Services(
+        settings=settings,
+        clock=clock,
+        digest_key=digest_key,
+        policies=policies,
+        verifier=verifier,
+        credentials=credentials,
+        audit=audit,
+        recorder=recorder,
+        store=store,
+        broker=broker,
+        sessions=Sessions(settings.recordings.idle),
+    )
+    methods.attach(services)
+    services.admin = AdminServer(settings.admin_socket, methods.table())
+    await services.admin.start()
+    await verifier.start()
+    return services

@@ -1,0 +1,166 @@
+"""Grants and their spends as rows. Every function runs inside the writer's transaction."""
+
+import sqlite3
+
+from holdpoint.domain.decision import Scope
+from holdpoint.domain.grant import Grant, GrantState
+from holdpoint.store.protocol import Key, Spend, StaleWrite
+
+_COLUMNS = "id, approval, principal, target, intent, scope, state, created_at, expires_at, session, wire, exchange"
+
+
+def add(connection: sqlite3.Connection, grant: Grant) -> None:
+    """Insert a grant; the actor is that of its approval."""
+    row = (
+        *(grant.id, grant.approval, grant.principal, grant.target, grant.intent, grant.scope.value, grant.state.value),
+        *(grant.created_at, grant.expires_at, grant.session, grant.approval),
+    )
+    connection.execute(
+        "INSERT INTO grants"
+        " (id, approval, principal, target, intent, scope, state, created_at, expires_at, session, actor)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT actor FROM approvals WHERE id = ?))",
+        row,
+    )
+
+
+def get(connection: sqlite3.Connection, grant_id: str) -> Grant | None:
+    """Read one grant."""
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM grants WHERE id = ?", (grant_id,)).fetchall()  # noqa: S608  # constants
+    return _grant(rows[0]) if rows else None
+
+
+def active(connection: sqlite3.Connection) -> tuple[Grant, ...]:
+    """Read every active grant, oldest first."""
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM grants WHERE state = 'active' ORDER BY seq").fetchall()  # noqa: S608  # constants
+    return tuple(_grant(r) for r in rows)
+
+
+def active_for(connection: sqlite3.Connection, key: Key) -> tuple[Grant, ...]:
+    """Read the active grants of a key, newest first."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM grants WHERE state = 'active'"  # noqa: S608  # constants
+        " AND principal = ? AND actor = ? AND target = ? AND intent = ? ORDER BY seq DESC",
+        (key.principal, key.actor, key.target, key.intent),
+    ).fetchall()
+    return tuple(_grant(r) for r in rows)
+
+
+def spend(connection: sqlite3.Connection, grant_id: str, wire: str, exchange: str, at: float) -> Grant:
+    """Take an active grant for one dispatch. Raises StaleWrite."""
+    rows = connection.execute(
+        "UPDATE grants SET state = CASE scope WHEN 'request' THEN 'spent' ELSE state END, wire = ?, exchange = ?"  # noqa: S608  # constants
+        f" WHERE id = ? AND state = 'active' RETURNING {_COLUMNS}",
+        (wire, exchange, grant_id),
+    ).fetchall()
+    if not rows:
+        raise _stale(connection, grant_id)
+    cursor = connection.execute(
+        "INSERT INTO spends (grant_id, exchange, wire, at, state) VALUES (?, ?, ?, ?, 'spent') ON CONFLICT DO NOTHING",
+        (grant_id, exchange, wire, at),
+    )
+    if cursor.rowcount != 1:
+        raise StaleWrite(f"exchange `{exchange}` has spent grant `{grant_id}` before", found=GrantState.SPENT)
+    return _grant(rows[0])
+
+
+def release(connection: sqlite3.Connection, grant_id: str, exchange: str) -> Grant:
+    """Undo a spend of which nothing was sent. Raises StaleWrite where there is no such open spend."""
+    cursor = connection.execute(
+        "DELETE FROM spends WHERE grant_id = ? AND exchange = ? AND state = 'spent'", (grant_id, exchange)
+    )
+    if cursor.rowcount != 1:
+        raise _stale(connection, grant_id)
+    rows = connection.execute(
+        "UPDATE grants SET state = CASE state WHEN 'spent' THEN 'active' ELSE state END, wire = '', exchange = ''"  # noqa: S608  # constants
+        f" WHERE id = ? RETURNING {_COLUMNS}",
+        (grant_id,),
+    ).fetchall()
+    return _grant(rows[0])
+
+
+def settle(connection: sqlite3.Connection, grant_id: str, exchange: str, state: GrantState, at: float) -> Grant:
+    """Note the outcome of an open spend, once or again. Raises StaleWrite where there is none, or another outcome."""
+    cursor = connection.execute(
+        "UPDATE spends SET state = ?, settled_at = ? WHERE grant_id = ? AND exchange = ? AND state = 'spent'",
+        (state.value, at, grant_id, exchange),
+    )
+    if cursor.rowcount != 1:
+        known = "SELECT 1 FROM spends WHERE grant_id = ? AND exchange = ? AND state = ?"
+        if not connection.execute(known, (grant_id, exchange, state.value)).fetchall():
+            raise _stale(connection, grant_id)
+    connection.execute("UPDATE grants SET state = ? WHERE id = ? AND state = 'spent'", (state.value, grant_id))
+    return _ended(connection, grant_id)
+
+
+def end(connection: sqlite3.Connection, grant_id: str, state: GrantState) -> Grant:
+    """End an active grant. Raises StaleWrite unless it is active."""
+    cursor = connection.execute(
+        "UPDATE grants SET state = ? WHERE id = ? AND state = 'active'", (state.value, grant_id)
+    )
+    if cursor.rowcount != 1:
+        raise _stale(connection, grant_id)
+    return _ended(connection, grant_id)
+
+
+def open_spends(connection: sqlite3.Connection) -> tuple[Spend, ...]:
+    """Read every spend whose outcome is not known yet, oldest first."""
+    rows = connection.execute(
+        "SELECT s.grant_id, g.approval, s.exchange, s.wire, s.at, s.state, g.scope"
+        " FROM spends s JOIN grants g ON g.id = s.grant_id WHERE s.state = 'spent' ORDER BY s.seq"
+    ).fetchall()
+    return tuple(_spend(r) for r in rows)
+
+
+def last_spend(connection: sqlite3.Connection, key: Key) -> Spend | None:
+    """Read the newest dispatch of the same request."""
+    rows = connection.execute(
+        "SELECT s.grant_id, g.approval, s.exchange, s.wire, s.at, s.state, g.scope"
+        " FROM spends s JOIN grants g ON g.id = s.grant_id"
+        " WHERE g.principal = ? AND g.actor = ? AND g.target = ? AND g.intent = ? ORDER BY s.seq DESC LIMIT 1",
+        (key.principal, key.actor, key.target, key.intent),
+    ).fetchall()
+    return _spend(rows[0]) if rows else None
+
+
+def forget_arguments(connection: sqlite3.Connection, approval_id: str) -> None:
+    """Drop the unmasked arguments of a request that can no longer be dispatched."""
+    connection.execute("UPDATE approvals SET arguments = NULL WHERE id = ?", (approval_id,))
+
+
+def _ended(connection: sqlite3.Connection, grant_id: str) -> Grant:
+    grant = get(connection, grant_id)
+    if grant is None:
+        raise StaleWrite(f"grant `{grant_id}` does not exist")
+    if grant.state is not GrantState.ACTIVE:
+        forget_arguments(connection, grant.approval)
+    return grant
+
+
+def _stale(connection: sqlite3.Connection, grant_id: str) -> StaleWrite:
+    grant = get(connection, grant_id)
+    if grant is None:
+        return StaleWrite(f"grant `{grant_id}` does not exist")
+    return StaleWrite(f"grant `{grant_id}` is {grant.state}", found=grant.state)
+
+
+def _spend(row: tuple[str, str, str, str, float, str, str]) -> Spend:
+    grant_id, approval, exchange, wire, at, state, scope = row
+    return Spend(grant_id, approval, exchange, wire, at, GrantState(state), Scope(scope))
+
+
+def _grant(row: tuple[str, str, str, str, str, str, str, float, float, str, str, str]) -> Grant:
+    grant_id, approval, principal, target, intent, scope, state, created_at, expires_at, session, wire, exchange = row
+    return Grant(
+        id=grant_id,
+        approval=approval,
+        principal=principal,
+        target=target,
+        intent=intent,
+        scope=Scope(scope),
+        state=GrantState(state),
+        created_at=created_at,
+        expires_at=expires_at,
+        session=session,
+        wire=wire,
+        exchange=exchange,
+    )

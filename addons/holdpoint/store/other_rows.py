@@ -1,0 +1,68 @@
+"""Refusals and notes as rows. Every function runs inside the writer's transaction."""
+
+import sqlite3
+
+from holdpoint.store.codec import json_from_text, to_text
+from holdpoint.store.protocol import RefusalRecord
+
+MAX_REFUSALS = 100_000
+MAX_AGE = 30 * 86_400.0
+MAX_TEXT = 4_000
+
+
+def add_refusal(connection: sqlite3.Connection, record: RefusalRecord, now: float) -> None:
+    """Insert a refusal and drop those too many or too old. A second one with the same id changes nothing."""
+    row = (
+        *(_plain(record.id), record.at, _plain(record.kind), _plain(record.public), _plain(record.detail)),
+        *(_plain(record.exchange), _plain(record.principal), _plain(record.target)),
+        to_text([_plain(r) for r in record.rules]),
+    )
+    cursor = connection.execute(
+        "INSERT INTO refusals (id, at, kind, public, detail, exchange, principal, target, rules)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        row,
+    )
+    connection.execute("DELETE FROM refusals WHERE seq <= ?", ((cursor.lastrowid or 0) - MAX_REFUSALS,))
+    connection.execute("DELETE FROM refusals WHERE at < ?", (now - MAX_AGE,))
+
+
+def refusal(connection: sqlite3.Connection, refusal_id: str) -> RefusalRecord | None:
+    """Read one refusal."""
+    rows = connection.execute(
+        "SELECT id, at, kind, public, detail, exchange, principal, target, rules FROM refusals WHERE id = ?",
+        (_plain(refusal_id),),
+    ).fetchall()
+    if not rows:
+        return None
+    found, at, kind, public, detail, exchange, principal, target, rules = rows[0]
+    names = json_from_text(rules)
+    return RefusalRecord(
+        id=found,
+        at=at,
+        kind=kind,
+        public=public,
+        detail=detail,
+        exchange=exchange,
+        principal=principal,
+        target=target,
+        rules=tuple(str(n) for n in names) if isinstance(names, list) else (),
+    )
+
+
+def set_note(connection: sqlite3.Connection, name: str, value: str, now: float) -> None:
+    """Insert or replace a note."""
+    connection.execute(
+        "INSERT INTO notes VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value, at = excluded.at",
+        (name, value, now),
+    )
+
+
+def note(connection: sqlite3.Connection, name: str) -> str | None:
+    """Read a note."""
+    rows = connection.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchall()
+    return str(rows[0][0]) if rows else None
+
+
+def _plain(text: str) -> str:
+    """Bound a text, and spell out what UTF-8 has no word for: what callers send ends up here."""
+    return text[:MAX_TEXT].encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,170 @@
+"""What a store can do. Each method is one transaction: durable when it returns, without effect when it raises.
+
+Compare-and-swap is in the store, so that the answer stays right when several gateways share one.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, Vote
+from holdpoint.domain.decision import Scope
+from holdpoint.domain.grant import Grant, GrantState
+from holdpoint.domain.refusal import GatewayFault
+
+
+class StoreUnavailable(GatewayFault):
+    """Nothing was stored. The message tells the operator what to do."""
+
+
+class StaleWrite(Exception):  # noqa: N818  # says what happened: somebody else was first
+    """The row is no longer in the state that the change starts from. `found` is that state, or empty."""
+
+    def __init__(self, message: str, *, found: str = "") -> None:
+        super().__init__(message)
+        self.found = found
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What makes two requests the same one to a reviewer: who, by which agent, where, what."""
+
+    principal: str
+    """`Principal.id`."""
+    actor: str
+    """The agent that acts for the principal, or empty."""
+    target: str
+    intent: str
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """How an approval request ends."""
+
+    state: ApprovalState
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Spend:
+    """One dispatch under a grant."""
+
+    grant: str
+    approval: str
+    exchange: str
+    wire: str
+    at: float
+    state: GrantState
+    """`spent`, `answered` or `unknown`."""
+    scope: Scope = Scope.REQUEST
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalRecord:
+    """Why something was turned away. Never holds a token or a body."""
+
+    id: str
+    at: float
+    kind: str
+    public: str
+    detail: str = ""
+    exchange: str = ""
+    principal: str = ""
+    target: str = ""
+    rules: tuple[str, ...] = ()
+
+
+class Store(Protocol):
+    """Approvals, grants and what explains a refusal. Every method may raise StoreUnavailable."""
+
+    async def add_approval(self, request: ApprovalRequest, key: Key, session: str) -> None:
+        """Store a new pending request. Raises StaleWrite where one with that key and session is pending."""
+        ...
+
+    async def approval(self, approval_id: str) -> ApprovalRequest | None:
+        """Return one request. The arguments of one that can no longer be dispatched are gone."""
+        ...
+
+    async def approvals(
+        self, *, states: frozenset[ApprovalState] | None = None, limit: int = 100, before: str = ""
+    ) -> tuple[ApprovalRequest, ...]:
+        """Return requests, newest first, older than the one with id `before`."""
+        ...
+
+    async def pending(self) -> tuple[ApprovalRequest, ...]:
+        """Return every pending request, oldest first."""
+        ...
+
+    async def add_vote(self, approval_id: str, vote: Vote) -> None:
+        """Add a vote that resolves nothing. Raises StaleWrite unless pending."""
+        ...
+
+    async def resolve(
+        self, approval_id: str, resolution: Resolution, *, vote: Vote | None = None, grant: Grant | None = None
+    ) -> None:
+        """End a pending request, with the last vote and the grant it made. Raises StaleWrite unless pending."""
+        ...
+
+    async def replace_ask(self, approval_id: str, ask: Ask, deadline: float) -> None:
+        """Tighten a pending request. Raises StaleWrite unless pending."""
+        ...
+
+    async def grant(self, grant_id: str) -> Grant | None:
+        """Return one grant."""
+        ...
+
+    async def active_grants(self) -> tuple[Grant, ...]:
+        """Return every active grant, oldest first."""
+        ...
+
+    async def grants_for(self, key: Key) -> tuple[Grant, ...]:
+        """Return the active grants of a key, newest first."""
+        ...
+
+    async def spend(self, grant_id: str, *, wire: str, exchange: str, at: float) -> Grant:
+        """Take an active grant for one dispatch. Raises StaleWrite unless active, or if the exchange has spent it."""
+        ...
+
+    async def release(self, grant_id: str, exchange: str) -> Grant:
+        """Undo a spend of which nothing was sent. Raises StaleWrite where there is no such open spend."""
+        ...
+
+    async def settle(
+        self, grant_id: str, exchange: str, state: Literal[GrantState.ANSWERED, GrantState.UNKNOWN], at: float
+    ) -> Grant:
+        """Note the outcome of a spend, once or again. Raises StaleWrite where there is none, or another outcome."""
+        ...
+
+    async def end_grant(
+        self, grant_id: str, state: Literal[GrantState.VOID, GrantState.REVOKED, GrantState.EXPIRED]
+    ) -> Grant:
+        """End an active grant. Raises StaleWrite unless active."""
+        ...
+
+    async def open_spends(self) -> tuple[Spend, ...]:
+        """Return every spend whose outcome is not known yet, oldest first."""
+        ...
+
+    async def last_spend(self, key: Key) -> Spend | None:
+        """Return the newest dispatch of the same request."""
+        ...
+
+    async def add_refusal(self, record: RefusalRecord) -> None:
+        """Store why something was refused. Old ones are dropped."""
+        ...
+
+    async def refusal(self, refusal_id: str) -> RefusalRecord | None:
+        """Return one refusal."""
+        ...
+
+    async def set_note(self, name: str, value: str) -> None:
+        """Store a small fact."""
+        ...
+
+    async def note(self, name: str) -> str | None:
+        """Return a small fact."""
+        ...
+
+    async def forget(self, before: float) -> int:
+        """Delete requests that ended before that time (Unix seconds) and whose grants ended. Returns how many."""
+        ...

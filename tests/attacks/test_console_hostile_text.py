@@ -1,0 +1,115 @@
+"""Whoever asks writes text that a reviewer reads: it must not become markup, and not lie by its characters."""
+
+from collections.abc import AsyncGenerator
+from html.parser import HTMLParser
+
+import pytest
+from tests.fakes.console_browser import Browser, browser_of, request_wire
+
+from holdpoint.domain.values import JsonObject, JsonValue
+
+pytestmark = pytest.mark.threat("T05")
+MARKUP = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}</textarea></title><!--"
+ODD = "approve\u202eecnanif\u200b\u2066\x1b[2J\u00a0"
+ACTIVE = {"script", "img", "textarea", "title", "form", "input"}
+
+
+class Tags(HTMLParser):
+    """Every element of a page, with its attributes' names."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, tuple[str, ...]]] = []
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, tuple(name for name, _ in attrs)))
+
+    def active(self) -> list[tuple[str, tuple[str, ...]]]:
+        return [tag for tag in self.found if tag[0] in ACTIVE]
+
+
+@pytest.fixture
+async def browser() -> AsyncGenerator[Browser]:
+    async with browser_of() as browser:
+        await browser.log_in()
+        yield browser
+
+
+def hostile(text: str, *, pending: bool = True) -> JsonObject:
+    """A request in which the requester wrote `text` wherever they can, and a reviewer too."""
+    principal: JsonObject = {"id": text, "kind": text, "person": text, "name": text, "groups": [text]}
+    term: JsonObject = {"rule": text, "where": text, "reason": text, "reviewers": [text], "required": 1}
+    vote: JsonObject = {"person": text, "name": text, "verdict": text, "comment": text, "at": 1_800_000_000.0}
+    preview: JsonObject = {
+        "arguments": {text: text, "nested": {text: [text]}, "long": text * 200},
+        "unverified": {text: text},
+        "tool": {"description": text},
+    }
+    changes: dict[str, JsonValue] = {
+        "principal": principal | {"actor": {"subject": text}},
+        "target": text,
+        "action": text,
+        "resource": text,
+        "reasons": [text],
+        "terms": [term | {"approved_by": [text], "scope": text}],
+        "preview": preview,
+        "votes": [vote],
+        "resolution": text,
+        "grant": text,
+        "state": "pending" if pending else "denied",
+    }
+    return request_wire(**changes)
+
+
+@pytest.mark.parametrize("path", ["/", "/requests/apr-1", "/history"])
+async def test_a_requesters_markup_is_text(browser: Browser, path: str) -> None:
+    browser.gateway.add(hostile("harmless"))
+    calm = Tags((await browser.get(path)).text)
+    browser.gateway.add(hostile(MARKUP))
+    page = (await browser.get(path)).text
+    tags = Tags(page)
+    assert tags.active() == calm.active()
+    assert not any(name.startswith("on") for _, names in tags.found for name in names)
+    assert "&lt;script&gt;alert(1)" in page
+    assert "{{7*7}}" in page
+
+
+@pytest.mark.parametrize("pending", [True, False], ids=["pending", "denied"])
+@pytest.mark.parametrize("path", ["/", "/requests/apr-1", "/requests/apr-1/full", "/history"])
+async def test_no_invisible_or_turning_character_reaches_a_page(browser: Browser, path: str, *, pending: bool) -> None:
+    browser.gateway.add(hostile(ODD, pending=pending))
+    page = (await browser.get(path)).text
+    assert not set(page) & {"\u202e", "\u200b", "\u2066", "\x1b", "\u00a0"}
+    if path != "/" or pending:
+        assert "⟦U+202E⟧" in page
+
+
+async def test_plain_text_is_not_taken_for_a_page(browser: Browser) -> None:
+    browser.gateway.add(hostile(MARKUP))
+    answer = await browser.get("/requests/apr-1/full")
+    assert answer.headers["content-type"] == "text/plain; charset=utf-8"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_comment_that_comes_back_is_text(browser: Browser) -> None:
+    browser.gateway.add(request_wire())
+    form = await browser.form() | {"verdict": "approve", "expect": "sha256:other", "comment": MARKUP}
+    page = (await browser.post("/requests/apr-1/decide", form)).text
+    assert "<script>alert" not in page
+    assert "&lt;/textarea&gt;" in page
+
+
+async def test_what_the_issuer_says_in_an_error_is_text(browser: Browser) -> None:
+    back = await browser.give_password(await browser.go_to_issuer())
+    answer = await browser.get(back + "&error=%3Cscript%3Ealert(1)%3C/script%3E%E2%80%AE")
+    assert answer.status_code == 403
+    assert "<script>" not in answer.text
+    assert "⟦U+202E⟧" in answer.text
+
+
+async def test_a_state_that_nobody_knows_names_no_class(browser: Browser) -> None:
+    browser.gateway.add(request_wire(state='x" onmouseover="alert(1)'))
+    page = (await browser.get("/requests/apr-1")).text
+    assert not any("onmouseover" in names for _, names in Tags(page).found)

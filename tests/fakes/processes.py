@@ -1,0 +1,95 @@
+"""Real programs in tests: started, listened to, stopped; and free ports for them."""
+
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+MITMDUMP = Path(sys.executable).parent / "mitmdump"
+GATEWAY = ROOT / "addons" / "gateway.py"
+DEADLINE = 60.0
+"""Seconds after which a program that says nothing is taken for dead."""
+
+
+def _environment() -> dict[str, str]:
+    """The environment without what would change a program because a test started it."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_") and "proxy" not in k.lower()}
+
+
+def free_port() -> int:
+    """Return a TCP port of loopback that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Program:
+    """A child process whose output is read line by line."""
+
+    def __init__(self, command: Sequence[str], *, env: Mapping[str, str] | None = None, cwd: Path = ROOT) -> None:
+        self.lines: list[str] = []
+        self._heard: queue.Queue[str | None] = queue.Queue()
+        self.process = subprocess.Popen(
+            list(command),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            cwd=cwd,
+            env={**_environment(), "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT / "addons"), **(env or {})},
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+            self._heard.put(line)
+        self._heard.put(None)
+
+    def wait_for(self, text: str, *, timeout: float = DEADLINE) -> str:
+        """Return the first line from now on that holds `text`. Raises RuntimeError if the program ends or is silent."""
+        until = time.monotonic() + timeout
+        while True:
+            try:
+                line = self._heard.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                raise RuntimeError(f"no `{text}` within {timeout} s; it said:\n{self.output}") from None
+            if line is None:
+                raise RuntimeError(f"ended without `{text}`, status {self.process.wait()}; it said:\n{self.output}")
+            if text in line:
+                return line
+
+    @property
+    def output(self) -> str:
+        """Everything it said so far."""
+        return "\n".join(self.lines)
+
+    def wait(self, *, timeout: float = DEADLINE) -> int:
+        """Return the exit status."""
+        status = self.process.wait(timeout)
+        self._reader.join(timeout)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return status
+
+    def stop(self, how: signal.Signals = signal.SIGTERM) -> int:
+        """Send a signal and return the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        try:
+            return self.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.wait(timeout=30)
+            raise RuntimeError(f"did not end on {how.name}; it said:\n{self.output}") from None

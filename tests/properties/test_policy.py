@@ -1,0 +1,174 @@
+"""What must hold for any policy and any request."""
+
+import tempfile
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.fakes.policies import ADA, TARGETS, ask, bundle_of, call, fetch, kube, policy_text
+
+from holdpoint.domain.decision import Deny, Permit
+from holdpoint.policy.bundle import Bundle
+from holdpoint.policy.cel import ConditionProblem, compile_condition
+from holdpoint.policy.engine import Engine
+from holdpoint.policy.rules import Effect, Rule
+
+CONDITIONS = ["", "true", "false", "args.n > 1", 'args.missing == "x"', 'principal.kind == "human"', "has(args.n)"]
+FAILS = 'args.gone.deeper == "x"'
+MATCHES = [
+    "{tools: [a]}",
+    "{tools: ['*']}",
+    "{verbs: [ping]}",
+    "{verbs: [tools/call, ping], principals: {groups: [developers]}}",
+    "{principals: {groups: [others]}}",
+    "{any: true}",
+]
+REQUESTS = [
+    call("a", n=2),
+    call("b"),
+    call("a", n=2**70),
+    ask("ping", n=1),
+    ask("unheard/of"),
+    replace(call("a", n=5), principal=replace(ADA, groups=frozenset({"others"}))),
+    replace(call("a"), target="none"),
+    fetch("get", "/a"),
+    kube("get", "pods", "x"),
+]
+EFFECTS = {
+    "deny": "",
+    "hold": ", approval: {reviewers: ['group:a'], auto_approve_after: 30s}",
+    "allow": "",
+    "mask": ", mask: [credentials]",
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    effect: str
+    match: str
+    when: str
+    shadow: bool
+
+    def text(self, number: int) -> str:
+        when = f", when: '{self.when}'" if self.when else ""
+        return (
+            f"name: r{number}, effect: {self.effect}, match: {self.match}{EFFECTS[self.effect]}{when}, "
+            f"shadow: {str(self.shadow).lower()}"
+        )
+
+
+def possible(shape: Shape) -> bool:
+    # An allow rule must name what it allows: the schema refuses these.
+    return shape.effect != "allow" or "tools:" in shape.match or shape.match == "{verbs: [ping]}"
+
+
+SHAPES = st.builds(
+    Shape,
+    st.sampled_from(sorted(EFFECTS)),
+    st.sampled_from(MATCHES),
+    st.sampled_from(CONDITIONS),
+    st.booleans(),
+).filter(possible)
+LISTS = st.lists(SHAPES, min_size=1, max_size=6)
+
+
+@cache
+def rule_of(shape: Shape) -> tuple[Bundle, Rule]:
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = bundle_of(Path(folder), policy_text(shape.text(0)))
+    return bundle, bundle.policies[0].rules[0]
+
+
+def engine_of(shapes: list[Shape]) -> Engine:
+    bundle, _ = rule_of(shapes[0])
+    rules: list[Rule] = []
+    for number, shape in enumerate(shapes):
+        rule = rule_of(shape)[1]
+        ref = replace(rule.ref, rule=f"r{number}")
+        approval = rule.approval and replace(rule.approval, rule=ref)
+        rules.append(replace(rule, ref=ref, approval=approval))
+    return Engine(replace(bundle, policies=(replace(bundle.policies[0], rules=tuple(rules)),)))
+
+
+def alone(shape: Shape, request) -> bool:
+    """Tell whether a deny rule matches, by itself."""
+    return bool(engine_of([replace(shape, shadow=False)]).decide(request).rules)
+
+
+@given(LISTS, st.sampled_from(REQUESTS))
+def test_any_matching_deny_wins(shapes, request):
+    denies = [s for s in shapes if s.effect == "deny" and not s.shadow and alone(s, request)]
+    decision = engine_of(shapes).decide(request)
+    if denies:
+        assert isinstance(decision, Deny)
+        assert len(decision.rules) == len(denies)
+
+
+@given(LISTS, SHAPES, st.sampled_from(REQUESTS))
+def test_only_an_allow_or_hold_rule_turns_a_deny_into_a_permit(shapes, added, request):
+    before, after = engine_of(shapes).decide(request), engine_of([*shapes, added]).decide(request)
+    if isinstance(before, Deny) and isinstance(after, Permit):
+        assert added.effect in ("allow", "hold")
+        assert not added.shadow
+
+
+@given(LISTS, SHAPES, st.sampled_from(REQUESTS))
+def test_adding_a_rule_never_takes_a_duty_away(shapes, added, request):
+    before, after = engine_of(shapes).decide(request), engine_of([*shapes, added]).decide(request)
+    if isinstance(before, Permit) and isinstance(after, Permit):
+        assert set(before.obligations) <= set(after.obligations)
+
+
+@given(LISTS.flatmap(lambda s: st.tuples(st.just(s), st.permutations(range(len(s))))), st.sampled_from(REQUESTS))
+def test_order_is_irrelevant(shapes_and_order, request):
+    shapes, order = shapes_and_order
+    engine = engine_of(shapes)
+    (policy,) = engine.bundle.policies
+    shuffled = replace(policy, rules=tuple(policy.rules[i] for i in order))
+    assert Engine(replace(engine.bundle, policies=(shuffled,))).decide(request) == engine.decide(request)
+
+
+def strictness(decision) -> tuple[int, int]:
+    if isinstance(decision, Deny):
+        return (2, 0)
+    return (1, len(decision.obligations)) if decision.approvals else (0, len(decision.obligations))
+
+
+@given(LISTS, st.integers(0, 5), st.sampled_from(REQUESTS))
+def test_an_error_never_opens_what_was_closed_to_everybody(shapes, index, request):
+    """A failing condition is no looser than the same rule without one (allow rules: than no such rule)."""
+    index %= len(shapes)
+    failing = replace(shapes[index], when=FAILS)
+    others = shapes[:index] + shapes[index + 1 :]
+    decision = engine_of([*others, failing]).decide(request)
+    always = engine_of([*others, replace(failing, when="true")]).decide(request)
+    if failing.effect == "allow":
+        never = engine_of([*others, replace(failing, when="false")]).decide(request)
+        assert strictness(decision) == strictness(never)
+    else:
+        assert strictness(decision) >= strictness(always)
+    if isinstance(decision, Permit):
+        for term in decision.approvals:
+            if any(str(term.rule) in error for error in decision.errors):
+                assert term.auto_approve_after is None
+
+
+@given(LISTS, st.sampled_from(REQUESTS))
+def test_every_decision_names_its_bundle_and_permits_name_a_rule(shapes, request):
+    engine = engine_of(shapes)
+    decision = engine.decide(request)
+    assert decision.bundle == engine.bundle.hash
+    if isinstance(decision, Permit):
+        opening = {s.ref for p in engine.bundle.policies for s in p.rules if s.effect in (Effect.ALLOW, Effect.HOLD)}
+        assert opening & set(decision.rules)
+
+
+@given(st.text(max_size=30), st.sampled_from(sorted(TARGETS)))
+def test_no_text_crashes_the_compiler(source, target):
+    try:
+        outcome = compile_condition(source, TARGETS[target]).source
+    except ConditionProblem as problem:
+        outcome = str(problem)
+    assert outcome

@@ -1,0 +1,79 @@
+import pytest
+from tests.fakes.approvals import House, ask, principal, reviewer, term
+
+from holdpoint.approvals.wire_form import to_json
+from holdpoint.domain.approval import Verdict
+from holdpoint.domain.decision import Scope
+from holdpoint.protocols.strict_json import dumps, loads
+
+
+@pytest.fixture
+async def shown(home: House):
+    asked = ask(
+        term(required=2, scope=Scope.SESSION, duration=900, reviewers=frozenset({"person:p", "group:sre"})),
+        who=principal(agent="claude", owners=frozenset({"o"})),
+        session="secret-session",
+    )
+    held = await home.broker.request(asked)
+    await home.broker.vote(held.id, reviewer(), Verdict.APPROVE, "fine")
+    request = await home.broker.get(held.id)
+    return request, to_json(request)
+
+
+def test_shape_is_what_console_and_command_line_read(shown):
+    request, form = shown
+    assert form == {
+        "id": request.id,
+        "state": "pending",
+        "created_at": 1_800_000_000.0,
+        "deadline": 1_800_000_600.0,
+        "principal": {
+            "id": "https://idp.example#alice@example",
+            "kind": "human",
+            "person": "alice@example",
+            "name": "Alice",
+            "groups": ["all", "dev"],
+            "owners": ["o"],
+            "actor": {"subject": "claude", "issuer": "https://idp.example", "chain": ["older"]},
+        },
+        "target": "shop",
+        "protocol": "mcp",
+        "action": "tools/call",
+        "resource": "tool deploy",
+        "rules": ["prod/writes"],
+        "reasons": ["it writes"],
+        "terms": [
+            {
+                "rule": "prod/writes",
+                "where": "prod.yaml:7",
+                "reviewers": ["group:sre", "person:p"],
+                "required": 2,
+                "approved_by": ["bob@example"],
+                "met": False,
+                "scope": "session",
+                "duration": 900,
+                "timeout": 600.0,
+                "auto_approve_after": None,
+                "reason": "it writes",
+            }
+        ],
+        "preview": {"arguments": {"name": "deploy"}},
+        "intent": request.ask.intent,
+        "bundle": "sha256:aa",
+        "exchange": "x-1",
+        "votes": [
+            {"person": "bob@example", "name": "Bob", "verdict": "approve", "comment": "fine", "at": 1_800_000_000.0}
+        ],
+        "waiters": 0,
+        "resolution": "",
+        "resolved_at": None,
+        "grant": "",
+    }
+
+
+def test_form_is_json_without_unmasked_arguments_claims_or_sessions(shown):
+    _, form = shown
+    text = dumps(form)
+    assert loads(text) == form
+    for secret in (b"secret-session", b"1180591620717411303424", b"level"):
+        assert secret not in text

@@ -1,0 +1,51 @@
+import pytest
+
+from holdpoint.domain.refusal import Refusal, RefusalKind
+from holdpoint.identity.bearer import bearer_token
+
+NOT_AUTHENTICATED = RefusalKind.UNAUTHENTICATED
+BAD = RefusalKind.BAD_REQUEST
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param(b"Authorization", b"Bearer abc.def.ghi", id="usual"),
+        pytest.param(b"authorization", b"bearer abc.def.ghi", id="lower case"),
+        pytest.param(b"AUTHORIZATION", b"BEARER abc.def.ghi", id="upper case"),
+        pytest.param(b"Authorization", b"Bearer   abc.def.ghi ", id="more blanks"),
+    ],
+)
+def test_token_is_read_from_the_header(name: bytes, value: bytes):
+    assert bearer_token([(b"host", b"gateway"), (name, value)]) == "abc.def.ghi"
+
+
+@pytest.mark.parametrize(
+    ("headers", "kind"),
+    [
+        pytest.param([], NOT_AUTHENTICATED, id="no headers"),
+        pytest.param([(b"x-authorization", b"Bearer abc")], NOT_AUTHENTICATED, id="another header"),
+        pytest.param([(b"proxy-authorization", b"Bearer abc")], NOT_AUTHENTICATED, id="that of the proxy"),
+        pytest.param([(b"authorization", b"Basic YTpi")], NOT_AUTHENTICATED, id="basic"),
+        pytest.param([(b"authorization", b"")], NOT_AUTHENTICATED, id="empty"),
+        pytest.param([(b"authorization", b"Bearerabc")], NOT_AUTHENTICATED, id="no blank"),
+        pytest.param([(b"authorization", b"abc.def.ghi")], NOT_AUTHENTICATED, id="no scheme"),
+        pytest.param([(b"authorization", b"Bearer")], BAD, id="scheme alone"),
+        pytest.param([(b"authorization", b"Bearer ")], BAD, id="empty token"),
+        pytest.param([(b"authorization", b"Bearer abc, Bearer def")], BAD, id="joined"),
+        pytest.param([(b"authorization", b"Bearer abc def")], BAD, id="two words"),
+        pytest.param([(b"authorization", b"Bearer\tabc")], NOT_AUTHENTICATED, id="tab"),
+        pytest.param([(b"authorization", b"Bearer abc\n")], BAD, id="line break"),
+        pytest.param([(b"authorization", b"Bearer \xc3\xa9")], BAD, id="not ASCII"),
+        pytest.param([(b"authorization", b"Bearer abc=def")], BAD, id="padding within"),
+        pytest.param([(b"authorization", b'Bearer token="abc"')], BAD, id="parameters"),
+        pytest.param([(b"authorization", b"Bearer abc")] * 2, BAD, id="twice the same"),
+        pytest.param([(b"authorization", b"Bearer abc"), (b"Authorization", b"Basic x")], BAD, id="two schemes"),
+    ],
+)
+def test_anything_but_one_bearer_token_is_refused(headers: list[tuple[bytes, bytes]], kind: RefusalKind):
+    with pytest.raises(Refusal) as caught:
+        bearer_token(headers)
+    assert caught.value.kind is kind
+    assert caught.value.challenge.startswith("Bearer")
+    assert "abc" not in str(caught.value) + caught.value.detail

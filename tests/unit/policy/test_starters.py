@@ -1,0 +1,48 @@
+import re
+import time
+from pathlib import Path
+
+import pytest
+
+from holdpoint.domain.access import Protocol
+from holdpoint.policy import benchmark
+from holdpoint.policy.bundle import load_bundle
+from holdpoint.policy.checks import check
+from holdpoint.policy.testing import run_tests
+
+POLICIES = Path(__file__).parents[3] / "policies"
+TARGETS = {"demo": Protocol.MCP, "mcp-example": Protocol.MCP, "cluster-example": Protocol.KUBERNETES}
+STARTERS = ["demo", "read-only-agents", "developers", "on-call"]
+MASKS = sorted((POLICIES / "masks").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", STARTERS)
+def test_starter_policy_loads_and_its_tests_pass(name):
+    files = [POLICIES / f"{name}.yaml", *MASKS]
+    assert check(files, TARGETS) == []
+    report = run_tests(load_bundle(files, targets=TARGETS), [POLICIES / "tests" / f"{name}.yaml"])
+    assert report.passed, "\n".join(report.lines())
+    assert report.untested == ()
+
+
+def test_every_test_file_belongs_to_a_starter():
+    assert sorted(p.stem for p in (POLICIES / "tests").glob("*.yaml")) == sorted(STARTERS)
+
+
+def test_examples_of_the_reference_load_and_pass(tmp_path):
+    page = (POLICIES.parent / "docs" / "reference" / "policy.md").read_text(encoding="utf-8")
+    files = [tmp_path / "policy.yaml", tmp_path / "profiles.yaml", tmp_path / "tests.yaml"]
+    blocks = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    for file, block in zip(files, blocks, strict=True):
+        file.write_text(block, encoding="utf-8")
+    report = run_tests(load_bundle([*files[:2], *MASKS], targets=TARGETS), files[2:])
+    assert report.passed, "\n".join(report.lines())
+
+
+def test_benchmark_measures_a_decision_that_reaches_every_condition(tmp_path):
+    bundle = benchmark.load(tmp_path)
+    rules = [r for p in bundle.policies for r in p.rules]
+    assert (len(rules), sum(bool(r.conditions) for r in rules)) == (benchmark.RULES, benchmark.WITH_CEL)
+    seconds = benchmark.measure(bundle, time.perf_counter, rounds=100)
+    assert len(seconds) == 100
+    assert benchmark.report(seconds).startswith("policy: 30 rules, 10 with CEL: median ")
