@@ -18,7 +18,7 @@ class Viewer:
     """Shows what the gateway recorded. It refuses to be loaded where a proxy runs: it protects nothing."""
 
     def load(self, loader: Loader) -> None:  # noqa: ARG002  # mitmproxy passes it
-        """Register the view of MCP messages. Ends the process where a proxy would start: an error would come too late."""
+        """Register the view of MCP messages. Ends a process that would proxy: an error would come after the bind."""
         if ctx.options.server:
             raise SystemExit(_REFUSAL)
         contentviews.add(McpContentview())
