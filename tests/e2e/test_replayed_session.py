@@ -93,5 +93,5 @@ def test_replay_of_no_recording_does_not_start(tmp_path, content):
     file = tmp_path / "x.flows"
     file.write_bytes(content)
     command = replay_command([file], port=free_port(), mitmdump=str(MITMDUMP), confdir=tmp_path / "conf")
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603  # our own command
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # our own command
     assert done.returncode == 1

@@ -40,9 +40,7 @@ def _verify(arguments: argparse.Namespace) -> int:
         f"{report.records} flow records in {report.flow_files} files, {report.unsigned_tail} lines after the last head"
     )
     if report.last_head is not None:
-        print(
-            f"last head: size {report.last_head.size}, root {report.last_head.root.hex()}, key {report.last_head.key}"
-        )
+        print(f"last head: size {report.last_head.size}, root {report.last_head.root}, key {report.last_head.key}")
     print("the recordings are whole" if report.ok else "THE RECORDINGS ARE NOT WHOLE")
     return 0 if report.ok else 1
 

@@ -1,5 +1,8 @@
 """Write down how an exchange ended."""
 
+# mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from mitmproxy import http
 
 from holdpoint.domain.audit import AuditStage
