@@ -34,7 +34,7 @@ def mitmdump(tmp_path, *arguments):
 
 @pytest.mark.e2e
 def test_mitmdump_without_any_addon_reads_and_filters_a_recording(tmp_path, recording):
-    done = mitmdump(tmp_path, "-n", "-r", recording, "~comment no-refunds & ~marked")
+    done = mitmdump(tmp_path, "-n", "-r", recording, "~comment no-refunds & ~marker no_entry")
     assert done.returncode == 0
     assert "POST http://address:22/mcp" in done.stdout
     assert "POST" not in mitmdump(tmp_path, "-n", "-r", recording, "~comment nothing-like-it").stdout

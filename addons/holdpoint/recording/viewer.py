@@ -8,7 +8,6 @@ from holdpoint.recording.annotation import KEY, comment, marker
 from holdpoint.recording.json_text import json_safe
 from holdpoint.recording.mcp_view import McpContentview
 
-
 _REFUSAL = (
     "viewer.py only looks at recordings and enforces nothing: start it with `-n`; the gateway is addons/gateway.py"
 )
