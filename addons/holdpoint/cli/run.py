@@ -73,6 +73,7 @@ def _console(arguments: argparse.Namespace) -> int:
         AdminClient(settings.admin_socket),
         client_secret=secret,
         max_age=settings.reviewers.max_age,
+        on_ready=lambda: print(f"holdpoint: the console is at {console.url}", flush=True),
     )
     return 0
 

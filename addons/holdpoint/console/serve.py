@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+from collections.abc import Callable
 
 import httpx
 import uvicorn
@@ -21,27 +22,49 @@ STOP_TIME = 2
 
 
 def run(
-    console: Console, issuer: Issuer, client: AdminCalls, *, client_secret: str = "", max_age: float = ABSOLUTE
+    console: Console,
+    issuer: Issuer,
+    client: AdminCalls,
+    *,
+    client_secret: str = "",
+    max_age: float = ABSOLUTE,
+    on_ready: Callable[[], None] = lambda: None,
 ) -> None:
-    """Serve until SIGINT or SIGTERM. Raises ConfigError, and SystemExit where the address is taken."""
-    asyncio.run(serve(console, issuer, client, client_secret=client_secret, max_age=max_age))
+    """Serve until SIGINT or SIGTERM. Raises ConfigError, and SystemExit where the address is taken.
+
+    `on_ready` is called once it listens.
+    """
+    asyncio.run(serve(console, issuer, client, client_secret=client_secret, max_age=max_age, on_ready=on_ready))
 
 
 async def serve(
-    console: Console, issuer: Issuer, client: AdminCalls, *, client_secret: str = "", max_age: float = ABSOLUTE
+    console: Console,
+    issuer: Issuer,
+    client: AdminCalls,
+    *,
+    client_secret: str = "",
+    max_age: float = ABSOLUTE,
+    on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve inside a running loop until stopped."""
     async with httpx.AsyncClient(verify=_trust(issuer), timeout=10.0) as http:
         site = create_site(console, issuer, client, http=http, client_secret=client_secret, max_age=max_age)
-        await Server(config(console, app_of(site)), site.feed).serve()
+        await Server(config(console, app_of(site)), site.feed, on_ready).serve()
 
 
 class Server(uvicorn.Server):
     """Lets the pages that wait for news go before it waits for requests under way to end."""
 
-    def __init__(self, config: uvicorn.Config, feed: ChangeFeed) -> None:
+    def __init__(self, config: uvicorn.Config, feed: ChangeFeed, on_ready: Callable[[], None] = lambda: None) -> None:
         super().__init__(config)
         self._feed = feed
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen, and say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop."""

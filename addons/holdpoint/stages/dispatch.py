@@ -28,6 +28,8 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
     decoded = state.permitted.decoded
     access = decoded.access
     _check_again(gateway, exchange, state)
+    # Whatever can fail comes before the grant is spent: what is spent and not settled counts as sent.
+    headers = await services.credentials.headers(target, exchange.credential)
     masker = services.policies.masker(exchange.masks)
     sent = describe.outgoing(flow, masker, record_body=exchange.record_bodies or decoded.is_write)
     wire = digest({"principal": access.principal.id, "target": target.name, "request": sent})
@@ -53,8 +55,9 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
                 detail=str(error),
                 ticket=state.grant.approval,
             ) from None
+    # From here on the flow's end settles the grant and closes the record, whether or not anything was sent.
     forwarded = Forwarded(state, wire, exchange.session.id)
-    headers = await services.credentials.headers(target, exchange.credential)
+    exchange.state = forwarded
     event = describe.event(
         exchange,
         AuditStage.FORWARDED,
@@ -62,8 +65,6 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
         detail=describe.sent_detail(forwarded, sent, intent, exchange.notes),
         session=exchange.session.id,
     )
-    # From here on the flow's end settles the grant and closes the record, whether or not anything was sent.
-    exchange.state = forwarded
     await services.append(event)
     if exchange.client_left:
         raise Refusal(RefusalKind.CONFLICT, "the caller left before the request was sent", detail="client gone")

@@ -230,6 +230,8 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
         await store.open()
         broker = Broker(store, clock, methods.on_broker_event, reachable=methods.console_seen)
         await broker.start()
+        # Policies may have changed while the gateway was down.
+        await broker.redecide(policies.engine.decide)
     except StoreUnavailable as error:
         raise ConfigError(str(error)) from error
     services = Services(

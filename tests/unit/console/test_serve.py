@@ -21,22 +21,12 @@ from holdpoint.settings import Address, Console, Issuer
 CONSOLE = Console(Address("127.0.0.1", 0), "http://127.0.0.1:0", issuer="corp", client_id="holdpoint-console")
 
 
-class Announcing(Server):
-    """Says when it listens."""
-
-    listens: asyncio.Event
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.listens.set()
-
-
 @asynccontextmanager
 async def running(settings: Console, site: Site, listener: socket.socket) -> AsyncGenerator[None]:
-    server = Announcing(config(settings, app_of(site)), site.feed)
-    server.listens = asyncio.Event()
+    listens = asyncio.Event()
+    server = Server(config(settings, app_of(site)), site.feed, listens.set)
     task = asyncio.ensure_future(server.serve([listener]))
-    await server.listens.wait()
+    await listens.wait()
     try:
         yield
     finally:

@@ -47,7 +47,7 @@ def test_short_key_stops_the_start() -> None:
 
 @pytest.mark.parametrize("key", ["", "*", " ** ", "k" * 129])
 def test_key_mask_that_says_nothing_stops_the_start(key: str) -> None:
-    with pytest.raises(ConfigError, match=r"k.yaml:2: mask profile `p`: key"):
+    with pytest.raises(ConfigError, match=r"k\.yaml:2: mask profile `p`: key"):
         compile_masks([MaskProfile("p", keys=(KeyMask(key, where="k.yaml:2"),))], key=KEY)
 
 
@@ -67,7 +67,7 @@ def test_key_mask_that_says_nothing_stops_the_start(key: str) -> None:
         pytest.param("straße", "STRAßE", True, id="letters-of-any-script"),
     ],
 )
-def test_key_mask_matches_whole_names(mask: str, key: str, hit: bool) -> None:
+def test_key_mask_matches_whole_names(mask: str, key: str, hit: bool) -> None:  # a column of the table
     assert keyed(mask).value({key: "v"}).value == {key: X if hit else "v"}
 
 

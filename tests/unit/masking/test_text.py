@@ -193,6 +193,14 @@ def test_base64_of_text_with_something_to_mask_is_masked_whole(hidden: str) -> N
     assert masker().value({"a": standard}).value == {"a": "[masked]"}
 
 
+def test_base64_is_found_between_other_lines_and_words() -> None:
+    encoded = base64.b64encode(b'{"password":"hunter2-invented-0001"}').decode()
+    wrapped = base64.encodebytes(b"x" * 70 + b" password: hunter2-invented " + b"y" * 70).decode()
+    assert masker().text(f"{encoded}\naaaa\nmore words").value == "[masked]\nmore words"
+    assert masker().text(f"{encoded}aaaa more").value == "[masked] more"
+    assert masker().text(f"a:\n{wrapped}b: c\n").value == "a:\n[masked]\nb: c\n"
+
+
 @pytest.mark.parametrize(
     "text",
     [

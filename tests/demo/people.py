@@ -1,0 +1,118 @@
+"""Who appears in the demo, and how they log in: through the identity provider's own form, like anybody else."""
+
+import re
+import subprocess
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from tests.demo.layout import HOLDPOINT, ROOT, DemoError, Layout
+from tests.fakes.processes import Program
+
+AGENT = "agent-7"
+AGENT_SECRET = "agent-7-client-secret"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A human with a password."""
+
+    short: str
+    name: str
+    group: str
+
+    @property
+    def email(self) -> str:
+        return f"{self.short}@example.com"
+
+    @property
+    def password(self) -> str:
+        return f"{self.short}-demo"
+
+    def account(self) -> dict[str, Any]:
+        """Return what the identity provider knows."""
+        return {
+            "sub": f"u-{self.short}",
+            "email": self.email,
+            "name": self.name,
+            "groups": [self.group],
+            "password": self.password,
+        }
+
+
+ALICE = Person("alice", "Alice Archer", "developers")
+RITA = Person("rita", "Rita Reviewer", "reviewers")
+PEOPLE = (ALICE, RITA)
+
+CLIENTS: list[dict[str, Any]] = [
+    {"client_id": "holdpoint-cli", "redirect_uris": ["http://127.0.0.1/callback"]},
+    {"client_id": "holdpoint-console", "redirect_uris": ["http://127.0.0.1/auth/callback"]},
+    {
+        "client_id": AGENT,
+        "client_secret": AGENT_SECRET,
+        "grant_types": ["client_credentials"],
+        "claims": {"name": "Agent 7", "groups": ["agents"]},
+    },
+]
+
+
+def plain_client() -> httpx.Client:
+    """Return an HTTP client that no environment bends."""
+    return httpx.Client(trust_env=False, timeout=30)
+
+
+def log_in(layout: Layout, person: Person, *, target: str = "demo") -> str:
+    """Run `holdpoint login` and fill in the form where a browser would. Return what the command said last."""
+    command = [*HOLDPOINT, "login", "--no-browser", "--target", target]
+    program = Program(command, env=layout.environment(person.short))
+    try:
+        line = program.wait_for("log in at ")
+        found = re.search(r"http://\S+", line)
+        if found is None:
+            raise DemoError(f"no address in `{line}`")
+        with plain_client() as browser:
+            page = browser.get(found[0])
+            if page.status_code != httpx.codes.OK or "<form" not in page.text:
+                raise DemoError(f"the identity provider showed no form: {page.status_code}")
+            answer = browser.post(found[0], data={"email": person.email, "password": person.password})
+            if answer.status_code != httpx.codes.SEE_OTHER:
+                raise DemoError(f"the identity provider did not take the password: {answer.status_code}")
+            browser.get(answer.headers["location"])
+        status = program.wait()
+    finally:
+        program.stop()
+    if status != 0:
+        raise DemoError(f"`holdpoint login` failed: {program.output}")
+    return program.lines[-1]
+
+
+def agent_token(layout: Layout, resource: str) -> str:
+    """Return an access token of the agent, by client credentials."""
+    form = {"grant_type": "client_credentials", "resource": resource}
+    with plain_client() as client:
+        answer = client.post(f"{layout.issuer}/token", data=form, auth=(AGENT, AGENT_SECRET))
+        answer.raise_for_status()
+        return str(answer.json()["access_token"])
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """What a command did."""
+
+    status: int
+    out: str
+    err: str
+
+
+def holdpoint(layout: Layout, person: Person | None, *arguments: str) -> Ran:
+    """Run the real command line as a person."""
+    done = subprocess.run(  # our own program, our own arguments
+        [*HOLDPOINT, *arguments],
+        env=layout.environment(person.short if person else ""),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return Ran(done.returncode, done.stdout.rstrip(), done.stderr.rstrip())
