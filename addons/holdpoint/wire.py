@@ -19,6 +19,7 @@ Private names relied on, checked by `verify_private_names` at start: `HttpLayer.
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -277,10 +278,11 @@ class GatewayHttpStream(HttpStream):
 
 def dressed(request: http.Request, permission: Pass) -> http.Request:
     """Return a copy as it goes on the wire: without the caller's credentials, with the upstream's own."""
-    sent = request.copy()
-    sent.headers = http.Headers([(n, v) for n, v in request.headers.fields if is_forwardable(n)])
-    for name, value in permission.headers:
-        sent.headers[name.decode("latin-1")] = value.decode("latin-1")
+    sent = copy(request)
+    sent.data = copy(request.data)
+    ours = {name.lower() for name, _ in permission.headers}
+    kept = [(n, v) for n, v in request.headers.fields if is_forwardable(n) and n.lower() not in ours]
+    sent.data.headers = http.Headers((*kept, *permission.headers))
     return sent
 
 

@@ -31,7 +31,7 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
     # Whatever can fail comes before the grant is spent: what is spent and not settled counts as sent.
     headers = await services.credentials.headers(target, exchange.credential)
     masker = services.policies.masker(exchange.masks)
-    sent = describe.outgoing(flow, masker, record_body=exchange.record_bodies or decoded.is_write)
+    sent = describe.outgoing(flow, exchange, masker, record_body=exchange.record_bodies or decoded.is_write)
     wire = digest({"principal": access.principal.id, "target": target.name, "request": sent})
     intent = state.grant.intent if state.grant else ""
     # What starts an MCP session has no session id yet: it starts a recording of its own, and the answer names it.
