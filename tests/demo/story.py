@@ -7,9 +7,11 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from mcp import Client
 from tests.demo.call import leaves
+from tests.demo.layout import Layout
 from tests.demo.parts import Parts
 from tests.demo.people import Person, Ran, holdpoint
 
@@ -33,12 +35,16 @@ class Story:
     """Alice's connection with the SDK."""
     secrets: list[str] = field(default_factory=list)
     """What must not be in any file of the gateway's state."""
-    refused: str = ""
-    flows: str = ""
-    """Path of the flow file of Alice's session."""
+    shown: str = ""
+    """What Alice read of the secret."""
+    session: str = ""
+    """Id of her recorded session."""
+    flows: Path = Path()
+    """Its flow file."""
 
     @property
-    def layout(self):  # noqa: ANN201
+    def layout(self) -> Layout:
+        """The demo's folder."""
         return self.parts.layout
 
     def tell(self, text: str) -> None:
