@@ -4,9 +4,11 @@ Run alone: `pytest tests/benchmarks/test_masking_speed.py -s`.
 """
 
 import json
+import sys
 import time
 from collections.abc import Callable
 
+import msgspec
 import pytest
 from tests.fakes.mask_profiles import shipped
 
@@ -57,24 +59,27 @@ SECRET = [{"name": "MODE", "value": "production"}, {"name": "DB_PASSWORD", "valu
 
 
 @pytest.mark.parametrize(
-    ("body", "repeat", "finds"),
+    ("body", "repeat", "least"),
     [
-        pytest.param(pods(3, env=CLEAN), 200, False, id="2KB-clean"),
-        pytest.param(pods(3, env=SECRET), 200, True, id="2KB-secrets"),
-        pytest.param(pods(160, env=CLEAN), 20, False, id="100KB-clean"),
-        pytest.param(pods(155, env=SECRET), 20, True, id="100KB-secrets"),
-        pytest.param(pods(1600, env=CLEAN), 2, False, id="1MB-clean"),
+        pytest.param(pods(3, env=CLEAN), 200, 0, id="2KB-clean"),
+        pytest.param(pods(3, env=SECRET), 200, 3, id="2KB-secrets"),
+        pytest.param(pods(160, env=CLEAN), 20, 0, id="100KB-clean"),
+        pytest.param(pods(155, env=SECRET), 20, 155, id="100KB-secrets"),
+        pytest.param(pods(1600, env=CLEAN), 2, 0, id="1MB-clean"),
     ],
 )
 def test_json_document_with_the_credentials_profile(
-    body: bytes, repeat: int, finds: bool, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+    body: bytes, repeat: int, least: int, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
 ) -> None:
     masker = shipped("credentials")
-    assert (masker.document(body, "application/json").count > 0) == finds
+    assert masker.document(body, "application/json").count == least
     seconds = best(lambda: masker.document(body, "application/json"), rounds=5, repeat=repeat)
+    codec = best(lambda: msgspec.json.encode(msgspec.json.decode(body)), rounds=5, repeat=repeat)
+    per_byte = 1e9 / len(body)
     with capsys.disabled():
-        print(
-            f"\n{request.node.callspec.id}: {len(body)} B, {seconds * 1e6:.0f} us, {seconds / len(body) * 1e9:.1f} ns/B"
+        sys.stdout.write(
+            f"\n{request.node.callspec.id}: {len(body)} B, {seconds * 1e6:.0f} us, {seconds * per_byte:.1f} ns/B,"
+            f" {seconds / codec:.1f} times msgspec's decode and encode ({codec * per_byte:.1f} ns/B)\n"
         )
 
 
@@ -86,4 +91,6 @@ def test_yaml_in_the_text_of_a_tool(capsys: pytest.CaptureFixture[str]) -> None:
     assert masker.text(text).count == 1500
     seconds = best(lambda: masker.text(text), rounds=3, repeat=1)
     with capsys.disabled():
-        print(f"\nyaml text: {len(text)} B, 1500 masked, {seconds * 1e6:.0f} us, {seconds / len(text) * 1e9:.1f} ns/B")
+        sys.stdout.write(
+            f"\nyaml text: {len(text)} B, 1500 masked, {seconds * 1e6:.0f} us, {seconds / len(text) * 1e9:.1f} ns/B\n"
+        )

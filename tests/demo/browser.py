@@ -7,11 +7,10 @@ import re
 import sys
 
 import httpx
-
 from tests.demo.people import PEOPLE, Person, plain_client
 
 
-class LoginFailed(Exception):
+class LoginFailed(Exception):  # noqa: N818  # what happened
     """The identity provider did not let somebody in."""
 
 

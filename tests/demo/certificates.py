@@ -1,6 +1,6 @@
 """An authority for the notes server with TLS, and its certificate: made anew by every demo, good for a day."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from holdpoint.clock import SystemClock
-from datetime import UTC, datetime
 
 
 def make_certificates(folder: Path) -> tuple[Path, tuple[Path, Path]]:

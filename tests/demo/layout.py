@@ -130,14 +130,18 @@ class Layout:
         """Make the folder anew. Raises DemoError where something else lies there."""
         if self.folder.exists() and any(self.folder.iterdir()):
             if not (self.folder / MARK).is_file():
-                raise DemoError(f"`{self.folder}` is not empty and was not made by the demo: name another with --folder")
+                raise DemoError(
+                    f"`{self.folder}` is not empty and was not made by the demo: name another with --folder"
+                )
             shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / MARK).touch()
         shutil.copytree(ROOT / "policies", self.folder / "policies")
         self.settings.write_text(self._settings_text(), "utf-8")
         policy = self.folder / "policies" / "demo.yaml"
-        policy.write_text(_replaced(policy.read_text("utf-8"), "targets: [demo]", "targets: [demo, notes-tls]"), "utf-8")
+        policy.write_text(
+            _replaced(policy.read_text("utf-8"), "targets: [demo]", "targets: [demo, notes-tls]"), "utf-8"
+        )
 
     def _settings_text(self) -> str:
         text = (ROOT / "policies" / "gateway.yaml").read_text("utf-8")

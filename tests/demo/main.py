@@ -15,7 +15,9 @@ from tests.demo.tour import tour
 
 def main() -> int:
     """Run until interrupted, or tell the story and end. Returns the exit status."""
-    parser = argparse.ArgumentParser(prog="scripts/demo", description="Holdpoint on loopback, with everything around it.")
+    parser = argparse.ArgumentParser(
+        prog="scripts/demo", description="Holdpoint on loopback, with everything around it."
+    )
     parser.add_argument("--tour", action="store_true", help="run the whole story unattended; exit 0 if all of it held")
     parser.add_argument("--ports", type=int, metavar="BASE", help="listen at BASE … BASE+13 instead of 8180 … 8193")
     parser.add_argument("--folder", type=Path, help="where files go (default: var/demo; a temporary folder for --tour)")

@@ -37,9 +37,7 @@ class Parts:
                 )
             )
             self.notes = stack.enter_context(NotesServer(token=DEMO_TOKEN, port=ports.notes))
-            self.notes_tls = stack.enter_context(
-                NotesServer(token=DEMO_TOKEN, port=ports.notes_tls, tls=server_files)
-            )
+            self.notes_tls = stack.enter_context(NotesServer(token=DEMO_TOKEN, port=ports.notes_tls, tls=server_files))
             # Both at once: each takes seconds to load.
             self.gateway = self._program(stack, str(MITMDUMP), "-s", str(GATEWAY))
             self.console = self._program(stack, *HOLDPOINT, "console")

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import httpx
-
 from tests.demo.layout import HOLDPOINT, ROOT, Layout
 
 AGENT = "agent-7"
@@ -80,7 +79,7 @@ class Ran:
 
 def holdpoint(layout: Layout, person: Person | None, *arguments: str) -> Ran:
     """Run the real command line as a person."""
-    done = subprocess.run(  # noqa: S603  # our own program, our own arguments
+    done = subprocess.run(  # our own program, our own arguments
         [*HOLDPOINT, *arguments],
         env=layout.environment(person.short if person else ""),
         cwd=ROOT,

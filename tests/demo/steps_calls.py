@@ -6,8 +6,8 @@ import os
 import subprocess
 import sys
 
-from tests.demo.call import connect, text_of
 from tests.demo.browser import fill_in
+from tests.demo.call import connect, text_of
 from tests.demo.layout import DEMO_TOKEN, HOLDPOINT, ROOT
 from tests.demo.people import ALICE, RITA, Person, agent_token, plain_client
 from tests.demo.story import Story
@@ -79,7 +79,7 @@ async def masked(story: Story) -> None:
     story.secrets += [*secrets, DEMO_TOKEN]
     credentials = {str(dict(r["headers"])["authorization"]) for r in seen}  # type: ignore[call-overload]
     story.check(credentials == {f"Bearer {DEMO_TOKEN}"}, "the notes server saw another credential than the gateway's")
-    story.tell(f"the notes server saw {len(seen)} requests, each with the gateway's own credential, none with Alice's token")
+    story.tell(f"the notes server saw {len(seen)} requests, each with the gateway's own credential, not Alice's")
 
 
 async def by_proxy(story: Story) -> None:
@@ -105,13 +105,15 @@ async def by_proxy(story: Story) -> None:
         untrusting.returncode != 0 and "CERTIFICATE_VERIFY_FAILED" in untrusting.stdout + untrusting.stderr,
         f"a client that does not trust the gateway's authority got on: {untrusting.stdout}",
     )
-    story.tell("a client that trusts only the server's own authority: CERTIFICATE_VERIFY_FAILED, the gateway is between")
+    story.tell(
+        "a client that trusts only the server's own authority: CERTIFICATE_VERIFY_FAILED, the gateway is between"
+    )
 
 
 def _unchanged_client(arguments: list[str], more: dict[str, str]) -> "subprocess.CompletedProcess[str]":
     """Run the SDK in a process of its own, which knows the gateway by its environment alone."""
     env = {k: v for k, v in os.environ.items() if "proxy" not in k.lower()} | more
-    return subprocess.run(  # noqa: S603  # our own program, our own arguments
+    return subprocess.run(  # our own program, our own arguments
         [sys.executable, *arguments], env=env, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False
     )
 

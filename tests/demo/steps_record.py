@@ -69,7 +69,8 @@ def _tokens(story: Story) -> list[str]:
     found = [story.alice_token, story.agent_token]
     for person in (ALICE, RITA):
         for file in story.layout.tokens(person.short).rglob("*.json"):
-            found += [s for s in _strings(json.loads(file.read_text("utf-8"))) if len(s) > 30 and "://" not in s]  # noqa: TID251  # of our own making
+            kept = json.loads(file.read_text("utf-8"))  # of our own making
+            found += [s for s in _strings(kept) if len(s) > 30 and "://" not in s]
     return found + [t.rpartition(".")[2] for t in found if t.count(".") == 2]
 
 
@@ -102,10 +103,7 @@ def _copy(story: Story, name: str) -> tuple[Path, list[str]]:
     """Copy the recordings; return the copy, and the arguments that point `holdpoint` at it."""
     folder = story.layout.folder / "copies" / name
     shutil.copytree(story.layout.recordings, folder)
-    text = story.layout.settings.read_text("utf-8").replace("folder: ../var/recordings", f"folder: ../copies/{name}")
-    settings = story.layout.settings.with_name(f"{name}.yaml")
-    settings.write_text(text, "utf-8")
-    return folder, ["--config", str(settings), "audit", "verify"]
+    return folder, ["audit", "verify", "--folder", str(folder)]
 
 
 async def tampered(story: Story) -> None:
@@ -124,7 +122,7 @@ async def tampered(story: Story) -> None:
     log = next(copy.glob("audit/*.jsonl"))
     forge(log, RITA.email, "mallory@example.com")
     ran = await story.run(None, *verify, status=1)
-    story.tell("in another copy Rita is replaced by Mallory, and every hash of the chain computed anew, without the key:")
+    story.tell("in another copy Rita becomes Mallory, and every hash of the chain is computed anew, without the key:")
     story.tell(f"  {ran.out or ran.err}")
 
 

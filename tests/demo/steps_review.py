@@ -48,7 +48,9 @@ async def held(story: Story) -> None:
     story.check(not call.done() and _wrote(story) == 0, "it did not wait")
     shown = json.loads((await story.run(RITA, "approvals", "show", wanted)).out)
     story.tell(f"rita$ holdpoint approvals show {wanted}")
-    story.tell(f"  who: {shown['principal']['person']}, rules: {', '.join(shown['rules'])}, intent: {shown['intent'][:23]}…")
+    story.tell(
+        f"  who: {shown['principal']['person']}, rules: {', '.join(shown['rules'])}, intent: {shown['intent'][:23]}…"
+    )
     story.tell(f"  preview: {json.dumps(shown['preview'])}")
     story.check(NOTE["text"] in json.dumps(shown["preview"]), "the reviewer does not see what would be written")
     said = (await story.run(RITA, "approvals", "approve", wanted, "--comment", "Monday is fine")).out

@@ -18,7 +18,7 @@ from tests.demo.people import Person, Ran, holdpoint
 WIDTH = 118
 
 
-class StepFailed(Exception):
+class StepFailed(Exception):  # noqa: N818  # says what happened
     """What the tour promised did not happen."""
 
 
@@ -53,7 +53,7 @@ class Story:
             for piece in textwrap.wrap(line, WIDTH - 6, subsequent_indent="  ", break_on_hyphens=False) or [""]:
                 print(f"      {piece}", flush=True)
 
-    def check(self, held: bool, what: str) -> None:  # noqa: FBT001  # reads as `assert`
+    def check(self, held: bool, what: str) -> None:  # reads as `assert`
         """Go on only if it holds."""
         if not held:
             raise StepFailed(what)

@@ -53,6 +53,7 @@ class Rules:
         """Names of members that may make an object one to look at as a whole."""
         self._actions: dict[str, MaskAction | None] = {}
         self._states: dict[tuple[Paths, Places, bool], State] = {}
+        self.paths: tuple[tuple[Step, ...], ...] = tuple(steps for steps, _ in paths)
         self.start = self.state(Paths(paths))
         mcp = Paths([(root + steps, action) for root in ((), *MCP_ROOTS) for steps, action in paths])
         self.mcp_start = self.state(mcp)

@@ -11,6 +11,7 @@ from holdpoint.masking.regex import any_of
 from holdpoint.masking.rules import Rules
 from holdpoint.masking.strict import NotJson, dumps, loads
 from holdpoint.masking.validators import decode_base64
+from holdpoint.masking.yamlpaths import YamlPaths
 
 MAX_EMBEDDED = 5
 """Documents within strings of documents. A document below that is masked whole."""
@@ -18,6 +19,7 @@ _SEPARATOR = "\0"
 _BASE64 = re.compile(
     rb"[A-Za-z0-9+/]{16,}(?:\r?\n[ \t]*[A-Za-z0-9+/]{4,})*={0,2}|[A-Za-z0-9_\-]{40,}={0,2}",
 )
+_PRINTABLE = bytes((*range(0x20, 0x7F), 0x09, 0x0A, 0x0D))
 _ESCAPE = re.compile(rb"\\(?:u00([2-7][0-9a-fA-F])|x([2-7][0-9a-fA-F])|u\{([2-7][0-9a-fA-F])\})")
 _LINE_DOCUMENT = re.compile(rb"(?m)^[ \t]*[\[{].*[\]}][ \t\r]*$")
 _SHAPES = (
@@ -46,7 +48,8 @@ class Strings:
         self._plain = rules.plain
         self._tree = tree
         self._anchored = rules.detectors.anchored
-        self._suspect = any_of([*_SHAPES, *rules.detectors.probes, *rules.keytext.probes])
+        self._yaml = YamlPaths(rules)
+        self._suspect = any_of([*_SHAPES, *self._yaml.probes, *rules.detectors.probes, *rules.keytext.probes])
 
     def suspects(self, texts: Sequence[str]) -> Iterator[int]:
         """Yield the indexes of the texts that `mask` may change, from one scan over all of them joined."""
@@ -98,10 +101,11 @@ class Strings:
         count = 0
         if _LINE_DOCUMENT.search(raw):
             raw, count = self._lines(raw, depth)
+        raw, placed = self._yaml.mask(raw)
         raw, more = self._plain.mask(raw)
         raw, escaped = self._escapes(raw)
         raw, encoded = self._encoded(raw, depth)
-        return raw, count + more + escaped + encoded
+        return raw, count + placed + more + escaped + encoded
 
     def _lines(self, raw: bytes, depth: int) -> tuple[bytes, int]:
         """Mask lines that are documents by themselves, as in logs."""
@@ -135,24 +139,44 @@ class Strings:
 
         def replace(match: re.Match[bytes]) -> bytes:
             nonlocal count
-            token = match.group()
-            decoded = decode_base64(token)
-            if decoded is None or not self._hides(decoded, depth):
-                return token
-            count += 1
-            return MASKED.encode()
+            out: list[bytes] = []
+            lines = match.group().splitlines(keepends=True)
+            at = 0
+            while at < len(lines):
+                size = next((n for n in _sizes(lines, at) if self._hides(b"".join(lines[at : at + n]), depth)), 0)
+                last = lines[at + max(size, 1) - 1]
+                out.append(MASKED.encode() + last[len(last.rstrip()) :] if size else last)
+                count += size > 0
+                at += max(size, 1)
+            return b"".join(out)
 
         made = _BASE64.sub(replace, raw)
         return (made, count) if count else (raw, 0)
 
-    def _hides(self, decoded: bytes, depth: int) -> bool:
+    def _hides(self, token: bytes, depth: int) -> bool:
+        decoded = decode_base64(token)
+        if decoded is None:
+            return False
         try:
             text = decoded.decode("utf-8", "strict")
         except UnicodeDecodeError:
-            return False
+            # Text with a few bytes of something else: the token ran on into what stood behind it.
+            if len(decoded.translate(None, _PRINTABLE)) * 4 > len(decoded):
+                return False
+            text = decoded.decode("utf-8", "replace")
         if depth >= MAX_EMBEDDED:
             return text.isprintable()
         return self.mask(text, depth + 1)[1] > 0
+
+
+def _sizes(lines: list[bytes], at: int) -> tuple[int, ...]:
+    """Return how many lines from `at` on may be one wrapped piece: equal lengths with a shorter last, or fewer."""
+    width = len(lines[at].strip())
+    end = at + 1
+    while end < len(lines) and len(lines[end].strip()) == width:
+        end += 1
+    with_last = end + 1 if end < len(lines) and len(lines[end].strip()) < width else end
+    return tuple(dict.fromkeys((with_last - at, end - at, 1)))
 
 
 def _document(raw: bytes) -> JsonValue:

@@ -10,7 +10,31 @@ type Check = Callable[[bytes, int, int], int]
 """Takes a text and the part that matched; returns where the real one ends, 0 if there is none. Never raises."""
 
 _CARD_LENGTHS = range(13, 20)
-_IBAN_LENGTHS = range(15, 35)
+_IBAN_LENGTHS = {
+    code.encode(): length
+    for length, codes in (
+        (15, "NO"),
+        (16, "BE"),
+        (18, "DK FI FO GL NL SD FK"),
+        (19, "MK SI"),
+        (20, "AT BA EE KZ LT LU MN XK"),
+        (21, "CH HR LI LV"),
+        (22, "BG BH CR DE GB GE IE ME RS VA"),
+        (23, "AE GI IL IQ OM SO TL"),
+        (24, "AD CZ ES MD PK RO SA SE SK TN VG"),
+        (25, "LY PT ST"),
+        (26, "IS TR"),
+        (27, "BI DJ FR GR IT MC MR SM"),
+        (28, "AL AZ BY CY DO GT HU LB NI PL SV"),
+        (29, "BR EG PS QA UA"),
+        (30, "JO KW MU YE"),
+        (31, "MT SC"),
+        (32, "LC"),
+        (33, "RU"),
+    )
+    for code in codes.split()
+}
+_SPACE = 0x20
 _MIXED = (re.compile(rb"[A-Z]"), re.compile(rb"[a-z]"), re.compile(rb"[0-9]"))
 _HEADER_START = re.compile(rb"e[wy]")
 _MAX_STARTS = 16
@@ -75,8 +99,6 @@ def basic(text: bytes, start: int, end: int) -> int:
 
 def card(text: bytes, start: int, end: int) -> int:
     """Accept the length of a card number and the check digit of ISO/IEC 7812-1 (Luhn), the longest that fits."""
-    if start and text[start - 1 : start].isdigit():
-        return 0
     while end > start:
         digits = text[start:end].translate(None, b" -")
         if len(digits) < _CARD_LENGTHS.start:
@@ -100,24 +122,21 @@ def _luhn(digits: bytes) -> bool:
 
 
 def iban(text: bytes, start: int, end: int) -> int:
-    """Accept where the check digits of ISO 13616 hold (modulo 97), the longest that fits."""
-    while end > start:
-        token = text[start:end].replace(b" ", b"").decode("ascii")
-        if len(token) < _IBAN_LENGTHS.start:
-            return 0
-        if (
-            len(token) in _IBAN_LENGTHS
-            and not text[end : end + 1].isalnum()
-            and int("".join(str(int(c, 36)) for c in token[4:] + token[:4])) % 97 == 1
-        ):
-            return end
-        end -= 1
+    """Accept the length that the country has and check digits that hold modulo 97 (ISO 13616)."""
+    length = _IBAN_LENGTHS.get(text[start : start + 2], 0)
+    taken = 0
+    for at in range(start, end):
+        taken += text[at] != _SPACE
+        if length and taken == length:
+            token = text[start : at + 1].replace(b" ", b"").decode("ascii")
+            number = int("".join(str(int(c, 36)) for c in token[4:] + token[:4]))
+            return at + 1 if number % 97 == 1 and not text[at + 1 : at + 2].isalnum() else 0
     return 0
 
 
 def ssn(text: bytes, start: int, end: int) -> int:
     """Accept numbers that the Social Security Administration may issue, standing by themselves."""
-    if text[max(start - 1, 0) : start].isdigit() or text[end : end + 1].isdigit():
+    if text[end : end + 1].isdigit():
         return 0
     area, group, serial = text[start:end].split(b"-")
     return end if area not in {b"000", b"666"} and area < b"900" and group != b"00" and serial != b"0000" else 0

@@ -118,8 +118,11 @@ def value_at(text: bytes, key_at: int, key_quote: bytes, separator: bytes, after
     if quote := _OPEN_QUOTE.match(text, start):
         return _quoted(text, start, quote.group(), lead=lead, column=key_at - len(key_quote) - line)
     outer = (key_quote or b'"') if separator == b":" else b""
-    if text[start : start + 1] in {b"{", b"["}:
+    mark = MARK.match(text, start)
+    if text[start : start + 1] in {b"{", b"["} and mark is None:
         end = balanced_end(text, start)
+        if _AFTER_QUOTE.match(text, end) is None:
+            end = block_end(text, end, key_at - len(key_quote) - line) if lead else _token_end(text, end)
         return Value(start, end, outer, text[start:end])
     if lead:
         column = key_at - len(key_quote) - line
@@ -129,7 +132,7 @@ def value_at(text: bytes, key_at: int, key_quote: bytes, separator: bytes, after
     elif separator == b":":
         is_flow = bool(key_quote) or b"{" in text[line:key_at]
         end = line_end(text, start)
-        if is_flow and (stop := _FLOW_END.search(text, start)):
+        if is_flow and (stop := _FLOW_END.search(text, mark.end() if mark else start)):
             end = stop.start()
     else:
         end = _token_end(text, start)

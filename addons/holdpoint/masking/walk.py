@@ -119,30 +119,41 @@ class Walk:
         """Note that every leaf of a value is to be replaced, wherever in the document it stands."""
         self.hide(holder, key, value, action, self._rules.start)
 
-    def scan(self, node: Container, state: State, level: int = 0) -> None:
+    def scan(self, node: Container, state: State, level: int = 0) -> None:  # noqa: C901, PLR0912  # the hot loop, in one piece
         """Scan a container. Raises Unmaskable if it is nested too deep."""
-        if level > MAX_DEPTH:
-            raise Unmaskable("nested too deep")
-        values: Iterable[JsonValue]
-        if isinstance(node, dict):
-            if (self.unkeyed and id(node) in self.unkeyed) or not state.plain.issuperset(node):
-                self._members(node, state, level)
-                return
-            values = node.values()
-        else:
-            if not state.is_plain_list:
-                self._elements(node, state, level)
-                return
-            values = node
+        plain, is_plain_list = state.plain, state.is_plain_list
         append = self._texts.append
-        # `type() is` and no call per leaf: this loop is most of the work on a document without secrets.
-        for value in values:
-            if type(value) is str:
-                append(value)
-            elif type(value) is dict or type(value) is list:
-                self.scan(value, state, level + 1)
-            elif type(value) is int and not -_MANY < value < _MANY:
-                append(str(value))
+        wave: list[Container] = [node]
+        # Level by level, `type() is`, and no call per value: this loop is most of the work on a clean document.
+        while wave:
+            if level > MAX_DEPTH:
+                raise Unmaskable("nested too deep")
+            deeper: list[Container] = []
+            for container in wave:
+                values: Iterable[JsonValue]
+                if isinstance(container, dict):
+                    if not plain.issuperset(container):
+                        self._members(container, state, level)
+                        continue
+                    values = container.values()
+                elif is_plain_list:
+                    values = container
+                else:
+                    self._elements(container, state, level)
+                    continue
+                for value in values:
+                    if type(value) is str:
+                        append(value)
+                    elif type(value) is dict or type(value) is list:
+                        deeper.append(value)
+                    elif type(value) is int and not -_MANY < value < _MANY:
+                        append(str(value))
+                    elif isinstance(value, dict | list):  # of a class of its own: not from a decoder, but from a caller
+                        deeper.append(value)
+                    elif isinstance(value, str):
+                        append(str(value))
+            wave = deeper
+            level += 1
 
     def visit(  # noqa: PLR0917  # called for every value that is not plain
         self, holder: Container, key: Key, value: JsonValue, state: State, action: MaskAction | None, level: int
@@ -195,7 +206,8 @@ class Walk:
         """Hide by shape: the value of a name-and-value pair with a masked name, and the data of a Secret."""
         name = node.get("name") or node.get("key")
         if isinstance(name, str) and "value" in node and (action := self._rules.key_action(name)) is not None:
-            self.hide(node, "value", node["value"], action, state.next("value")[0], level + 1)
+            child, more, _ = state.next("value")
+            self.hide(node, "value", node["value"], stricter(action, more) or action, child, level + 1)
         if self._secrets is None:
             return
         if _is_secret(node):

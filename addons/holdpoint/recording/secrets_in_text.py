@@ -36,7 +36,7 @@ _TEXT = re.compile(
     |(?P<ws>base64url\.bearer\.authorization\.k8s\.io\.[A-Za-z0-9_=-]+)
     |(?P<jwt>\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*){0,3})
     |(?P<scheme>\b(?:bearer|basic|digest|negotiate|aws4-hmac-sha256)[ \t]+)(?P<rest>[^\s,"'][^,"']*)
-    |(?P<query>(?<=[?&;])(?P<name>[^=&;\s\#?]+)=)(?P<value>[^&;\s\#"'<>]*)""",
+    |(?P<query>(?<=[?&;\#])(?P<name>[^=&;\s\#?]+)=)(?P<value>[^&;\s\#"'<>]*)""",
     re.IGNORECASE | re.VERBOSE,
 )
 _EKS_BYTES = re.compile(rb"k8s-aws-v1\.[A-Za-z0-9_=-]+")
@@ -68,6 +68,8 @@ def _replace(found: re.Match[str]) -> str:
         return f"{MASKED}@"
     if found["scheme"]:
         return f"{found['scheme']}{MASKED}"
+    if found["query"] and found["value"] in (MASKED, _MASKED_QUERY):
+        return found[0]
     if found["query"]:
         secret = is_secret_name(_decoded(found["name"]))
         return found["query"] + (_MASKED_QUERY if secret else text(found["value"]))
@@ -82,9 +84,12 @@ def text(value: str) -> str:
 def path(value: str) -> str:
     """Take credentials out of a request's path and query."""
     clean = text(value)
-    plain = _decoded(clean)
+    if "%" not in clean:
+        return clean
     # NOTE: percent-encoding hides tokens from the patterns. Where decoding uncovers one, the reader loses the encoding.
-    return text(plain).replace(" ", "%20").replace(MASKED, _MASKED_QUERY) if text(plain) != plain else clean
+    plain = _decoded(clean)
+    uncovered = text(plain)
+    return clean if uncovered == plain else uncovered.replace(" ", "%20")
 
 
 def header(name: str, value: str) -> str:

@@ -43,3 +43,9 @@ class Sessions:
         live.seen = now
         self._live.move_to_end(key)
         return live.session
+
+    def join(self, principal_id: str, target: str, protocol_session: str, also: str) -> None:
+        """Let requests under `also` go into the same recording: an answer named the session that its request began."""
+        live = self._live.get((principal_id, target, protocol_session))
+        if live is not None:
+            self._live.setdefault((principal_id, target, also), live)

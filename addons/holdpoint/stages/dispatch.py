@@ -55,7 +55,9 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
                 detail=str(error),
                 ticket=state.grant.approval,
             ) from None
+    # From here on the flow's end settles the grant and closes the record, whether or not anything was sent.
     forwarded = Forwarded(state, wire, exchange.session.id)
+    exchange.state = forwarded
     event = describe.event(
         exchange,
         AuditStage.FORWARDED,
@@ -63,8 +65,6 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
         detail=describe.sent_detail(forwarded, sent, intent, exchange.notes),
         session=exchange.session.id,
     )
-    # From here on the flow's end settles the grant and closes the record, whether or not anything was sent.
-    exchange.state = forwarded
     await services.append(event)
     if exchange.client_left:
         raise Refusal(RefusalKind.CONFLICT, "the caller left before the request was sent", detail="client gone")

@@ -1,5 +1,8 @@
 """Write down how an exchange ended."""
 
+# mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from mitmproxy import http
 
 from holdpoint.domain.audit import AuditStage
@@ -18,6 +21,8 @@ def keep(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange) -> None:
     stage, forwarded = _ending(exchange)
     permission = gateway.wire.permission(flow)
     was_sent = permission is not None and permission.sent
+    if forwarded is not None and stage is AuditStage.ANSWERED:
+        _join_session(gateway, flow, exchange, forwarded)
     if forwarded is not None and not exchange.settled:
         exchange.settled = True
         services.settle(
@@ -27,6 +32,14 @@ def keep(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange) -> None:
         exchange, stage, at=gateway.clock.now(), detail=describe.ending(flow, exchange, was_sent=was_sent)
     )
     services.record(flow, exchange, event)
+
+
+def _join_session(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, forwarded: Forwarded) -> None:
+    """Keep the start of an MCP session and what follows under its id in one recording."""
+    access = forwarded.cleared.permitted.decoded.access
+    named = flow.response.headers.get("mcp-session-id", "") if flow.response else ""
+    if access.action.verb == "initialize" and named:
+        gateway.services.sessions.join(access.principal.id, access.target, exchange.id, named)
 
 
 def _ending(exchange: Exchange) -> tuple[AuditStage, Forwarded | None]:

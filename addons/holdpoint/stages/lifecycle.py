@@ -23,7 +23,7 @@ from holdpoint import keys
 from holdpoint.domain.refusal import ConfigError
 from holdpoint.settings import Settings
 from holdpoint.settings_file import load_settings, resolve_settings_path
-from holdpoint.stages import frozen, listeners
+from holdpoint.stages import dispatcher, frozen, listeners
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.services import Services, open_services
@@ -150,6 +150,8 @@ class Lifecycle(Stage):
             return
         _stop_hot_reload()
         _drop_unused_addons()
+        if not dispatcher.install(ctx.master.addons):
+            logger.warning("holdpoint: this mitmproxy dispatches hooks in another way; the gateway is slower for it")
         self.gateway.connections = Connections(ctx.master.addons.get("proxyserver"))
         services: Services | None = None
         try:

@@ -78,7 +78,7 @@ async def test_timer_outlives_a_store_that_fails(home: House, caplog):
     await home.store.close()
     home.clock.advance(60)
     home.broker._wake.set()
-    while "trying again" not in caplog.text:  # noqa: ASYNC110  # the timer itself is what is tested
+    while "trying again" not in caplog.text:  # the timer itself is what is tested
         await asyncio.sleep(0.01)
     assert not home.broker._timer.done()
 

@@ -1,4 +1,5 @@
 import copy
+from collections import OrderedDict
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_short_key_stops_the_start() -> None:
 
 @pytest.mark.parametrize("key", ["", "*", " ** ", "k" * 129])
 def test_key_mask_that_says_nothing_stops_the_start(key: str) -> None:
-    with pytest.raises(ConfigError, match=r"k.yaml:2: mask profile `p`: key"):
+    with pytest.raises(ConfigError, match=r"k\.yaml:2: mask profile `p`: key"):
         compile_masks([MaskProfile("p", keys=(KeyMask(key, where="k.yaml:2"),))], key=KEY)
 
 
@@ -67,7 +68,7 @@ def test_key_mask_that_says_nothing_stops_the_start(key: str) -> None:
         pytest.param("straße", "STRAßE", True, id="letters-of-any-script"),
     ],
 )
-def test_key_mask_matches_whole_names(mask: str, key: str, hit: bool) -> None:
+def test_key_mask_matches_whole_names(mask: str, key: str, hit: bool) -> None:  # a column of the table
     assert keyed(mask).value({key: "v"}).value == {key: X if hit else "v"}
 
 
@@ -119,6 +120,14 @@ def test_what_is_given_is_never_changed() -> None:
     before = copy.deepcopy(value)
     assert full().value(value).count == 3
     assert value == before
+
+
+def test_values_of_classes_of_their_own_are_masked_too() -> None:
+    class Text(str):
+        __slots__ = ()
+
+    value: JsonValue = {"a": OrderedDict(b=[Text("AKIAIOSFODNN7EXAMPLE")], password=Text("x"))}
+    assert full().value(value).value == {"a": {"b": [X], "password": X}}
 
 
 def test_clean_value_is_returned_itself() -> None:
@@ -183,6 +192,21 @@ def test_data_of_a_secret_is_masked_wherever_it_stands(secret: JsonValue) -> Non
     assert "eA==" not in text
     assert "'a': 'x'" not in text
     assert X in text
+
+
+def test_shape_is_seen_again_in_the_next_document() -> None:
+    masker = full()
+    secret: JsonValue = {"kind": "Secret", "data": {"a": "eA=="}, "env": [{"name": "DB_TOKEN", "value": "eA=="}]}
+    clean: JsonValue = {"kind": "Secret", "data": {}, "env": [{"name": "MODE", "value": "b"}], "items": []}
+    assert masker.value(clean).count == 0
+    for _ in range(2):
+        assert "eA==" not in str(masker.value(secret).value)
+        assert "eA==" not in str(masker.value([{"kind": "SecretList", "items": [{"data": {"a": "eA=="}}]}]).value)
+
+
+def test_short_number_is_not_looked_at() -> None:
+    masker = compile_masks([MaskProfile("p", detectors=(DetectorMask("own", "[0-9]{4}"),))], key=KEY)
+    assert masker.value({"a": 1234, "b": [12345678], "c": "1234"}).value == {"a": 1234, "b": [12345678], "c": X}
 
 
 @pytest.mark.parametrize(

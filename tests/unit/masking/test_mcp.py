@@ -8,6 +8,7 @@ from tests.fakes.mask_profiles import shipped
 from holdpoint.domain.mask import KeyMask, MaskProfile, PathMask
 from holdpoint.domain.values import JsonObject, JsonValue
 from holdpoint.masking.masker import Masker, compile_masks
+from holdpoint.masking.strict import loads
 
 DATA = Path(__file__).parents[2] / "data" / "masking"
 X = "[masked]"
@@ -15,7 +16,7 @@ X = "[masked]"
 
 def recorded(name: str) -> JsonObject:
     """A message of kubernetes-mcp-server, as it was on the wire. What is secret in it was invented."""
-    value = json.loads((DATA / f"{name}.json").read_text())
+    value = loads((DATA / f"{name}.json").read_bytes(), exact=False)
     assert isinstance(value, dict)
     return value
 

@@ -102,3 +102,53 @@ def test_of_two_paths_to_one_place_the_stricter_action_counts() -> None:
 def test_each_document_inside_a_string_has_a_root_of_its_own() -> None:
     masker = compile_masks([MaskProfile("p", paths=(PathMask("$.a"),))], key=bytes(32))
     assert masker.value({"text": '{"a":1,"b":{"a":2}}'}).value == {"text": '{"a":"[masked]","b":{"a":2}}'}
+
+
+YAML = """\
+# made by a tool
+apiVersion: one
+items:
+- a: 1
+  b: {c: 2, "d": 3}
+  'q r': x
+- a: |
+    several
+    lines
+  b:
+    c:
+    - e: 4
+      f: 5
+    -   e: 6
+last: 7
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "gone", "stays"),
+    [
+        pytest.param("$.last", ["7"], ["4", "6"], id="top"),
+        pytest.param("$.items[*].a", ["1\n", "several", "lines"], ["4", "7"], id="in-a-list"),
+        pytest.param("$.items[1].a", ["several"], ["a: 1"], id="by-index"),
+        pytest.param("$.items[0]", ["a: 1", "c: 2"], ["several"], id="element"),
+        pytest.param("$.items[*]['q r']", ["x\n"], ["a: 1"], id="quoted-name"),
+        pytest.param("$.items[*].b.c[*].e", ["4", "6"], ["5", "7"], id="lists-in-mappings"),
+        pytest.param("$..e", ["4", "6"], ["5", "7"], id="any-depth"),
+        pytest.param("$.items[*].b.d", ["3", "c: 2"], ["f: 5"], id="flow-is-masked-whole"),
+        pytest.param("$.items", ["1\n", "several", "4", "5", "6"], ["7"], id="everything-below"),
+        pytest.param("$.a", [], ["a: 1", "several"], id="not-at-this-place"),
+    ],
+)
+def test_path_holds_in_yaml_text_too(path: str, gone: list[str], stays: list[str]) -> None:
+    masker = compile_masks([MaskProfile("p", paths=(PathMask(path),))], key=bytes(32))
+    masked = masker.text(YAML)
+    assert [g for g in gone if g in masked.value] == []
+    assert [s for s in stays if s not in masked.value] == []
+    assert (masked.count > 0) == bool(gone)
+    assert masker.text(masked.value).count == 0
+
+
+def test_path_starts_anew_in_each_yaml_document() -> None:
+    masker = compile_masks([MaskProfile("p", paths=(PathMask("$.a.b"),))], key=bytes(32))
+    assert masker.text("a:\n  c: 1\n---\nb: 2\na:\n  b: 3\n").value == 'a:\n  c: 1\n---\nb: 2\na:\n  b: "[masked]"\n'
+    first = compile_masks([MaskProfile("p", paths=(PathMask("$[0].a"),))], key=bytes(32))
+    assert first.text("- a: 1\n- a: 2\n---\n- a: 3\n").value == '- a: "[masked]"\n- a: 2\n---\n- a: "[masked]"\n'

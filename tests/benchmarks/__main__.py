@@ -1,0 +1,111 @@
+"""`scripts/bench`: a bare mitmdump and the whole pipeline in turn, on loopback and on the disk of this checkout."""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import msgspec
+from tests.benchmarks import parts
+from tests.benchmarks.figures import Figures, Point, as_json, budgets, growth, point, report
+from tests.benchmarks.profiles import PROFILES, Profile
+from tests.benchmarks.subjects import Arena
+from tests.fakes.processes import ROOT
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured."""
+
+    rounds: int
+    seconds: float
+    warm_up: float
+    connections: tuple[int, ...]
+
+
+FULL = Plan(rounds=3, seconds=4.0, warm_up=0.7, connections=(1, 16, 64))
+QUICK = Plan(rounds=3, seconds=0.6, warm_up=0.15, connections=(1, 16, 64))
+MAIN = 16
+
+
+def _rounds(
+    arena: Arena, profile: Profile, connections: int, plan: Plan, memory: list[tuple[int, int]]
+) -> Iterator[tuple[Figures, Figures]]:
+    for _ in range(plan.rounds):
+        done = [
+            s.load(profile, connections=connections, seconds=plan.seconds, warm_up=plan.warm_up)
+            for s in (arena.bare, arena.pipeline)
+        ]
+        memory.append((arena.pipeline.served, arena.pipeline.memory()))
+        yield done[0], done[1]
+
+
+def measure(folder: Path, plan: Plan, profiles: tuple[Profile, ...], soak: int) -> dict[str, object]:
+    """Measure everything, print it, and return it."""
+    points: dict[str, dict[int, Point]] = {}
+    memory: list[tuple[int, int]] = []
+    with Arena(folder) as arena:
+        for subject in (arena.bare, arena.pipeline):
+            for profile in profiles:
+                subject.load(profile, connections=4, seconds=plan.warm_up, warm_up=plan.warm_up)
+        for profile in profiles:
+            points[profile.name] = {n: point(list(_rounds(arena, profile, n, plan, memory))) for n in plan.connections}
+        until = arena.pipeline.served + soak
+        while arena.pipeline.served < until:
+            arena.pipeline.load(profiles[-1], connections=16, seconds=5, warm_up=0)
+            memory.append((arena.pipeline.served, arena.pipeline.memory()))
+    alone = {
+        "fsync": parts.disk(folder),
+        "masking": parts.masking(folder),
+        "policy": parts.policy(folder),
+        "verify": parts.verifying(),
+    }
+    leak = growth(memory)
+    found = budgets(points, alone, leak)
+    sys.stdout.write(report(points, alone, memory, found) + "\n")
+    return {
+        "profiles": {name: as_json(p, MAIN if MAIN in p else max(p)) for name, p in points.items()},
+        **alone,
+        "memory": {
+            "requests": memory[-1][0],
+            "bytes": memory[-1][1],
+            "bytes_per_request": leak,
+            "samples": memory,
+        },
+        "budgets": [asdict(b) for b in found],
+        "versions": parts.versions(),
+        "plan": asdict(plan),
+    }
+
+
+def main() -> None:
+    """Measure. The exit status says that everything ran and every answer was right, not that a budget was met."""
+    by_name = {p.name: p for p in PROFILES}
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=main.__doc__)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
+    parser.add_argument("--quick", action="store_true", help="less than a minute, for a first impression")
+    parser.add_argument("--profile", choices=sorted(by_name), action="append", help="only this kind of request")
+    parser.add_argument("--connections", type=int, action="append", help="only this number of connections")
+    parser.add_argument("--soak", type=int, default=0, metavar="N", help="N more requests, to see memory stay flat")
+    given = parser.parse_args()
+    plan = QUICK if given.quick else FULL
+    if given.connections:
+        plan = Plan(plan.rounds, plan.seconds, plan.warm_up, tuple(given.connections))
+    profiles = tuple(by_name[n] for n in given.profile) if given.profile else PROFILES
+    began = time.monotonic()
+    # Under the checkout, not in /tmp: that may be memory, and the disk is part of what is measured.
+    var = ROOT / "var"
+    var.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="bench-", dir=var) as folder:
+        found = measure(Path(folder), plan, profiles, given.soak)
+    found["seconds"] = round(time.monotonic() - began, 1)
+    sys.stderr.write(f"in {found['seconds']} s\n")
+    if given.json:
+        given.json.write_bytes(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+
+
+if __name__ == "__main__":
+    main()
