@@ -49,7 +49,7 @@ async def _log_in(story: Story, person: Person) -> str:
     program = Program(command, env=story.layout.environment(person.short))
     try:
         line = await asyncio.to_thread(program.wait_for, "log in at ")
-        await asyncio.to_thread(fill_in, line.rpartition(" ")[2], person)
+        await asyncio.to_thread(fill_in, line.rpartition(" ")[2].strip(), person)
         status = await asyncio.to_thread(program.wait)
     finally:
         program.stop()

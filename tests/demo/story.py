@@ -53,6 +53,11 @@ class Story:
             for piece in textwrap.wrap(line, WIDTH - 6, subsequent_indent="  ", break_on_hyphens=False) or [""]:
                 print(f"      {piece}", flush=True)
 
+    def show(self, output: str) -> None:
+        """Print what a command said, line by line as it stands."""
+        for line in output.split("\n"):
+            print(f"        {line}", flush=True)
+
     def check(self, held: bool, what: str) -> None:  # reads as `assert`
         """Go on only if it holds."""
         if not held:
