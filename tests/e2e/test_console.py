@@ -12,6 +12,7 @@ from tests.fakes.world import World, call
 
 pytestmark = pytest.mark.e2e
 
+HOSTILE = "<script>alert(1)</script>"
 RITA = {
     "sub": "u-rita",
     "email": "rita@corp.example",
@@ -105,19 +106,9 @@ async def test_the_requester_is_refused_in_the_console(world: World) -> None:
             answer = await asyncio.to_thread(decide, world, browser, request_id, page.text, "approve")
             assert answer.status_code in (403, 409), answer.text
             assert not asked.done()
-        await world.admin().call(
-            "approvals.decide",
-            {
-                "id": request_id,
-                "expect": (
-                    await world.admin().call(
-                        "approvals.get",
-                        {"id": request_id, "id_token": world.id_token("rita@corp.example", "reviewers")},
-                    )
-                )["intent"],
-                "verdict": "deny",
-                "id_token": world.id_token("rita@corp.example", "reviewers"),
-            },
-        )
+        rita = world.id_token("rita@corp.example", "reviewers")
+        request = await world.admin().call("approvals.get", {"id": request_id, "id_token": rita})
+        verdict = {"id": request_id, "expect": request["intent"], "verdict": "deny", "id_token": rita}
+        await world.admin().call("approvals.decide", verdict)
         await asked
     assert "write_note own-in-console" not in world.notes.seen.calls
