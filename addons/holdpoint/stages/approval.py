@@ -9,6 +9,7 @@ from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.settings import TargetMode
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.holding import hold
+from holdpoint.store.protocol import StoreUnavailable
 
 
 class Approval(Stage):
@@ -28,5 +29,10 @@ class Approval(Stage):
         if state.decoded.is_notification:
             # Nobody waits for the answer of a notification, so nobody could be told of a ticket.
             raise Refusal(RefusalKind.DENIED, "notifications that need approval are not served")
-        grant = await hold(self.gateway.services, exchange, target, state)
+        try:
+            grant = await hold(self.gateway.services, exchange, target, state)
+        except StoreUnavailable as error:
+            raise Refusal(
+                RefusalKind.UNAVAILABLE, "the gateway cannot hold requests now", detail=str(error), retry_after=5
+            ) from error
         exchange.state = Cleared(state, grant)
