@@ -1,4 +1,4 @@
-"""Upstreams that are down, slow, cut off, or answer what cannot be inspected: nothing unseen passes, the rest goes on."""
+"""Upstreams that are down, slow, cut off, or answer what cannot be inspected: nothing unseen passes."""
 
 import json
 import socket
