@@ -4,6 +4,7 @@
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import ClassVar
@@ -28,11 +29,28 @@ from holdpoint.stages.streaming import stream_events, stream_look
 _OFF_THE_LOOP = 256 << 10
 """Bytes from which masking runs in a thread: about 4 ms on the loop."""
 _DROPPED = frozenset(
-    {b"alt-svc", b"trailer", b"upgrade", b"proxy-authenticate", b"www-authenticate", b"proxy-connection"}
+    {
+        b"accept-ranges",
+        b"alt-svc",
+        b"authentication-info",
+        b"proxy-authenticate",
+        b"proxy-authentication-info",
+        b"proxy-connection",
+        b"set-cookie",
+        b"set-cookie2",
+        b"trailer",
+        b"upgrade",
+        b"www-authenticate",
+    }
 )
-_STALE = (b"content-encoding", b"etag", b"digest", b"content-digest")
-"""True of the upstream's body, and not of one that was masked."""
+"""Between the upstream and the gateway. A cookie is a session of the gateway's own credential: as good as that."""
+_STALE = re.compile(
+    rb"content-encoding|etag|(?:content-|repr-)?digest|content-md5|(?:.*-)?(?:hash|checksum)(?:-.*)?",
+    re.IGNORECASE,
+)
+"""True of the upstream's body, and not of one that was masked; digests let a caller check a guess of what was masked."""
 _NOT_OURS = (401, 407)
+_PARTIAL = 206
 
 
 class Mask(Stage):
@@ -52,6 +70,15 @@ class Mask(Stage):
                 RefusalKind.UPSTREAM,
                 "the upstream did not accept the gateway's credential",
                 detail=f"status {response.status_code}",
+            )
+        _check_whole(response)
+        target = self.gateway.exchanges.target(flow)
+        if target.protocol is Protocol.MCP and 300 <= response.status_code < 400:  # noqa: PLR2004  # redirections
+            # A client that follows takes its token, and what it asks, past the gateway.
+            raise Refusal(
+                RefusalKind.UPSTREAM,
+                "the upstream sent the caller elsewhere",
+                detail=f"status {response.status_code}: point the target's `url` at where it leads",
             )
         exchange = self.gateway.exchanges.of(flow)
         masker = self.gateway.services.policies.masker(exchange.masks)
@@ -95,7 +122,7 @@ class Mask(Stage):
             raise Refusal(RefusalKind.WITHHELD, "the answer is gone")
         self.gateway.exchanges.of(flow).masked += masked.count
         if masked.value is not body or "content-encoding" in response.headers:
-            fields = tuple((n, v) for n, v in raw(response.headers) if n.lower() not in _STALE)
+            fields = tuple((n, v) for n, v in raw(response.headers) if _STALE.fullmatch(n) is None)
             response.headers = http.Headers(fields)
             response.content = masked.value
 
@@ -114,6 +141,12 @@ class Mask(Stage):
                 shown = (value.encode("latin-1", "replace") for value in masked.value)
                 fields = tuple((name, value) for (name, _), value in zip(fields, shown, strict=True))
         response.headers = http.Headers(fields)
+
+
+def _check_whole(response: http.Response) -> None:
+    """Refuse a piece of an answer: a secret cut in two looks like none. Raises Refusal."""
+    if response.status_code == _PARTIAL or "content-range" in response.headers:
+        raise Refusal(RefusalKind.WITHHELD, "the upstream sent a piece of an answer, which cannot be inspected")
 
 
 def mask_body(
