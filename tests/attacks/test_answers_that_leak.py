@@ -106,3 +106,24 @@ def test_credential_in_a_header_of_the_answer_is_masked(world: Attacked, header:
     status = "302 Found" if header == "location" else "200 OK"
     world.shop.behave = says(whole(b'{"ok":1}', f"{header}: <https://h.example/?k={SHOP_KEY}>", status=status))
     assert SHOP_KEY not in str(world.get("/bare/x").headers)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        pytest.param(b"", id="all-of-the-request"),
+        pytest.param(b"HTTP/1.1 200 OK\r\n", id="as-headers"),
+        pytest.param(b"HTTP/1.1 200 OK\r\nbroken ", id="as-a-broken-header"),
+    ],
+)
+def test_upstream_that_echoes_bytes_shows_and_writes_nothing_of_the_credential(world: Attacked, garbage: bytes) -> None:
+    def behave(connection: socket.socket, request: Arrived) -> None:
+        lines = request.head.split(b"\r\n")
+        mine = [line for line in lines if SHOP_KEY.encode() in line]
+        assert mine
+        connection.sendall(garbage + b"\r\n".join([*mine, *lines]) + b"\r\n\r\n")
+
+    world.shop.behave = behave
+    answer = world.get("/shop/x")
+    assert SHOP_KEY not in answer.text
+    assert SHOP_KEY not in str(answer.headers)

@@ -48,7 +48,7 @@ _STALE = re.compile(
     rb"content-encoding|etag|(?:content-|repr-)?digest|content-md5|(?:.*-)?(?:hash|checksum)(?:-.*)?",
     re.IGNORECASE,
 )
-"""True of the upstream's body, and not of one that was masked; digests let a caller check a guess of what was masked."""
+"""True of the upstream's body, and not of one that was masked; digests let a caller check what he guesses."""
 _NOT_OURS = (401, 407)
 _PARTIAL = 206
 
