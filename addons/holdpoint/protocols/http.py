@@ -55,6 +55,8 @@ def decode(
         intent["query"] = raw_query
     if body:
         intent["body"] = said
+    if deciding := index.intent():
+        intent["headers"] = deciding
     return Call(
         action=Action(Protocol.HTTP, verb),
         resource=place,

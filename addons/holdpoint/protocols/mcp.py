@@ -4,7 +4,7 @@ What is decided on is the body; headers that mirror it must agree. The whole tab
 """
 
 from holdpoint.domain.access import Action, McpMethod, McpPrompt, McpResource, McpTool, Protocol, Resource
-from holdpoint.domain.values import JsonObject, JsonValue, as_object
+from holdpoint.domain.values import JsonObject, as_object
 from holdpoint.protocols import jsonrpc, mcp_version, strict_json
 from holdpoint.protocols.call import Call, Undecodable
 from holdpoint.protocols.headers import Headers, Index
@@ -184,8 +184,8 @@ def _intent(verb: str, params: JsonObject, meta: JsonObject, index: Index) -> Js
     if kept:
         said["_meta"] = kept
     intent: JsonObject = {"method": verb, "params": said}
-    if index.params:
-        intent["headers"] = dict[str, JsonValue](index.params)
+    if headers := index.intent():
+        intent["headers"] = headers
     return intent
 
 
