@@ -59,7 +59,7 @@ class DurableFile:
     def _check(self) -> None:
         state = os.fstat(self._fd)
         try:
-            named = os.stat(self.path, follow_symlinks=False)
+            named = self.path.lstat()
         except FileNotFoundError:
             raise FileFault(f"`{self.path}` was removed") from None
         if (named.st_dev, named.st_ino) != (state.st_dev, state.st_ino):

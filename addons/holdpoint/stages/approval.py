@@ -31,12 +31,9 @@ class Approval(Stage):
         if state.decoded.is_notification:
             # Nobody waits for the answer of a notification, so nobody could be told of a ticket.
             raise Refusal(RefusalKind.DENIED, "notifications that need approval are not served")
-<<<<<<< HEAD
         return self._hold(exchange, target, state)
 
     async def _hold(self, exchange: Exchange, target: Target, state: Permitted) -> None:
-        exchange.state = Cleared(state, await hold(self.gateway.services, exchange, target, state))
-=======
         try:
             grant = await hold(self.gateway.services, exchange, target, state)
         except StoreUnavailable as error:
@@ -44,4 +41,3 @@ class Approval(Stage):
                 RefusalKind.UNAVAILABLE, "the gateway cannot hold requests now", detail=str(error), retry_after=5
             ) from error
         exchange.state = Cleared(state, grant)
->>>>>>> truth
