@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import h2.connection
 import pytest
-from tests.fakes.raw_upstream import RawRequest, Trickle, answer, chunk
+from tests.fakes.byte_upstream import RawRequest, Trickle, answer, chunk
 from tests.fakes.wire import Wire, h2_connection, request
 from tests.fakes.wire_world import WireWorld
 from tests.fakes.world import UPSTREAM_TOKEN

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import h2.events
 import pytest
 from cryptography import x509
-from tests.fakes.raw_upstream import answer
+from tests.fakes.byte_upstream import answer
 from tests.fakes.wire import Answer, Wire, h2_connection, request
 from tests.fakes.wire_world import WireWorld
 from tests.fakes.world import UPSTREAM_TOKEN, call

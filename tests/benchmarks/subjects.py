@@ -67,7 +67,8 @@ _WEB_PLAIN = """  - name: plain-{i}
     effect: allow
     match: {{verbs: [get], paths: ["/{suffix}"], principals: {{groups: [sre]}}}}
 """
-_AUDIENCE = "https://gateway.example"
+TOKEN_VARIABLE = "BENCH_TOKEN"
+UPSTREAM_TOKEN = "upstream-token-of-the-benchmark"
 
 
 def write_policies(folder: Path) -> None:
@@ -78,6 +79,30 @@ def write_policies(folder: Path) -> None:
     lines += [_WEB_PLAIN.format(i=i, suffix="*" if i == conditions else f"x{i}") for i in range(conditions, rules)]
     (folder / "web.yaml").write_text(_WEB + "".join(lines), encoding="utf-8")
     shutil.copytree(ROOT / "policies" / "masks", folder / "masks")
+
+
+def write_settings(folder: Path, *, port: int, upstream: int, issuer: FakeIssuer) -> Path:
+    """Write gateway.yaml and all it names below `folder`, and return it."""
+    policies = folder / "policies"
+    policies.mkdir()
+    write_policies(policies)
+    file = policies / "gateway.yaml"
+    file.write_text(
+        SETTINGS.format(
+            port=port,
+            upstream=upstream,
+            issuer=issuer.url,
+            audience=issuer.audience,
+            mcp=MCP_PATH,
+            web=HTTP_PATH.rpartition("/")[0],
+        )
+    )
+    return file
+
+
+def mint(issuer: FakeIssuer) -> str:
+    """Make a token that is good for an hour."""
+    return issuer.mint({"exp": int(issuer.clock.now()) + 3_600, "groups": ["dev", "sre"]})
 
 
 class Generator:
@@ -161,11 +186,11 @@ class Arena:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            issuer = stack.enter_context(FakeIssuer(audience=_AUDIENCE))
+            issuer = stack.enter_context(FakeIssuer())
             upstream = free_port()
             served = _start([sys.executable, "-m", "tests.benchmarks.upstream", str(upstream)], stack)
             served.wait_for("upstream: serving")
-            token = issuer.mint({"exp": int(issuer.clock.now()) + 3_600, "groups": ["dev", "sre"]})
+            token = mint(issuer)
             generator = stack.enter_context(Generator())
             self.bare = self._bare(upstream, token, generator, stack)
             self.pipeline = self._pipeline(upstream, issuer, token, generator, stack)
@@ -183,23 +208,10 @@ class Arena:
     def _pipeline(
         self, upstream: int, issuer: FakeIssuer, token: str, generator: Generator, stack: ExitStack
     ) -> Subject:
-        policies = self.folder / "policies"
-        policies.mkdir()
-        write_policies(policies)
         port = free_port()
-        settings = policies / "gateway.yaml"
-        settings.write_text(
-            SETTINGS.format(
-                port=port,
-                upstream=upstream,
-                issuer=issuer.url,
-                audience=_AUDIENCE,
-                mcp=MCP_PATH,
-                web=HTTP_PATH.rpartition("/")[0],
-            )
-        )
+        settings = write_settings(self.folder, port=port, upstream=upstream, issuer=issuer)
         command = [str(MITMDUMP), "-s", str(GATEWAY), "--set", f"holdpoint_config={settings}"]
-        program = _start(command, stack, BENCH_TOKEN="upstream-token-of-the-benchmark")
+        program = _start(command, stack, **{TOKEN_VARIABLE: UPSTREAM_TOKEN})
         program.wait_for("holdpoint: serving")
         return Subject("pipeline", program, port, token, SECRET.encode(), generator)
 

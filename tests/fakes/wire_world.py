@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any
 
 from tests.fakes.processes import free_port
-from tests.fakes.raw_upstream import H2Upstream, RawUpstream
+from tests.fakes.byte_upstream import H2Upstream, RawUpstream
 from tests.fakes.wire import Answer, Wire, certificate, request
 from tests.fakes.world import World, call
 

@@ -9,9 +9,10 @@ from holdpoint.domain.values import JsonValue
 from holdpoint.masking import mcp
 from holdpoint.masking.documents import mask_document
 from holdpoint.masking.marks import Marker
+from holdpoint.masking.render import Render, Seal, Show
 from holdpoint.masking.rules import Rules, State
 from holdpoint.masking.strings import Strings
-from holdpoint.masking.walk import Container, Render, Seal, Show, Walk
+from holdpoint.masking.walk import Container, Walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,15 @@ class Masker:
         if self.is_empty or next(self._strings.suspects([text]), None) is None:
             return Masked(text, 0)
         return Masked(*self._strings.mask(text))
+
+    def texts(self, texts: Sequence[str]) -> Masked[list[str]]:
+        """Mask several texts, each as `text` does, with one scan over all of them."""
+        made, count = list(texts), 0
+        if not self.is_empty and made:
+            for index in self._strings.suspects(texts):
+                made[index], more = self._strings.mask(texts[index])
+                count += more
+        return Masked(made, count)
 
     def mcp(self, value: JsonValue) -> Masked[JsonValue]:
         """Mask a JSON-RPC message of MCP, or a batch of them. Its envelope stays: version, id, method, progress token.

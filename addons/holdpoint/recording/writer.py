@@ -3,15 +3,13 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from mitmproxy.io import tnetstring
 
 from holdpoint.clock import Clock
 from holdpoint.domain.audit import AuditEvent, AuditStage
 from holdpoint.domain.refusal import ConfigError
 from holdpoint.domain.values import JsonMapping, JsonObject, JsonValue, as_object, as_text
 from holdpoint.ids import new_id
+from holdpoint.recording import tnetstrings
 from holdpoint.recording.annotation import comment, marker
 from holdpoint.recording.audit import AuditLog
 from holdpoint.recording.chain import LineError, read_line
@@ -58,7 +56,7 @@ class Recorder:
 
         Returns at once. A failure makes the log unhealthy and is logged; the record is kept and written again.
         """
-        self._log.submit_flow(session, lambda: _dumps(flow_state), event)
+        self._log.submit_flow(session, lambda: tnetstrings.dumps(flow_state), event)
 
     def recover(self, opened: Opened) -> tuple[Unknown, ...]:
         """Finish what an earlier process left open. Call once, after `AuditLog.start`, before requests come in. Blocks.
@@ -143,7 +141,3 @@ def _carried(detail: JsonMapping) -> JsonObject:
 def _seconds(event: Mapping[str, JsonValue], otherwise: float) -> float:
     at = event.get("at")
     return float(at) if isinstance(at, int | float) else otherwise
-
-
-def _dumps(state: dict[str, Any]) -> bytes:
-    return tnetstring.dumps(state)  # pyright: ignore[reportUnknownMemberType]  # mitmproxy types it by halves

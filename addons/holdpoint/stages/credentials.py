@@ -14,6 +14,8 @@ from holdpoint.stages.guard import Stage
 from holdpoint.stages.routing import authority
 from holdpoint.wire import is_forwardable
 
+_OURS = (b"host", b"accept-encoding")
+
 
 class Credentials(Stage):
     """The sixth stage. The credential itself goes on the wire only, with the pass that the last stage issues."""
@@ -25,20 +27,20 @@ class Credentials(Stage):
         state = self.gateway.exchanges.expect(flow, Cleared)
         exchange = self.gateway.exchanges.of(flow)
         target = self.gateway.exchanges.target(flow)
-        request = flow.request
-        request.scheme = target.scheme
-        request.host = target.host
-        request.port = target.port
-        request.path = state.permitted.decoded.identified.received.path
-        name = authority(target.host, target.port, target.scheme)
-        request.headers = http.Headers(tuple((n, v) for n, v in raw(request.headers) if is_forwardable(n)))
-        if request.is_http2:
-            request.authority = name
-            request.headers.pop("host", None)
+        # The data and not its properties: each of those would write the `Host` header anew.
+        data = flow.request.data
+        data.scheme = target.scheme.encode("ascii")
+        data.host = target.host
+        data.port = target.port
+        data.path = state.permitted.decoded.identified.received.path.encode("utf-8", "surrogateescape")
+        name = authority(target.host, target.port, target.scheme).encode("ascii")
+        kept = [(n, v) for n, v in raw(data.headers) if is_forwardable(n) and n.lower() not in _OURS]
+        if flow.request.is_http2:
+            data.authority = name
         else:
-            request.authority = ""
-            request.headers["host"] = name
-        request.headers["accept-encoding"] = "identity"
+            data.authority = b""
+            kept.insert(0, (b"Host", name))
+        data.headers = http.Headers((*kept, (b"accept-encoding", b"identity")))
         if not await self.gateway.services.credentials.available(target, exchange.credential):
             raise Refusal(
                 RefusalKind.UPSTREAM,

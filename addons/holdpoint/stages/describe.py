@@ -165,17 +165,23 @@ def body_for_record(body: bytes, content_type: str, masker: Masker) -> str:
         return f"[withheld: {len(body)} bytes that could not be inspected]"
 
 
-def outgoing(flow: http.HTTPFlow, masker: Masker, *, record_body: bool) -> JsonObject:
+def request_body(flow: http.HTTPFlow, exchange: Exchange, masker: Masker) -> str:
+    """Return the request's body as it may be kept: made once, so that what is recorded is what was digested."""
+    body = flow.request.raw_content or b""
+    if exchange.sealed is None or exchange.sealed[0] is not body:
+        exchange.sealed = body, body_for_record(body, flow.request.headers.get("content-type", ""), masker)
+    return exchange.sealed[1]
+
+
+def outgoing(flow: http.HTTPFlow, exchange: Exchange, masker: Masker, *, record_body: bool) -> JsonObject:
     """Return the request as it goes upstream, masked and without credentials: what the wire digest is taken over."""
     request = flow.request
-    headers: list[JsonValue] = [
-        [name.decode("latin-1"), masker.text(value.decode("latin-1")).value]
-        for name, value in scrub.headers(raw(request.headers))
-    ]
-    url = masker.text(secrets_in_text.path(request.url)).value
+    fields = scrub.headers(raw(request.headers))
+    url, *values = masker.texts([secrets_in_text.path(request.url), *(v.decode("latin-1") for _, v in fields)]).value
+    headers: list[JsonValue] = [[n.decode("latin-1"), value] for (n, _), value in zip(fields, values, strict=True)]
     sent: JsonObject = {"method": request.method, "url": url, "headers": headers}
     if record_body:
-        sent["body"] = body_for_record(request.raw_content or b"", request.headers.get("content-type", ""), masker)
+        sent["body"] = request_body(flow, exchange, masker)
     return sent
 
 
@@ -280,15 +286,14 @@ def flow_record(
     Bodies: the request with every masked leaf a keyed hash, as it was digested; the answer as the caller saw it.
     """
     state: scrub.FlowState = flow.get_state()
-    request_body: bytes | None = None
+    asked: bytes | None = None
     answer: bytes | None = None
     if exchange.record_bodies:
-        given = flow.request.raw_content or b""
-        request_body = body_for_record(given, flow.request.headers.get("content-type", ""), masker).encode()
+        asked = request_body(flow, exchange, masker).encode()
         if exchange.streamed:
             answer = bytes(exchange.tape)
         elif flow.response is not None:
             answer = flow.response.raw_content or b""
     elif isinstance(exchange.state, Refused) and flow.response is not None:
         answer = flow.response.raw_content or b""
-    return scrub.flow_state(state, scrub.Bodies(request_body, answer), metadata(exchange, said, session))
+    return scrub.flow_state(state, scrub.Bodies(asked, answer), metadata(exchange, said, session))

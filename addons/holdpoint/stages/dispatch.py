@@ -17,6 +17,7 @@ from holdpoint.stages import describe
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.verdicts import denied
+from holdpoint.store.protocol import StoreUnavailable
 from holdpoint.wire import Pass
 
 
@@ -31,7 +32,7 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
     # Whatever can fail comes before the grant is spent: what is spent and not settled counts as sent.
     headers = await services.credentials.headers(target, exchange.credential)
     masker = services.policies.masker(exchange.masks)
-    sent = describe.outgoing(flow, masker, record_body=exchange.record_bodies or decoded.is_write)
+    sent = describe.outgoing(flow, exchange, masker, record_body=exchange.record_bodies or decoded.is_write)
     wire = digest({"principal": access.principal.id, "target": target.name, "request": sent})
     intent = state.grant.intent if state.grant else ""
     # What starts an MCP session has no session id yet: it starts a recording of its own, and the answer names it.
@@ -48,6 +49,14 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
                 "this request was approved and already sent once for another caller",
                 ticket=state.grant.approval,
             ) from None
+        except StoreUnavailable as error:
+            raise Refusal(
+                RefusalKind.UNAVAILABLE,
+                "the gateway cannot use the approval now",
+                detail=str(error),
+                ticket=state.grant.approval,
+                retry_after=5,
+            ) from error
         except GrantVoid as error:
             raise Refusal(
                 RefusalKind.DENIED,

@@ -26,6 +26,8 @@ class Exchange:
     streamed: bool = False
     """Whether the head of the answer is already on its way to the caller."""
     masked: int = 0
+    sealed: tuple[bytes, str] | None = None
+    """The request's body, and what is written down of it."""
     tape: bytearray = field(default_factory=bytearray)
     """What a streamed answer showed to the caller, capped, for the record."""
     tape_full: bool = False

@@ -7,6 +7,7 @@ unseen: raw TCP, QUIC, DNS, upgrades, a `Host` that disagrees with the connectio
 # mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
+from copy import copy
 from typing import ClassVar
 
 from mitmproxy import ctx, flow, http, tcp, tls
@@ -31,12 +32,19 @@ _NOT_SERVED = frozenset(
     {b"trailer", b"http2-settings", b"x-http-method-override", b"x-http-method", b"x-method-override"}
 )
 """They change the method, the protocol, or what follows the body."""
-_ONE_OF_EACH = ("host", "content-length", "content-type", "content-encoding", "transfer-encoding")
+_ONE_OF_EACH = frozenset({b"host", b"content-length", b"content-type", b"content-encoding", b"transfer-encoding"})
 
 
-def placeholder() -> http.Response:
-    """Return the answer that stands until the last stage clears it."""
-    return http.Response.make(503, b"the gateway has not cleared this request", {"content-type": "text/plain"})
+_PLACEHOLDER = http.Response.make(503, b"the gateway has not cleared this request", {"content-type": "text/plain"})
+
+
+def placeholder(at: float) -> http.Response:
+    """Return the answer that stands until the last stage clears it. Every request has one of its own."""
+    made = copy(_PLACEHOLDER)
+    made.data = copy(_PLACEHOLDER.data)
+    made.data.headers = http.Headers(_PLACEHOLDER.headers.fields)
+    made.data.timestamp_start = made.data.timestamp_end = at
+    return made
 
 
 class Lockdown(Stage):
@@ -116,13 +124,12 @@ class Lockdown(Stage):
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Set the placeholder, check the head of the request, find its target."""
-        flow.response = placeholder()
+        now = self.gateway.clock.now()
+        flow.response = placeholder(now)
         exchange = self.gateway.exchanges.begin(flow, new_id("ex"))
         self._admit_connection(flow)
         if not flow.live or flow.is_replay:
             raise Refusal(RefusalKind.DENIED, "replayed requests are not served")
-        if not self.gateway.ready:
-            raise Refusal(RefusalKind.UNAVAILABLE, "the gateway cannot write records", retry_after=5)
         check_head(flow)
         listener = self._listener(flow.client_conn)
         route = self._route(flow, listener)
@@ -136,9 +143,12 @@ class Lockdown(Stage):
             target=route.target.name,
             listener=listener.name,
             peer=f"{peer[0]}:{peer[1]}",
-            at=self.gateway.clock.now(),
+            at=now,
             path=route.path,
         )
+        # Not before the target is known: its protocol says how a refusal must look.
+        if not self.gateway.ready:
+            raise Refusal(RefusalKind.UNAVAILABLE, "the gateway cannot write records", retry_after=5)
 
     def _admit_connection(self, flow: http.HTTPFlow) -> None:
         if self.gateway.is_poisoned(flow.client_conn):
@@ -207,15 +217,18 @@ def _children(layer: object) -> list[object]:
 def check_head(flow: http.HTTPFlow) -> None:
     """Refuse a request head that two readers could read in two ways, or that asks for another protocol."""
     request = flow.request
-    for single in _ONE_OF_EACH:
-        if len(request.headers.get_all(single)) > 1:
-            raise Refusal(RefusalKind.BAD_REQUEST, f"header `{single}` is given more than once")
     _check_request_line(request)
-    if "upgrade" in request.headers or "upgrade" in request.headers.get("connection", "").lower():
-        raise Refusal(RefusalKind.BAD_REQUEST, "protocol upgrades are not served")
-    for name, _ in raw(request.headers):
-        if name.lower() in _NOT_SERVED:
-            raise Refusal(RefusalKind.BAD_REQUEST, f"header `{name.decode('latin-1').lower()}` is not served")
+    seen: set[bytes] = set()
+    for given, value in raw(request.headers):
+        name = given.lower()
+        if name in _ONE_OF_EACH:
+            if name in seen:
+                raise Refusal(RefusalKind.BAD_REQUEST, f"header `{name.decode('ascii')}` is given more than once")
+            seen.add(name)
+        elif name == b"upgrade" or (name == b"connection" and b"upgrade" in value.lower()):
+            raise Refusal(RefusalKind.BAD_REQUEST, "protocol upgrades are not served")
+        elif name in _NOT_SERVED:
+            raise Refusal(RefusalKind.BAD_REQUEST, f"header `{name.decode('ascii')}` is not served")
 
 
 def _check_request_line(request: http.Request) -> None:

@@ -4,7 +4,8 @@
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import ClassVar
 
 from mitmproxy import http
@@ -25,7 +26,9 @@ from holdpoint.stages.streaming import stream_events, stream_look
 
 _OFF_THE_LOOP = 256 << 10
 """Bytes from which masking runs in a thread: about 4 ms on the loop."""
-_DROPPED = ("alt-svc", "trailer", "upgrade", "proxy-authenticate", "www-authenticate", "proxy-connection")
+_DROPPED = (b"alt-svc", b"trailer", b"upgrade", b"proxy-authenticate", b"www-authenticate", b"proxy-connection")
+_STALE = (b"content-encoding", b"etag", b"digest", b"content-digest")
+"""True of the upstream's body, and not of one that was masked."""
 _NOT_OURS = (401, 407)
 
 
@@ -55,8 +58,8 @@ class Mask(Stage):
                 raise Refusal(RefusalKind.WITHHELD, "the upstream compressed a stream that must be inspected")
             stream_events(self.gateway, flow, exchange, masker)
 
-    async def response(self, flow: http.HTTPFlow) -> None:
-        """Mask a whole answer."""
+    def response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
+        """Mask a whole answer. A large one is masked in a thread."""
         self.gateway.exchanges.expect(flow, Forwarded)
         exchange = self.gateway.exchanges.of(flow)
         response = flow.response
@@ -64,10 +67,10 @@ class Mask(Stage):
             raise Refusal(RefusalKind.WITHHELD, "the upstream answered in a way that cannot be inspected")
         response.trailers = None
         if exchange.streamed:
-            return
+            return None
         body = decoded_body(response, exchange.response_limit)
         if not body:
-            return
+            return None
         masker = self.gateway.services.policies.masker(exchange.masks)
         target = self.gateway.exchanges.target(flow)
         content_type = response.headers.get("content-type", "")
@@ -75,15 +78,21 @@ class Mask(Stage):
         if target.protocol is Protocol.MCP and response.status_code < 300:  # noqa: PLR2004  # success
             look = stream_look(exchange, target)
         if len(body) > _OFF_THE_LOOP:
-            masked = await asyncio.to_thread(mask_body, masker, body, content_type, look)
-        else:
-            masked = mask_body(masker, body, content_type, look)
-        exchange.masked += masked.count
-        if masked.value is not body or response.headers.get("content-encoding"):
-            response.headers.pop("content-encoding", None)
-            response.headers.pop("etag", None)
-            response.headers.pop("digest", None)
-            response.headers.pop("content-digest", None)
+            return self._off_the_loop(flow, body, partial(mask_body, masker, body, content_type, look))
+        self._show(flow, body, mask_body(masker, body, content_type, look))
+        return None
+
+    async def _off_the_loop(self, flow: http.HTTPFlow, body: bytes, mask: Callable[[], Masked[bytes]]) -> None:
+        self._show(flow, body, await asyncio.to_thread(mask))
+
+    def _show(self, flow: http.HTTPFlow, body: bytes, masked: Masked[bytes]) -> None:
+        response = flow.response
+        if response is None:
+            raise Refusal(RefusalKind.WITHHELD, "the answer is gone")
+        self.gateway.exchanges.of(flow).masked += masked.count
+        if masked.value is not body or "content-encoding" in response.headers:
+            fields = tuple((n, v) for n, v in raw(response.headers) if n.lower() not in _STALE)
+            response.headers = http.Headers(fields)
             response.content = masked.value
 
     def _clean_headers(self, flow: http.HTTPFlow, masker: Masker) -> None:
@@ -91,16 +100,14 @@ class Mask(Stage):
         if response is None:
             return
         exchange = self.gateway.exchanges.of(flow)
-        for dropped in _DROPPED:
-            response.headers.pop(dropped, None)
         response.reason = status_codes.RESPONSES.get(response.status_code, "")
-        if masker.is_empty:
-            return
-        fields: list[tuple[bytes, bytes]] = []
-        for name, value in raw(response.headers):
-            masked = masker.text(value.decode("latin-1"))
+        fields = tuple((n, v) for n, v in raw(response.headers) if n.lower() not in _DROPPED)
+        if not masker.is_empty:
+            masked = masker.texts([value.decode("latin-1") for _, value in fields])
             exchange.masked += masked.count
-            fields.append((name, masked.value.encode("latin-1", "replace") if masked.count else value))
+            if masked.count:
+                shown = (value.encode("latin-1", "replace") for value in masked.value)
+                fields = tuple((name, value) for (name, _), value in zip(fields, shown, strict=True))
         response.headers = http.Headers(fields)
 
 

@@ -1,0 +1,30 @@
+// A certified OpenID provider (npm oidc-provider) that issues RFC 9068 access tokens by client credentials.
+// Usage: node provider.mjs PORT RESOURCE. Loopback only; every secret in here is invented.
+import Provider from 'oidc-provider';
+
+const [port, resource] = process.argv.slice(2);
+const issuer = `http://127.0.0.1:${port}`;
+
+const provider = new Provider(issuer, {
+  clients: [{
+    client_id: 'agent-from-npm',
+    client_secret: 'invented-secret-of-the-agent',
+    grant_types: ['client_credentials'],
+    redirect_uris: [],
+    response_types: [],
+  }],
+  features: {
+    devInteractions: { enabled: false },
+    clientCredentials: { enabled: true },
+    resourceIndicators: {
+      enabled: true,
+      getResourceServerInfo: () => ({
+        scope: 'call', audience: resource, accessTokenFormat: 'jwt', accessTokenTTL: 300,
+        jwt: { sign: { alg: 'RS256' } },
+      }),
+    },
+  },
+  extraTokenClaims: () => ({ groups: ['developers'] }),
+});
+
+provider.listen(Number(port), '127.0.0.1', () => console.log(`provider at ${issuer}`));
