@@ -38,7 +38,7 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseHeaders,
     ResponseProtocolError,
 )
-from mitmproxy.proxy.layers.http._hooks import HttpErrorHook
+from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHeadersHook
 
 type Commands = Iterator[commands.Command]
 
@@ -70,6 +70,10 @@ class AbortStream(events.Event):
 
     flow: http.HTTPFlow
     reason: str
+    finish: bool = False
+    """End the answer as if it were whole, because what was sent of it is the gateway's own."""
+    acted: bool = False
+    """Set where the stream was ended. Otherwise it was ending by itself."""
 
 
 class Wire:
@@ -157,6 +161,7 @@ class GatewayHttpStream(HttpStream):
     wire: Wire
     _fenced = False
     _head_sent = False
+    _upstream_ended = False
 
     def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         """Handle an event; an abort and the client's leaving are noticed even while a hook waits."""
@@ -165,6 +170,8 @@ class GatewayHttpStream(HttpStream):
             return
         if isinstance(event, RequestProtocolError) and hasattr(self, "flow"):
             self.wire.on_client_left(self.flow)
+        if isinstance(event, ResponseEndOfMessage | ResponseProtocolError):
+            self._upstream_ended = True
         for command in super().handle_event(event):
             yield from self._through_fence(command)
 
@@ -235,6 +242,9 @@ class GatewayHttpStream(HttpStream):
         return announced or 0
 
     def _refuse_body(self, request: bool) -> layer.CommandGenerator[None]:  # noqa: FBT001
+        if request and not self.request_body_buf:
+            # Announced by its head alone: no stage has seen this flow yet, and they know its target and its caller.
+            yield HttpRequestHeadersHook(self.flow)
         self.wire.on_too_large(self.flow, request)
         self.flow.error = _error("body over the limit")
         self.request_body_buf.clear()
@@ -261,6 +271,9 @@ class GatewayHttpStream(HttpStream):
         yield DropStream(self.stream_id)
 
     def _abort(self, event: AbortStream) -> Commands:
+        if event.finish and self._upstream_ended:
+            return
+        event.acted = True
         if self.server_state != self.state_errored:
             upstream = self.flow.server_conn
             if upstream.connected and (permission := self.wire.permission(self.flow)) and permission.sent:
@@ -268,7 +281,13 @@ class GatewayHttpStream(HttpStream):
                     RequestProtocolError(self.stream_id, event.reason, ErrorCode.CANCEL),
                     upstream,
                 )
-            yield SendHttp(ResponseProtocolError(self.stream_id, event.reason, ErrorCode.CANCEL), self.context.client)
+            if event.finish and self._head_sent:
+                yield DropStream(self.stream_id)
+                yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
+            else:
+                yield SendHttp(
+                    ResponseProtocolError(self.stream_id, event.reason, ErrorCode.CANCEL), self.context.client
+                )
         self.flow.error = self.flow.error or _error(event.reason)
         # NOTE: no error hook here: this runs beside a hook that may still wait, and a second one cannot be awaited.
         # Whoever aborts does what that hook would do.
@@ -327,6 +346,13 @@ class Connections:
         """End the one stream of this flow."""
         if handler := self._proxyserver.connections.get(flow.client_conn.id):
             await handler.server_event(AbortStream(flow, reason))
+
+    async def finish_stream(self, flow: http.HTTPFlow, reason: str) -> bool:
+        """End the one stream of this flow, whole to the client. Returns False where it was ending by itself."""
+        event = AbortStream(flow, reason, finish=True)
+        if handler := self._proxyserver.connections.get(flow.client_conn.id):
+            await handler.server_event(event)
+        return event.acted
 
     def close_client(self, client: Client) -> None:
         """Close a client's connection and everything on it."""

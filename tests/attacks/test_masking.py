@@ -4,7 +4,6 @@ import base64
 import json
 
 import pytest
-from tests.fakes.event_stream import Parser, encode
 from tests.fakes.mask_profiles import shipped
 
 from holdpoint.domain.mask import DetectorMask, MaskProfile
@@ -12,6 +11,7 @@ from holdpoint.domain.values import JsonValue
 from holdpoint.masking.masker import Masker, compile_masks
 from holdpoint.masking.streams import SseMasker
 from holdpoint.masking.strings import Unmaskable
+from holdpoint.protocols.sse import Parser, encode
 
 SECRET = "hunter2-invented-0001"
 AWS = "AKIAIOSFODNN7EXAMPLE"

@@ -1,10 +1,9 @@
 import json
 
 import pytest
-from tests.fakes.recordings import LocalSigner, Recordings, event
+from tests.fakes.recordings import LocalSigner, Recordings, event, recompute
 
 from holdpoint.domain.audit import AuditStage
-from holdpoint.recording.chain import read_line, write_line
 from holdpoint.recording.heads import check
 from holdpoint.recording.json_text import read
 from holdpoint.recording.report import Problem
@@ -29,16 +28,6 @@ def problems(recordings, **more):
 
 def flow_files(recordings):
     return sorted((recordings.folder / "sessions").rglob("*.flows"))
-
-
-def recompute(lines):
-    """Rebuild the whole chain over other events, as somebody without the key can."""
-    parsed = [read_line(line.rstrip(b"\n")) for line in lines]
-    prev, made = parsed[0].prev, []
-    for seq, line in enumerate(parsed):
-        written, prev = write_line(line.kind, line.body.replace(b"Alice", b"Malle"), prev, seq)
-        made.append(written + b"\n")
-    return made
 
 
 def test_untouched_recordings_are_whole(recordings):

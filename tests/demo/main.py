@@ -4,9 +4,10 @@ import argparse
 import signal
 import sys
 import tempfile
-import threading
+import time
 from pathlib import Path
 
+from tests.demo.announce import announcement, said_by, write_terminals
 from tests.demo.layout import ROOT, DemoError, Layout, Ports
 from tests.demo.parts import Parts
 from tests.demo.tour import tour
@@ -47,16 +48,22 @@ def run_tour(layout: Layout) -> int:
     with Parts(layout) as parts:
         held = tour(parts)
         if not held:
-            print(f"\nthe gateway said last:\n{chr(10).join(parts.gateway.lines[-15:])}", file=sys.stderr)
+            print(f"\nthe gateway said last:\n{said_by(parts.gateway.lines)}", file=sys.stderr)
         return 0 if held else 1
 
 
 def run_demo(layout: Layout) -> int:
     """Run until Ctrl-C."""
-    with Parts(layout):
-        print("ready", flush=True)
-        threading.Event().wait()
-    return 0
+    print("starting an identity provider, two MCP servers, the gateway and the console", flush=True)
+    with Parts(layout) as parts:
+        write_terminals(layout)
+        print(announcement(layout), flush=True)
+        while all(p.process.poll() is None for p in parts.programs.values()):
+            time.sleep(0.5)
+        for name, program in parts.programs.items():
+            if program.process.poll() is not None:
+                print(f"the {name} ended; it said last:\n{said_by(program.lines)}", file=sys.stderr)
+    return 1
 
 
 if __name__ == "__main__":

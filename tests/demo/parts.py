@@ -49,6 +49,15 @@ class Parts:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.stop()
+
+    @property
+    def programs(self) -> dict[str, Program]:
+        """What runs in a process of its own, by name."""
+        return {"gateway": self.gateway, "console": self.console}
+
+    def stop(self) -> None:
+        """Stop everything, last started first."""
         self._stack.close()
 
     def _program(self, stack: ExitStack, *command: str) -> Program:

@@ -1,13 +1,11 @@
-"""Who appears in the demo, and how they log in: through the identity provider's own form, like anybody else."""
+"""Who appears in the demo, and how they use the command line."""
 
-import re
 import subprocess
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
-from tests.demo.layout import HOLDPOINT, ROOT, DemoError, Layout
-from tests.fakes.processes import Program
+from tests.demo.layout import HOLDPOINT, ROOT, Layout
 
 AGENT = "agent-7"
 AGENT_SECRET = "agent-7-client-secret"
@@ -59,31 +57,6 @@ CLIENTS: list[dict[str, Any]] = [
 def plain_client() -> httpx.Client:
     """Return an HTTP client that no environment bends."""
     return httpx.Client(trust_env=False, timeout=30)
-
-
-def log_in(layout: Layout, person: Person, *, target: str = "demo") -> str:
-    """Run `holdpoint login` and fill in the form where a browser would. Return what the command said last."""
-    command = [*HOLDPOINT, "login", "--no-browser", "--target", target]
-    program = Program(command, env=layout.environment(person.short))
-    try:
-        line = program.wait_for("log in at ")
-        found = re.search(r"http://\S+", line)
-        if found is None:
-            raise DemoError(f"no address in `{line}`")
-        with plain_client() as browser:
-            page = browser.get(found[0])
-            if page.status_code != httpx.codes.OK or "<form" not in page.text:
-                raise DemoError(f"the identity provider showed no form: {page.status_code}")
-            answer = browser.post(found[0], data={"email": person.email, "password": person.password})
-            if answer.status_code != httpx.codes.SEE_OTHER:
-                raise DemoError(f"the identity provider did not take the password: {answer.status_code}")
-            browser.get(answer.headers["location"])
-        status = program.wait()
-    finally:
-        program.stop()
-    if status != 0:
-        raise DemoError(f"`holdpoint login` failed: {program.output}")
-    return program.lines[-1]
 
 
 def agent_token(layout: Layout, resource: str) -> str:

@@ -7,9 +7,11 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from mcp import Client
 from tests.demo.call import leaves
+from tests.demo.layout import Layout
 from tests.demo.parts import Parts
 from tests.demo.people import Person, Ran, holdpoint
 
@@ -33,12 +35,16 @@ class Story:
     """Alice's connection with the SDK."""
     secrets: list[str] = field(default_factory=list)
     """What must not be in any file of the gateway's state."""
-    refused: str = ""
-    flows: str = ""
-    """Path of the flow file of Alice's session."""
+    shown: str = ""
+    """What Alice read of the secret."""
+    session: str = ""
+    """Id of her recorded session."""
+    flows: Path = Path()
+    """Its flow file."""
 
     @property
-    def layout(self):
+    def layout(self) -> Layout:
+        """The demo's folder."""
         return self.parts.layout
 
     def tell(self, text: str) -> None:
@@ -46,6 +52,11 @@ class Story:
         for line in text.split("\n"):
             for piece in textwrap.wrap(line, WIDTH - 6, subsequent_indent="  ", break_on_hyphens=False) or [""]:
                 print(f"      {piece}", flush=True)
+
+    def show(self, output: str) -> None:
+        """Print what a command said, line by line as it stands."""
+        for line in output.split("\n"):
+            print(f"        {line}", flush=True)
 
     def check(self, held: bool, what: str) -> None:  # reads as `assert`
         """Go on only if it holds."""

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 
 from tests.demo.parts import Parts
 from tests.demo.steps_calls import by_proxy, list_tools, logins, masked, no_token
+from tests.demo.steps_record import no_secrets, recorded, replayed, tampered, verified
 from tests.demo.steps_review import denied, held, held_anew
 from tests.demo.story import Step, Story, play
 
@@ -17,6 +18,11 @@ STEPS: tuple[tuple[str, Step], ...] = (
     ("the same write again is held anew; its author may not approve it; it is denied", held_anew),
     ("policy denies what nobody may do, and says why to the operator", denied),
     ("the other road: HTTPS_PROXY, TLS on both sides", by_proxy),
+    ("everything is recorded, in files that plain mitmproxy opens", recorded),
+    ("no secret and no token lies in any file", no_secrets),
+    ("the audit log is verified whole", verified),
+    ("tampering is found", tampered),
+    ("the recorded session answers the same client again, with everything else gone", replayed),
 )
 
 

@@ -9,7 +9,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
-
 from tests.fakes.notes_server import NotesServer
 from tests.fakes.world import UPSTREAM_TOKEN, World, call
 
@@ -182,7 +181,11 @@ def test_a_reload_switches_and_a_broken_one_changes_nothing(world: World) -> Non
         world.gateway.process.send_signal(signal.SIGHUP)
         world.gateway.wait_for("policies not reloaded")
         assert http.get(url, headers=headers(world)).status_code == 200
-        policy.write_text(HTTP_POLICY.replace('match: {verbs: [get], paths: ["/api/orders/*"]}', 'match: {verbs: [get], paths: ["/none"]}'))
+        policy.write_text(
+            HTTP_POLICY.replace(
+                'match: {verbs: [get], paths: ["/api/orders/*"]}', 'match: {verbs: [get], paths: ["/none"]}'
+            )
+        )
         world.gateway.process.send_signal(signal.SIGHUP)
         world.gateway.wait_for("policies reloaded")
         assert http.get(url, headers=headers(world)).status_code == 403

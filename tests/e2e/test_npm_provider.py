@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
-
 from tests.fakes.processes import ROOT, Program, free_port
 from tests.fakes.world import World, call
 
@@ -62,9 +61,7 @@ def test_its_opaque_token_does_not(world: tuple[World, int]) -> None:
     granted = ask_for_token(port).json()
     before = len(gateway.notes.seen.requests)
     with gateway.client() as http:
-        answer = http.post(
-            gateway.url, headers=gateway.headers(granted["access_token"]), json=call("list_notes")
-        )
+        answer = http.post(gateway.url, headers=gateway.headers(granted["access_token"]), json=call("list_notes"))
     assert answer.status_code == 401
     assert len(gateway.notes.seen.requests) == before
 

@@ -10,6 +10,7 @@ from mitmproxy.test import tflow, tutils
 from holdpoint.clock import Clock, ManualClock
 from holdpoint.domain.audit import AuditEvent, AuditStage
 from holdpoint.recording.audit import AuditLog
+from holdpoint.recording.chain import read_line, write_line
 from holdpoint.recording.flowfiles import Session
 from holdpoint.recording.journal import Opened
 from holdpoint.recording.scrub import Bodies, FlowState, flow_state
@@ -96,3 +97,13 @@ def event(stage: AuditStage = AuditStage.FORWARDED, exchange: str = "ex-1", sess
 def state(body: bytes = b"{}", answer: bytes = b"{}", **metadata) -> FlowState:
     flow = tflow.tflow(req=tutils.treq(method=b"POST", path=b"/mcp", content=body), resp=tutils.tresp(content=answer))
     return flow_state(flow.get_state(), Bodies(body, answer), {"exchange": "ex-1", "outcome": "answered", **metadata})
+
+
+def recompute(lines):
+    """Rebuild the whole chain over other events, as somebody without the key can."""
+    parsed = [read_line(line.rstrip(b"\n")) for line in lines]
+    prev, made = parsed[0].prev, []
+    for seq, line in enumerate(parsed):
+        written, prev = write_line(line.kind, line.body.replace(b"Alice", b"Malle"), prev, seq)
+        made.append(written + b"\n")
+    return made

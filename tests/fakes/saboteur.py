@@ -131,6 +131,7 @@ class SabotagedGateway:
         script = __import__("importlib").reload(script)
         self.gateway = script.gateway
         options = Options()
+        options.update(server=False)
         self._master = master = DumpMaster(options, with_termlog=False)
         addons = script.addons
         for stage in addons:

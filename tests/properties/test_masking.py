@@ -4,7 +4,6 @@ from itertools import pairwise
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fakes.event_stream import Event, Parser, encode
 from tests.fakes.mask_profiles import KEY, shipped
 
 from holdpoint.domain.canonical import canonical
@@ -13,6 +12,7 @@ from holdpoint.domain.values import JsonValue
 from holdpoint.masking.masker import compile_masks
 from holdpoint.masking.streams import SseMasker
 from holdpoint.masking.strings import Unmaskable
+from holdpoint.protocols.sse import Event, Parser, encode
 
 MASKER = compile_masks(
     [

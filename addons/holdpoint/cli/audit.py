@@ -6,7 +6,7 @@ from pathlib import Path
 
 from holdpoint import keys
 from holdpoint.cli.common import Commands, Failure, settings_of
-from holdpoint.recording import browse
+from holdpoint.recording import browse, heads
 from holdpoint.recording.chain import LineError
 from holdpoint.recording.verify import verify
 
@@ -18,6 +18,7 @@ def add(commands: Commands) -> None:
     )
     verifying = group.add_parser("verify", help="prove the audit log and the recordings whole, or say where not")
     verifying.add_argument("--folder", type=Path, help="another folder of recordings, as a copy for inspection")
+    verifying.add_argument("--anchor", type=Path, help="a signed head that was kept elsewhere: the log must contain it")
     verifying.set_defaults(run=_verify)
     exporting = group.add_parser("export", help="write every event as a line of JSON to standard output")
     exporting.add_argument("--folder", type=Path, help="another folder of recordings")
@@ -27,8 +28,12 @@ def add(commands: Commands) -> None:
 def _verify(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     folder = arguments.folder or settings.recordings.folder
+    ring = keys.load_ring(settings.keys)
     try:
-        report = verify(folder, keys.load_ring(settings.keys), tolerance=3 * settings.recordings.checkpoint)
+        anchor = heads.check(arguments.anchor.read_bytes().rstrip(b"\n"), ring) if arguments.anchor else None
+        report = verify(folder, ring, anchor=anchor)
+    except heads.HeadError as error:
+        raise Failure(f"`{arguments.anchor}` holds no head of this log: {error}") from error
     except OSError as error:
         raise Failure(f"`{folder}` cannot be read: {error.strerror}") from error
     for finding in report.findings:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from holdpoint.cli.common import Commands, ask, settings_of
 from holdpoint.domain.values import as_object, as_text
+from holdpoint.masking.masker import compile_masks
 from holdpoint.policy.bundle import load_bundle
 from holdpoint.policy.checks import check
 from holdpoint.policy.testing import run_tests
@@ -29,10 +30,12 @@ def _check(arguments: argparse.Namespace) -> int:
     problems = check(settings.policies, {t.name: t.protocol for t in settings.targets})
     for problem in problems:
         print(problem)
-    if not problems:
-        bundle = load_bundle(settings.policies, targets={t.name: t.protocol for t in settings.targets})
-        print(f"{len(settings.policies)} files are good, bundle {bundle.hash}")
-    return 1 if problems else 0
+    if problems:
+        return 1
+    bundle = load_bundle(settings.policies, targets={t.name: t.protocol for t in settings.targets})
+    compile_masks([*bundle.masks.values()], key=b"a key that masks nothing but this check")
+    print(f"{len(settings.policies)} files are good, bundle {bundle.hash}")
+    return 0
 
 
 def _default_tests(settings: Settings) -> list[Path]:

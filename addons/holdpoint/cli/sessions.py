@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from pathlib import Path
 
 from holdpoint.cli.common import Commands, Failure, moment, settings_of, shown, table
@@ -27,7 +28,7 @@ def add(commands: Commands) -> None:
     showing.set_defaults(run=_show)
     replaying = group.add_parser("replay", help="answer the same client again from a recording; Ctrl-C ends it")
     replaying.add_argument("id")
-    replaying.add_argument("--port", type=int, default=8190, help="port of loopback to listen at (default: 8190)")
+    replaying.add_argument("--port", type=int, default=8184, help="port of loopback to listen at (default: 8184)")
     replaying.set_defaults(run=_replay)
 
 
@@ -92,6 +93,7 @@ def _replay(arguments: argparse.Namespace) -> int:
     files: list[Path] = [settings.recordings.folder / f for f in session.files]
     if not files:
         raise Failure("nothing of this session was recorded")
-    command = replay_command(files, port=arguments.port)
+    # mitmdump of this environment, which is not always on PATH.
+    command = replay_command(files, port=arguments.port, mitmdump=str(Path(sys.executable).with_name("mitmdump")))
     print(f"answering from {session.id} at http://127.0.0.1:{arguments.port}", flush=True)
-    os.execvp(command[0], command)  # noqa: S606  # mitmdump takes the place of this process
+    os.execv(command[0], command)  # noqa: S606  # mitmdump takes the place of this process

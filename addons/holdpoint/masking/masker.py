@@ -9,9 +9,10 @@ from holdpoint.domain.values import JsonValue
 from holdpoint.masking import mcp
 from holdpoint.masking.documents import mask_document
 from holdpoint.masking.marks import Marker
+from holdpoint.masking.render import Render, Seal, Show
 from holdpoint.masking.rules import Rules, State
 from holdpoint.masking.strings import Strings
-from holdpoint.masking.walk import Container, Render, Seal, Show, Walk
+from holdpoint.masking.walk import Container, Walk
 
 _MAX_REMEMBERED = 1_024
 _MAX_REMEMBERED_LENGTH = 64

@@ -31,8 +31,8 @@ def prepare(walk: Walk, root: Container) -> None:
 
 
 def _keep(walk: Walk, holder: JsonObject, names: tuple[str, ...]) -> None:
-    # What the other side needs to tell messages apart. Containers have no place there, and are masked like any other.
-    walk.keep.update((id(holder), name) for name in names if not isinstance(holder.get(name), dict | list))
+    # What the other side needs to tell messages apart. A container in its place is masked like any other.
+    walk.keep.update((id(holder), name) for name in names)
 
 
 def _objects(value: JsonValue) -> Iterator[JsonObject]:

@@ -132,7 +132,7 @@ class Paths:
             step = steps[taken]
             if step.deep:
                 found.add((path, taken))
-            if step.name is not None and (step.name != name or type(step.name) is not type(name)):
+            if step.name is not None and step.name != name:
                 continue
             if taken + 1 == len(steps):
                 action = stricter(action, does)

@@ -99,8 +99,6 @@ def basic(text: bytes, start: int, end: int) -> int:
 
 def card(text: bytes, start: int, end: int) -> int:
     """Accept the length of a card number and the check digit of ISO/IEC 7812-1 (Luhn), the longest that fits."""
-    if start and text[start - 1 : start].isdigit():
-        return 0
     while end > start:
         digits = text[start:end].translate(None, b" -")
         if len(digits) < _CARD_LENGTHS.start:
@@ -138,7 +136,7 @@ def iban(text: bytes, start: int, end: int) -> int:
 
 def ssn(text: bytes, start: int, end: int) -> int:
     """Accept numbers that the Social Security Administration may issue, standing by themselves."""
-    if text[max(start - 1, 0) : start].isdigit() or text[end : end + 1].isdigit():
+    if text[end : end + 1].isdigit():
         return 0
     area, group, serial = text[start:end].split(b"-")
     return end if area not in {b"000", b"666"} and area < b"900" and group != b"00" and serial != b"0000" else 0

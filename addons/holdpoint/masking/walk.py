@@ -5,11 +5,12 @@ as it was, and a document in which nothing is found costs no copy.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol, cast
+from typing import cast
 
 from holdpoint.domain.mask import MaskAction
 from holdpoint.domain.values import JsonObject, JsonValue
-from holdpoint.masking.marks import Marker, needs_seal, stricter
+from holdpoint.masking.marks import stricter
+from holdpoint.masking.render import Render
 from holdpoint.masking.rules import Rules, State
 from holdpoint.masking.strings import Strings, Unmaskable
 
@@ -23,63 +24,6 @@ _SECRET_DATA = ("data", "stringData")
 
 type Container = dict[str, JsonValue] | list[JsonValue]
 type Key = str | int
-
-
-class Render(Protocol):
-    """Makes what stands in for a value."""
-
-    def leaf(self, value: JsonValue, action: MaskAction) -> JsonValue:
-        """Return what takes the place of a leaf under a masked path or key; the leaf itself to leave it."""
-        ...
-
-    def text(self, old: JsonValue, new: str, count: int) -> JsonValue:
-        """Return what takes the place of a leaf in which `count` things were masked, which made it `new`."""
-        ...
-
-    def name(self, old: str, new: str) -> str:
-        """Return what takes the place of a member's name."""
-        ...
-
-
-class Seal:
-    """Replaces every masked leaf whole, by its keyed hash: for digests."""
-
-    def __init__(self, marker: Marker) -> None:
-        self._marker = marker
-
-    def leaf(self, value: JsonValue, action: MaskAction) -> JsonValue:
-        """Seal anything but null. A mark is sealed too: it is not the value it may stand for."""
-        del action
-        return None if value is None else self._marker.seal(value)
-
-    def text(self, old: JsonValue, new: str, count: int) -> JsonValue:
-        """Seal what holds something to mask, and what looks sealed: else two requests could share a digest."""
-        return self._marker.seal(old) if count or needs_seal(new) else old
-
-    def name(self, old: str, new: str) -> str:
-        """Seal a name."""
-        del new
-        return self._marker.seal(old)
-
-
-class Show:
-    """Replaces masked values by marks."""
-
-    def __init__(self, marker: Marker) -> None:
-        self._marker = marker
-
-    def leaf(self, value: JsonValue, action: MaskAction) -> JsonValue:
-        """Mark anything but null and marks."""
-        return self._marker.leaf(value, action)
-
-    def text(self, old: JsonValue, new: str, count: int) -> JsonValue:
-        """Take the masked text."""
-        return new if count else old
-
-    def name(self, old: str, new: str) -> str:
-        """Take the masked name."""
-        del old
-        return new
 
 
 class Walk:
@@ -119,30 +63,41 @@ class Walk:
         """Note that every leaf of a value is to be replaced, wherever in the document it stands."""
         self.hide(holder, key, value, action, self._rules.start)
 
-    def scan(self, node: Container, state: State, level: int = 0) -> None:
+    def scan(self, node: Container, state: State, level: int = 0) -> None:  # noqa: C901, PLR0912  # the hot loop, in one piece
         """Scan a container. Raises Unmaskable if it is nested too deep."""
-        if level > MAX_DEPTH:
-            raise Unmaskable("nested too deep")
-        values: Iterable[JsonValue]
-        if isinstance(node, dict):
-            if (self.unkeyed and id(node) in self.unkeyed) or not state.plain.issuperset(node):
-                self._members(node, state, level)
-                return
-            values = node.values()
-        else:
-            if not state.is_plain_list:
-                self._elements(node, state, level)
-                return
-            values = node
+        plain, is_plain_list = state.plain, state.is_plain_list
         append = self._texts.append
-        # `type() is` and no call per leaf: this loop is most of the work on a document without secrets.
-        for value in values:
-            if type(value) is str:
-                append(value)
-            elif type(value) is dict or type(value) is list:
-                self.scan(value, state, level + 1)
-            elif type(value) is int and not -_MANY < value < _MANY:
-                append(str(value))
+        wave: list[Container] = [node]
+        # Level by level, `type() is`, and no call per value: this loop is most of the work on a clean document.
+        while wave:
+            if level > MAX_DEPTH:
+                raise Unmaskable("nested too deep")
+            deeper: list[Container] = []
+            for container in wave:
+                values: Iterable[JsonValue]
+                if isinstance(container, dict):
+                    if not plain.issuperset(container):
+                        self._members(container, state, level)
+                        continue
+                    values = container.values()
+                elif is_plain_list:
+                    values = container
+                else:
+                    self._elements(container, state, level)
+                    continue
+                for value in values:
+                    if type(value) is str:
+                        append(value)
+                    elif type(value) is dict or type(value) is list:
+                        deeper.append(value)
+                    elif type(value) is int and not -_MANY < value < _MANY:
+                        append(str(value))
+                    elif isinstance(value, dict | list):  # of a class of its own: not from a decoder, but from a caller
+                        deeper.append(value)
+                    elif isinstance(value, str):
+                        append(str(value))
+            wave = deeper
+            level += 1
 
     def visit(  # noqa: PLR0917  # called for every value that is not plain
         self, holder: Container, key: Key, value: JsonValue, state: State, action: MaskAction | None, level: int
@@ -195,7 +150,8 @@ class Walk:
         """Hide by shape: the value of a name-and-value pair with a masked name, and the data of a Secret."""
         name = node.get("name") or node.get("key")
         if isinstance(name, str) and "value" in node and (action := self._rules.key_action(name)) is not None:
-            self.hide(node, "value", node["value"], action, state.next("value")[0], level + 1)
+            child, more, _ = state.next("value")
+            self.hide(node, "value", node["value"], stricter(action, more) or action, child, level + 1)
         if self._secrets is None:
             return
         if _is_secret(node):

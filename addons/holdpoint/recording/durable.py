@@ -58,8 +58,13 @@ class DurableFile:
 
     def _check(self) -> None:
         state = os.fstat(self._fd)
-        if not state.st_nlink:
-            raise FileFault(f"`{self.path}` was removed")
+        try:
+            named = self.path.lstat()
+        except FileNotFoundError:
+            raise FileFault(f"`{self.path}` was removed") from None
+        if (named.st_dev, named.st_ino) != (state.st_dev, state.st_ino):
+            # What is written now would be durable, and found by nobody who looks into the folder.
+            raise FileFault(f"`{self.path}` was replaced by somebody else")
         if self._dirty and state.st_size >= self.end:
             self.cut()
         elif state.st_size != self._tail:

@@ -3,8 +3,9 @@
 import json
 import unicodedata
 from collections.abc import Iterator
+from typing import Literal
 
-from mitmproxy.contentviews import Contentview, Metadata, SyntaxHighlight
+from mitmproxy.contentviews import Contentview, Metadata
 
 from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
 from holdpoint.protocols import sse
@@ -117,7 +118,7 @@ class McpContentview(Contentview):
         return "MCP"
 
     @property
-    def syntax_highlight(self) -> SyntaxHighlight:
+    def syntax_highlight(self) -> Literal["yaml"]:
         """YAML, of which JSON is a part."""
         return "yaml"
 

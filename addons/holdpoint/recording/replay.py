@@ -16,8 +16,8 @@ from holdpoint.recording.replay_match import Asked, Ids, asked, fits, ids, rewri
 logger = logging.getLogger(__name__)
 
 OPTION: Final = "holdpoint_replay"
-NOT_RECORDED: Final = 1404
-"""JSON-RPC error code of a request that the recording does not hold; outside what JSON-RPC reserves."""
+NOT_RECORDED: Final = 4040
+"""JSON-RPC error code of a request that the recording does not hold, as `not_found` has it."""
 _NOWHERE = "http://replay.invalid:9"
 _DROPPED = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive"})
 

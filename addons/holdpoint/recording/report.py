@@ -10,7 +10,6 @@ class Problem(StrEnum):
     """What is wrong with the recordings. The value is part of the public reference."""
 
     NO_LOG = "no-log"
-    UNREADABLE = "unreadable"
     EDITED_LINE = "edited-line"
     BROKEN_CHAIN = "broken-chain"
     """A line is missing, moved or put in between."""

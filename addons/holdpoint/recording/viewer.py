@@ -8,21 +8,24 @@ from holdpoint.recording.annotation import KEY, comment, marker
 from holdpoint.recording.json_text import json_safe
 from holdpoint.recording.mcp_view import McpContentview
 
+_REFUSAL = (
+    "viewer.py only looks at recordings and enforces nothing: start it with `-n`; the gateway is addons/gateway.py"
+)
+
 
 class Viewer:
     """Shows what the gateway recorded. It refuses to be loaded where a proxy runs: it protects nothing."""
 
     def load(self, loader: Loader) -> None:  # noqa: ARG002  # mitmproxy passes it
-        """Register the view of MCP messages."""
+        """Register the view of MCP messages. Ends a process that would proxy: an error would come after the bind."""
+        if ctx.options.server:
+            raise SystemExit(_REFUSAL)
         contentviews.add(McpContentview())
 
     def configure(self, updated: set[str]) -> None:
-        """Refuse a proxy, at start and when somebody turns it on later."""
+        """Refuse a proxy that somebody turns on later."""
         if "server" in updated and ctx.options.server:
-            raise exceptions.OptionsError(
-                "viewer.py only looks at recordings and enforces nothing: start it with `-n`; "
-                "the gateway is addons/gateway.py"
-            )
+            raise exceptions.OptionsError(_REFUSAL)
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Annotate a flow that was read from a file."""

@@ -11,6 +11,7 @@ from holdpoint.settings import Target, TargetMode
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.holding import hold
+from holdpoint.store.protocol import StoreUnavailable
 
 
 class Approval(Stage):
@@ -33,4 +34,10 @@ class Approval(Stage):
         return self._hold(exchange, target, state)
 
     async def _hold(self, exchange: Exchange, target: Target, state: Permitted) -> None:
-        exchange.state = Cleared(state, await hold(self.gateway.services, exchange, target, state))
+        try:
+            grant = await hold(self.gateway.services, exchange, target, state)
+        except StoreUnavailable as error:
+            raise Refusal(
+                RefusalKind.UNAVAILABLE, "the gateway cannot hold requests now", detail=str(error), retry_after=5
+            ) from error
+        exchange.state = Cleared(state, grant)

@@ -17,6 +17,7 @@ from holdpoint.stages import describe
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.verdicts import denied
+from holdpoint.store.protocol import StoreUnavailable
 from holdpoint.wire import Pass
 
 
@@ -48,6 +49,14 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
                 "this request was approved and already sent once for another caller",
                 ticket=state.grant.approval,
             ) from None
+        except StoreUnavailable as error:
+            raise Refusal(
+                RefusalKind.UNAVAILABLE,
+                "the gateway cannot use the approval now",
+                detail=str(error),
+                ticket=state.grant.approval,
+                retry_after=5,
+            ) from error
         except GrantVoid as error:
             raise Refusal(
                 RefusalKind.DENIED,

@@ -105,15 +105,18 @@ class Gateway:
             if not pending:
                 return []
             exchange.streamed = True
-            spawn(self._abort_soon(flow), name="abort after refusal")
+            exchange.tape += body
+            spawn(self._end_soon(flow), name="end after refusal")
             return [pending.pop()]
 
         response.stream = once
 
-    async def _abort_soon(self, flow: http.HTTPFlow) -> None:
+    async def _end_soon(self, flow: http.HTTPFlow) -> None:
         # The refusal is on its way; an upstream that never ends its body must not keep the stream open.
-        if self.connections is not None and flow.live:
-            await self.connections.abort_stream(flow, "refused by the gateway")
+        if self.connections is None or not flow.live:
+            return
+        if await self.connections.finish_stream(flow, "refused by the gateway"):
+            self.on_aborted(flow)
 
     def is_streamed(self, flow: http.HTTPFlow) -> bool:
         """Tell whether the head of this flow's answer is already on its way to the caller."""

@@ -50,6 +50,9 @@ async def bind(settings: Settings) -> dict[tuple[str, int], Listener]:
     """Bind every listener, and return them by bound address. Raises ConfigError where one cannot be bound."""
     proxyserver: Any = ctx.master.addons.get("proxyserver")
     manager = proxyserver.servers
+    for leftover in list(manager):
+        if leftover.is_running:
+            await leftover.stop()
     manager._instances.clear()  # noqa: SLF001  # what the cancelled start left behind
     modes = {mode_of(listener): listener for listener in settings.listeners}
     ctx.options.update(mode=list(modes), server=True)

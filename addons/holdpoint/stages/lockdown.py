@@ -130,8 +130,6 @@ class Lockdown(Stage):
         self._admit_connection(flow)
         if not flow.live or flow.is_replay:
             raise Refusal(RefusalKind.DENIED, "replayed requests are not served")
-        if not self.gateway.ready:
-            raise Refusal(RefusalKind.UNAVAILABLE, "the gateway cannot write records", retry_after=5)
         check_head(flow)
         listener = self._listener(flow.client_conn)
         route = self._route(flow, listener)
@@ -148,6 +146,9 @@ class Lockdown(Stage):
             at=now,
             path=route.path,
         )
+        # Not before the target is known: its protocol says how a refusal must look.
+        if not self.gateway.ready:
+            raise Refusal(RefusalKind.UNAVAILABLE, "the gateway cannot write records", retry_after=5)
 
     def _admit_connection(self, flow: http.HTTPFlow) -> None:
         if self.gateway.is_poisoned(flow.client_conn):

@@ -1,6 +1,7 @@
 """Every shipped detector, with what it must find and what it must leave. Every secret here is invented."""
 
 import base64
+from pathlib import Path
 
 import pytest
 
@@ -209,3 +210,17 @@ def test_overlapping_finds_are_masked_once_by_the_stricter_action() -> None:
 def test_secret_of_kubernetes_is_a_detector_by_name() -> None:
     value = {"kind": "Secret", "data": {"a": "eA=="}}
     assert detect(KUBERNETES_SECRET).value(value).value == {"kind": "Secret", "data": {"a": "[masked]"}}
+
+
+def test_every_detector_and_shipped_profile_is_in_the_reference() -> None:
+    root = Path(__file__).parents[3]
+    page = (root / "docs" / "reference" / "masks.md").read_text()
+    names = {*BUILT_IN, KUBERNETES_SECRET, *(f.stem for f in (root / "policies" / "masks").glob("*.yaml"))}
+    assert {n for n in names if f"`{n}`" not in page} == set()
+
+
+def test_example_of_the_how_to_prints_what_it_says(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "how-to" / "mask-a-field.md").read_text()
+    code, printed = (page.split(f"```{kind}\n")[1].split("```")[0] for kind in ("python", "text"))
+    exec(compile(code, "mask-a-field.md", "exec"), {})  # noqa: S102  # our own page
+    assert capsys.readouterr().out.strip() == printed.strip()

@@ -1,4 +1,5 @@
 import copy
+from collections import OrderedDict
 
 import pytest
 
@@ -121,6 +122,14 @@ def test_what_is_given_is_never_changed() -> None:
     assert value == before
 
 
+def test_values_of_classes_of_their_own_are_masked_too() -> None:
+    class Text(str):
+        __slots__ = ()
+
+    value: JsonValue = {"a": OrderedDict(b=[Text("AKIAIOSFODNN7EXAMPLE")], password=Text("x"))}
+    assert full().value(value).value == {"a": {"b": [X], "password": X}}
+
+
 def test_clean_value_is_returned_itself() -> None:
     value: JsonValue = {"a": [1, "x", None], "b": {"c": "[masked]"}}
     masked = full().value(value)
@@ -183,6 +192,21 @@ def test_data_of_a_secret_is_masked_wherever_it_stands(secret: JsonValue) -> Non
     assert "eA==" not in text
     assert "'a': 'x'" not in text
     assert X in text
+
+
+def test_shape_is_seen_again_in_the_next_document() -> None:
+    masker = full()
+    secret: JsonValue = {"kind": "Secret", "data": {"a": "eA=="}, "env": [{"name": "DB_TOKEN", "value": "eA=="}]}
+    clean: JsonValue = {"kind": "Secret", "data": {}, "env": [{"name": "MODE", "value": "b"}], "items": []}
+    assert masker.value(clean).count == 0
+    for _ in range(2):
+        assert "eA==" not in str(masker.value(secret).value)
+        assert "eA==" not in str(masker.value([{"kind": "SecretList", "items": [{"data": {"a": "eA=="}}]}]).value)
+
+
+def test_short_number_is_not_looked_at() -> None:
+    masker = compile_masks([MaskProfile("p", detectors=(DetectorMask("own", "[0-9]{4}"),))], key=KEY)
+    assert masker.value({"a": 1234, "b": [12345678], "c": "1234"}).value == {"a": 1234, "b": [12345678], "c": X}
 
 
 @pytest.mark.parametrize(

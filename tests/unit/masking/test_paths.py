@@ -150,3 +150,5 @@ def test_path_holds_in_yaml_text_too(path: str, gone: list[str], stays: list[str
 def test_path_starts_anew_in_each_yaml_document() -> None:
     masker = compile_masks([MaskProfile("p", paths=(PathMask("$.a.b"),))], key=bytes(32))
     assert masker.text("a:\n  c: 1\n---\nb: 2\na:\n  b: 3\n").value == 'a:\n  c: 1\n---\nb: 2\na:\n  b: "[masked]"\n'
+    first = compile_masks([MaskProfile("p", paths=(PathMask("$[0].a"),))], key=bytes(32))
+    assert first.text("- a: 1\n- a: 2\n---\n- a: 3\n").value == '- a: "[masked]"\n- a: 2\n---\n- a: "[masked]"\n'

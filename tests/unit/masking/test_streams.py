@@ -3,13 +3,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.fakes.event_stream import Event, Parser, encode
 from tests.fakes.mask_profiles import shipped
 
 from holdpoint.domain.values import JsonValue
 from holdpoint.masking.masker import compile_masks
 from holdpoint.masking.streams import SseMasker
 from holdpoint.masking.strings import Unmaskable
+from holdpoint.protocols.sse import Event, Parser, TooLarge, encode
 
 RECORDED = (Path(__file__).parents[2] / "data" / "masking" / "secret-get.sse").read_bytes()
 type Transform = Callable[[JsonValue], JsonValue | None]
@@ -119,7 +119,7 @@ def test_error_of_the_transform_or_parser_latches_as_well() -> None:
     with pytest.raises(KeyError):
         masker.feed(b"data: {}\n\n")
     assert masker.feed(b"data: x\n\n") == b""
-    broken = stream()
-    with pytest.raises(UnicodeDecodeError):
-        broken.feed(b"data: \xff\n\n")
-    assert broken.feed(b"data: x\n\n") == b""
+    small = SseMasker(shipped("credentials"), same, parser=Parser(max_event_bytes=8), encode=encode)
+    with pytest.raises(TooLarge):
+        small.feed(b"data: longer than eight\n\n")
+    assert small.feed(b"data: x\n\n") == b""

@@ -30,6 +30,7 @@ def test_duplicate_key_is_refused(data: bytes) -> None:
         pytest.param(b'{"a":":8080","b":["\\":"],":c":"\\\\":"d"}'.replace(b':"d"', b""), id="colons-in-values"),
         pytest.param(b'{"a":"\\u003a","b":"\\u003ab"}', id="escaped-colons"),
         pytest.param(b'{"a":1,"A":2}', id="case"),
+        pytest.param(b'{"a\\u005c":"\\u005c","b\\\\":"\\u0022\\""}', id="escaped-backslashes-and-quotes"),
     ],
 )
 def test_distinct_keys_pass(data: bytes) -> None:

@@ -56,6 +56,8 @@ def masker(action: MaskAction = MaskAction.REDACT) -> Masker:
         pytest.param("Server=h;Password=x;User=y", "Server=h;Password=[masked];User=y", id="connection-string"),
         pytest.param("header authorization=Bearer x y", "header authorization=[masked] y", id="scheme-and-token"),
         pytest.param("curl -H 'Authorization: Bearer x'", 'curl -H \'Authorization: "[masked]"', id="inline-header"),
+        pytest.param("x password: AKIAIOSFODNN7EXAMPLE and more\nb", 'x password: "[masked]"\nb', id="mark-and-more"),
+        pytest.param("a: {password: 'x''y', b: c}", "a: {password: '[masked]', b: c}", id="doubled-quote-in-flow"),
         pytest.param("got {'password': 'x'} ok", "got {'password': '[masked]'} ok", id="python-repr"),
         pytest.param('got {"password": 12, "b": 3}', 'got {"password": "[masked]", "b": 3}', id="number"),
         pytest.param('x {\\"password\\": \\"a\\\\\\"b\\"}', 'x {\\"password\\": \\"[masked]\\"}', id="escaped-json"),
@@ -133,8 +135,12 @@ def test_data_of_a_secret_in_yaml_is_masked(text: str, keeps: list[str]) -> None
 
 
 def test_data_of_anything_else_in_yaml_stays() -> None:
-    text = "kind: ConfigMap\ndata:\n  a: eA==\nmetadata:\n  note: about a kind of Secret\n"
-    assert masker().text(text).value == text
+    for text in (
+        "kind: ConfigMap\ndata:\n  a: eA==\nmetadata:\n  note: about a kind of Secret\n",
+        "a:\n  data:\n    x: kept\nb:\n  kind: Secret\n",
+        "b:\n  kind: Secret\na:\n  data:\n    x: kept\n",
+    ):
+        assert masker().text(text).value == text
 
 
 def test_many_sections_are_masked_rather_than_searched_for_ever() -> None:
@@ -198,6 +204,15 @@ def test_base64_is_found_between_other_lines_and_words() -> None:
     wrapped = base64.encodebytes(b"x" * 70 + b" password: hunter2-invented " + b"y" * 70).decode()
     assert masker().text(f"{encoded}\naaaa\nmore words").value == "[masked]\nmore words"
     assert masker().text(f"{encoded}aaaa more").value == "[masked] more"
+    assert masker().text(f"{encoded}\n{'/+7/' * 15}").value == f"[masked]\n{'/+7/' * 15}"
+    short = base64.b64encode(b"token: abcde").decode()
+    assert masker().value([short, short, "é" * 9, "é", short]).value == [
+        "[masked]",
+        "[masked]",
+        "é" * 9,
+        "é",
+        "[masked]",
+    ]
     assert masker().text(f"a:\n{wrapped}b: c\n").value == "a:\n[masked]\nb: c\n"
 
 

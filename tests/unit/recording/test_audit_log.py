@@ -5,7 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from tests.fakes.recordings import LocalSigner, Recordings, event, state
+from tests.fakes.recordings import LocalSigner, Recordings, event, recompute, state
 
 from holdpoint.domain.audit import AuditStage
 from holdpoint.domain.refusal import ConfigError, GatewayFault
@@ -193,6 +193,22 @@ def test_broken_chain_refuses_start_and_changes_nothing(recordings, tamper):
 
 
 def test_chain_recomputed_without_the_key_refuses_start(recordings):
+    recordings.fill()
+    recordings.write_lines(recompute(recordings.lines()))
+    with pytest.raises(ConfigError, match="not those that were signed"):
+        recordings.start()
+
+
+def test_segment_whose_header_was_recomputed_refuses_start(tmp_path):
+    recordings = Recordings(tmp_path / "r", segment_bytes=2_500)
+    recordings.fill()
+    last = segment_numbers(recordings.folder)[-1]
+    recordings.write_lines(recompute(recordings.lines(last)), last)
+    with pytest.raises(ConfigError):
+        recordings.start()
+
+
+def test_log_of_another_gateway_refuses_start(recordings):
     recordings.fill()
     forged = Recordings(recordings.folder.with_name("forged"), signer=LocalSigner())
     forged.fill()

@@ -1,6 +1,8 @@
+import shutil
+
 import pytest
 from mitmproxy.io import FlowReader
-from tests.fakes.recordings import Recordings, event, state
+from tests.fakes.recordings import Recordings, event, recompute, state
 
 from holdpoint.domain.audit import AuditStage
 from holdpoint.domain.refusal import ConfigError
@@ -155,7 +157,21 @@ def test_file_known_from_older_segments_alone_is_left_alone(tmp_path):
     assert report(recordings).ok
 
 
-def test_open_exchange_whose_line_was_changed_refuses_start(tmp_path):
+def test_changed_line_that_no_head_covers_yet_refuses_start(recordings):
+    log, _ = recordings.start()
+    for n in range(3):
+        log.submit(event(exchange=f"ex-{n}"))
+    log.flush()
+    killed = Recordings(recordings.folder.with_name("killed"), recordings.signer)
+    shutil.copytree(recordings.folder, killed.folder)
+    log.close()
+    killed.write_lines([line.replace(b"ex-1", b"ex-7") for line in killed.lines()])
+    with pytest.raises(ConfigError, match="hash"):
+        killed.start()
+
+
+@pytest.mark.parametrize("forge", [lambda lines: [x.replace(b"Alice", b"Malle") for x in lines], recompute])
+def test_open_exchange_whose_line_was_changed_refuses_start(tmp_path, forge):
     recordings = Recordings(tmp_path / "r", segment_bytes=2_000)
     log, _ = recordings.start()
     log.submit(event(exchange="ex-open"))
@@ -164,7 +180,7 @@ def test_open_exchange_whose_line_was_changed_refuses_start(tmp_path):
         log.flush()
     log.close()
     lines = recordings.lines(1)
-    recordings.write_lines([line.replace(b"Alice", b"Malle") for line in lines], 1)
+    recordings.write_lines(forge(lines), 1)
     log, recorder = recordings.start()
     with pytest.raises(ConfigError, match="holdpoint audit verify"):
         recorder.recover(recordings.opened)

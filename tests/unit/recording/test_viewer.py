@@ -73,7 +73,9 @@ def test_odd_messages_are_still_shown(odd):
 
 
 def test_view_is_chosen_for_mcp_and_only_for_mcp():
-    with taddons.context(Viewer()):
+    with taddons.context() as context:
+        context.options.server = False
+        context.master.addons.add(Viewer())
         chosen = {}
         for name, data in (("mcp", rpc(method="ping")), ("json", b'{"a":1}')):
             flow = tflow.tflow(req=tutils.treq(content=data, headers=((b"content-type", b"application/json"),)))
@@ -99,8 +101,14 @@ def test_flow_of_somebody_else_keeps_its_comment():
 
 def test_proxy_cannot_be_turned_on_later():
     viewer = Viewer()
-    with taddons.context(viewer) as context:
+    with taddons.context() as context:
         context.options.server = False
+        context.master.addons.add(viewer)
         with pytest.raises(exceptions.OptionsError, match="start it with `-n`"):
             context.configure(viewer, server=True)
         assert context.options.server is False
+
+
+def test_viewer_ends_a_process_that_proxies():
+    with taddons.context() as context, pytest.raises(SystemExit):
+        context.master.addons.add(Viewer())
