@@ -61,7 +61,9 @@ HOSTILE = {
     + chunk(b'{"a":1}')
     + f"0\r\nX-Secret: {KEY}\r\n\r\n".encode(),
     "unknown-coding": answer(SECRET, "text/plain", "Content-Encoding: br"),
-    "two-codings": answer(gzip.compress(SECRET.encode()), "text/plain", "Content-Encoding: identity", "Content-Encoding: gzip"),
+    "two-codings": answer(
+        gzip.compress(SECRET.encode()), "text/plain", "Content-Encoding: identity", "Content-Encoding: gzip"
+    ),
     "gzip-as-plain": answer(gzip.compress(SECRET.encode()), "text/plain"),
     "gzip-transfer": b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"
     + chunk(gzip.compress(SECRET.encode()))
@@ -76,7 +78,8 @@ HOSTILE = {
     ),
     "too-large": answer("a" * (2 << 20), "text/plain"),
     "too-large-unannounced": answer("a" * (2 << 20), "text/plain", length=False),
-    "switching": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n" + SECRET.encode(),
+    "switching": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+    + SECRET.encode(),
     "switching-raw": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: tcp\r\n\r\n" + SECRET.encode(),
     "early-hints": b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + answer(SECRET),
     "status-600": answer(SECRET, status="600 What"),
@@ -116,7 +119,9 @@ def test_over_http2_it_becomes_the_same_refusal(world: WireWorld, name: str) -> 
     assert not any(s in got.text for s in SHOWS), got.text
 
 
-@pytest.mark.parametrize("name", ["early-close", "trailers", "switching", "too-large", "bad-chunk", "two-lengths", "deep"])
+@pytest.mark.parametrize(
+    "name", ["early-close", "trailers", "switching", "too-large", "bad-chunk", "two-lengths", "deep"]
+)
 def test_an_mcp_caller_reads_it_as_json_rpc(world: WireWorld, name: str) -> None:
     world.rawmcp.answers[name] = HOSTILE[name]
     got = world.tool(name)
@@ -134,7 +139,9 @@ MASKED = {
     "http-1.0": answer(SECRET, length=False).replace(b"HTTP/1.1", b"HTTP/1.0"),
     "until-the-end": answer(SECRET, length=False),
     "an-error": answer(SECRET, status="500 Internal Server Error"),
-    "in-a-header": answer("{}", "application/json", f"X-Note: {KEY}", f"Location: https://x/?k={KEY}", status="302 Found"),
+    "in-a-header": answer(
+        "{}", "application/json", f"X-Note: {KEY}", f"Location: https://x/?k={KEY}", status="302 Found"
+    ),
     "in-the-reason": answer("{}", status=f"200 {KEY}"),
     "in-a-cookie": answer("{}", "application/json", "Set-Cookie: session=hunter2-hunter2; HttpOnly"),
     "folded": answer("{}", "application/json", f"X-Note: a\r\n {KEY}"),
@@ -295,9 +302,7 @@ def test_an_answer_before_the_request_ended_is_the_answer(world: WireWorld) -> N
     world.raw.answers["/hasty"] = answer('{"hasty":1}')
     body = b'{"a":"' + b"a" * 60_000 + b'"}'
     with Wire(world.reverse) as wire:
-        got = wire.ask(
-            request("POST", "/raw/hasty", world.plain(("Content-Type", "application/json")), body)
-        )
+        got = wire.ask(request("POST", "/raw/hasty", world.plain(("Content-Type", "application/json")), body))
     assert got.json == {"hasty": 1}
 
 

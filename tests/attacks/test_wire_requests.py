@@ -522,7 +522,9 @@ def test_what_the_caller_says_of_itself_does_not_reach_the_upstream(world: WireW
 
 def test_a_header_that_the_caller_declares_hop_by_hop_is_no_way_to_drop_one(world: WireWorld) -> None:
     with Wire(world.reverse) as wire:
-        got = wire.ask(request("GET", "/raw/hop", world.plain(("Connection", "keep-alive, X-Api-Key, X-A"), ("X-A", "1"))))
+        got = wire.ask(
+            request("GET", "/raw/hop", world.plain(("Connection", "keep-alive, X-Api-Key, X-A"), ("X-A", "1")))
+        )
     if got.status == 200:
         assert world.raw.seen("/hop")[-1].header("connection") in ([], ["keep-alive"])
 
