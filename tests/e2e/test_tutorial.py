@@ -25,7 +25,7 @@ class Terminal:
 
     def __init__(self, env: dict[str, str]) -> None:
         self.process = subprocess.Popen(
-            ["bash", "-eo", "pipefail"],  # as scripts/ do
+            ["bash", "-eo", "pipefail"],
             cwd=ROOT,
             env=env,
             stdin=subprocess.PIPE,
