@@ -27,7 +27,12 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     ("shared", "said"),
     [
         pytest.param("store", "is in use by process", marks=pytest.mark.failure("F-second-gateway"), id="store"),
-        pytest.param("recordings", "another gateway writes to this folder", marks=pytest.mark.failure("F-second-gateway"), id="recordings"),
+        pytest.param(
+            "recordings",
+            "another gateway writes to this folder",
+            marks=pytest.mark.failure("F-second-gateway"),
+            id="recordings",
+        ),
         pytest.param("admin", "listens there", marks=pytest.mark.failure("F-admin-taken"), id="admin-socket"),
     ],
 )
