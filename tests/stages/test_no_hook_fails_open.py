@@ -109,6 +109,15 @@ def test_a_failure_after_sending_shows_nothing_of_the_answer(
     assert ask(world).status_code == 200
 
 
+def test_later_stages_do_not_see_what_was_refused(world: World, gateway: SabotagedGateway) -> None:
+    gateway.plan.arm("identity", "requestheaders", "exception", "sync")
+    gateway.plan.seen.clear()
+    assert ask(world).status_code >= 500
+    gateway.plan.disarm()
+    asked = {stage for stage, hook in gateway.plan.seen if hook == "request"}
+    assert asked == {"record"}  # which writes down what was refused
+
+
 def connect_through(world: World) -> bytes:
     """Open a tunnel to the upstream through the forward listener, and say something; return what came back."""
     with socket.create_connection(("127.0.0.1", world.forward), timeout=10) as raw:

@@ -170,8 +170,13 @@ class Services:
 
     async def reload(self) -> str:
         """Load the policies, switch to them, decide again what is held. Raises ConfigError: nothing changed."""
-        fresh = await asyncio.to_thread(load_policies, self.settings, self.digest_key)
         old = self.policies.bundle
+        try:
+            fresh = await asyncio.to_thread(load_policies, self.settings, self.digest_key)
+        except ConfigError as error:
+            detail: JsonObject = {"from": old.hash, "refused": str(error)}
+            self.submit(AuditEvent(AuditStage.RELOADED, self.clock.now(), detail=detail))
+            raise
         await self.audit_reload(old.hash, fresh.bundle.hash)
         self.policies = fresh
         changes = await self.broker.redecide(fresh.engine.decide)
