@@ -173,7 +173,7 @@ def mask_body(
 def _mask_messages(masker: Masker, body: bytes, look: Callable[[JsonValue], JsonValue | None]) -> Masked[bytes]:
     value = strict_json.loads(body, max_bytes=len(body))
     shown: JsonValue = [look(v) for v in value] if isinstance(value, list) else look(value)
-    masked = masker.mcp(shown)
+    masked = masker.mcp(shown, in_place=True)
     if masked.count == 0 and shown == value:
         return Masked(body, 0)
     return Masked(strict_json.dumps(masked.value), masked.count)
