@@ -108,6 +108,31 @@ def test_arguments_that_differ_are_another_request(world: Attacked, approved: st
         world.decide(held, "deny")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b'{"n":9007199254740993.0}', id="whole"),
+        pytest.param(b'{"n":0.1000000000000000000001}', id="fraction"),
+        pytest.param(b'{"a":[{"n":-1.00000000000000000001e2}]}', id="exponent"),
+    ],
+)
+def test_number_that_a_double_cannot_hold_is_refused(world: Attacked, body: bytes) -> None:
+    headers = {"authorization": f"Bearer {world.token()}", "content-type": "application/json"}
+    with world.client() as http:
+        answer = http.post(f"{world.base}/shop/x", headers=headers, content=body)
+    assert answer.status_code == 400
+    assert not world.shop.requests
+
+
+@pytest.mark.parametrize(
+    "number", ["0.1", "0.10", "0.10000000000000001", "1e3", "3.141592653589793", "-0.0", "1E-7", "5e-324"]
+)
+def test_number_as_printers_write_it_passes(world: Attacked, number: str) -> None:
+    message = json.dumps(call("read_note", {"name": "x", "n": 12345})).replace("12345", number)
+    with world.client() as http:
+        assert http.post(world.url, headers=world.headers(), content=message).status_code == 200
+
+
 OTHERS = [
     pytest.param({"sub": "u-bob", "email": "bob@corp.example"}, id="another-principal"),
     pytest.param({"act": {"sub": "agent-b"}}, id="another-agent"),

@@ -106,7 +106,7 @@ def _body(method: str, index: Index, body: bytes, max_bytes: int) -> JsonValue:
     if method in _BODILESS:
         raise Undecodable("a body is not accepted with this HTTP method")
     index.require_json_body()
-    return strict_json.loads(body, max_bytes=max_bytes)
+    return strict_json.loads(body, max_bytes=max_bytes, exact=True)
 
 
 def refusal(

@@ -78,7 +78,7 @@ def _decode(method: str, index: Index, body: bytes, max_bytes: int) -> Call:
 
 def _post(index: Index, body: bytes, max_bytes: int) -> Call:
     index.require_json_body()
-    message = jsonrpc.parse(strict_json.loads(body, max_bytes=max_bytes))
+    message = jsonrpc.parse(strict_json.loads(body, max_bytes=max_bytes, exact=True))
     version = mcp_version.agree(index, message)
     match message:
         case jsonrpc.Request() | jsonrpc.Notification():
