@@ -9,7 +9,6 @@ from functools import partial
 from typing import ClassVar
 
 from mitmproxy import http
-from mitmproxy.net.http import status_codes
 
 from holdpoint.domain.access import Protocol
 from holdpoint.domain.exchange import Forwarded
@@ -19,17 +18,17 @@ from holdpoint.masking.masker import Masked, Masker
 from holdpoint.masking.strings import Unmaskable
 from holdpoint.protocols import strict_json
 from holdpoint.protocols.call import Undecodable
+from holdpoint.stages.answer_heads import check_answer, clean
 from holdpoint.stages.answers import decoded_body, media_type
+from holdpoint.stages.echoes import hide, wire_secrets
 from holdpoint.stages.fields import raw
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.streaming import stream_events, stream_look
 
 _OFF_THE_LOOP = 256 << 10
 """Bytes from which masking runs in a thread: about 4 ms on the loop."""
-_DROPPED = (b"alt-svc", b"trailer", b"upgrade", b"proxy-authenticate", b"www-authenticate", b"proxy-connection")
 _STALE = (b"content-encoding", b"etag", b"digest", b"content-digest")
 """True of the upstream's body, and not of one that was masked."""
-_NOT_OURS = (401, 407)
 
 
 class Mask(Stage):
@@ -40,16 +39,7 @@ class Mask(Stage):
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Decide whether the answer streams, and clean its headers."""
         self.gateway.exchanges.expect(flow, Forwarded)
-        response = flow.response
-        if response is None or not 200 <= response.status_code < 600:  # noqa: PLR2004  # final statuses
-            raise Refusal(RefusalKind.WITHHELD, "the upstream answered in a way that cannot be inspected")
-        if response.status_code in _NOT_OURS:
-            # The caller's login is not what the upstream complains of: it never saw it.
-            raise Refusal(
-                RefusalKind.UPSTREAM,
-                "the upstream did not accept the gateway's credential",
-                detail=f"status {response.status_code}",
-            )
+        response = check_answer(flow.response)
         exchange = self.gateway.exchanges.of(flow)
         masker = self.gateway.services.policies.masker(exchange.masks)
         self._clean_headers(flow, masker)
@@ -89,26 +79,27 @@ class Mask(Stage):
         response = flow.response
         if response is None:
             raise Refusal(RefusalKind.WITHHELD, "the answer is gone")
-        self.gateway.exchanges.of(flow).masked += masked.count
-        if masked.value is not body or "content-encoding" in response.headers:
+        shown, echoed = hide(masked.value, wire_secrets(self.gateway, flow))
+        self.gateway.exchanges.of(flow).masked += masked.count + echoed
+        if shown is not body or "content-encoding" in response.headers:
             fields = tuple((n, v) for n, v in raw(response.headers) if n.lower() not in _STALE)
             response.headers = http.Headers(fields)
-            response.content = masked.value
+            response.content = shown
 
     def _clean_headers(self, flow: http.HTTPFlow, masker: Masker) -> None:
         response = flow.response
         if response is None:
             return
         exchange = self.gateway.exchanges.of(flow)
-        response.reason = status_codes.RESPONSES.get(response.status_code, "")
-        fields = tuple((n, v) for n, v in raw(response.headers) if n.lower() not in _DROPPED)
+        fields = clean(response)
         if not masker.is_empty:
             masked = masker.texts([value.decode("latin-1") for _, value in fields])
             exchange.masked += masked.count
             if masked.count:
                 shown = (value.encode("latin-1", "replace") for value in masked.value)
-                fields = tuple((name, value) for (name, _), value in zip(fields, shown, strict=True))
-        response.headers = http.Headers(fields)
+                fields = [(name, value) for (name, _), value in zip(fields, shown, strict=True)]
+        secrets = wire_secrets(self.gateway, flow)
+        response.headers = http.Headers([(name, hide(value, secrets)[0]) for name, value in fields])
 
 
 def mask_body(

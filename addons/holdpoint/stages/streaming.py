@@ -16,9 +16,10 @@ from holdpoint.masking.masker import Masker
 from holdpoint.masking.streams import SseMasker
 from holdpoint.protocols import jsonrpc
 from holdpoint.protocols.mcp_answers import server_message
-from holdpoint.protocols.mcp_refusals import refusal_message
+from holdpoint.protocols.mcp_refusals import refusal_event, refusal_message
 from holdpoint.protocols.sse import Event, Parser, encode
 from holdpoint.settings import Target
+from holdpoint.stages.echoes import hide, wire_secrets
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
 
@@ -47,10 +48,11 @@ def _pump(
 ) -> Callable[[bytes], list[bytes]]:
     failed = False
     before = exchange.masked
+    secrets = wire_secrets(gateway, flow)
 
     def pump(chunk: bytes) -> list[bytes]:
         # NOTE: an empty list, never b"": on HTTP/1 an empty chunk would end the answer.
-        nonlocal failed
+        nonlocal failed, before
         if failed:
             return []
         try:
@@ -58,12 +60,15 @@ def _pump(
         except BaseException as error:  # noqa: BLE001  # mitmproxy would go on with the next chunk
             failed = True
             logger.error("stream of %s withheld: %s", exchange.id, error)  # noqa: TRY400  # its text may hold data
-            gateway.abort(
-                flow, Refusal(RefusalKind.WITHHELD, "the answer could not be inspected", detail=type(error).__name__)
-            )
-            return []
+            refusal = Refusal(RefusalKind.WITHHELD, "the answer could not be inspected", detail=type(error).__name__)
+            last = _last_event(refusal, exchange)
+            gateway.abort(flow, refusal)
+            return last
         exchange.masked = before + reader.count
         if shown:
+            shown, echoed = hide(shown, secrets)
+            exchange.masked += echoed
+            before += echoed
             room = TAPE_BYTES - len(exchange.tape)
             exchange.tape += shown[:room]
             exchange.tape_full = exchange.tape_full or len(shown) > room
@@ -71,6 +76,21 @@ def _pump(
         return []
 
     return pump
+
+
+def _last_event(refusal: Refusal, exchange: Exchange) -> list[bytes]:
+    """Return what tells an MCP client why its call gets no answer any more."""
+    call = decoded(exchange.state)
+    if call is None or call.request_id is None:
+        return []
+    told = refusal_event(
+        refusal,
+        refusal_id=exchange.id,
+        request_id=call.request_id,
+        protocol_version=call.protocol_version,
+        verb=call.access.action.verb,
+    )
+    return [told]
 
 
 def stream_look(exchange: Exchange, target: Target) -> Callable[[JsonValue], JsonValue | None]:
