@@ -4,7 +4,7 @@ import gzip
 import socket
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import h2.connection
 import pytest
@@ -61,7 +61,9 @@ HOSTILE = {
     + chunk(b'{"a":1}')
     + f"0\r\nX-Secret: {KEY}\r\n\r\n".encode(),
     "unknown-coding": answer(SECRET, "text/plain", "Content-Encoding: br"),
-    "two-codings": answer(gzip.compress(SECRET.encode()), "text/plain", "Content-Encoding: identity", "Content-Encoding: gzip"),
+    "two-codings": answer(
+        gzip.compress(SECRET.encode()), "text/plain", "Content-Encoding: identity", "Content-Encoding: gzip"
+    ),
     "gzip-as-plain": answer(gzip.compress(SECRET.encode()), "text/plain"),
     "gzip-transfer": b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: gzip, chunked\r\n\r\n"
     + chunk(gzip.compress(SECRET.encode()))
@@ -76,11 +78,13 @@ HOSTILE = {
     ),
     "too-large": answer("a" * (2 << 20), "text/plain"),
     "too-large-unannounced": answer("a" * (2 << 20), "text/plain", length=False),
-    "switching": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n" + SECRET.encode(),
+    "switching": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+    + SECRET.encode(),
     "switching-raw": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: tcp\r\n\r\n" + SECRET.encode(),
     "early-hints": b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + answer(SECRET),
     "status-600": answer(SECRET, status="600 What"),
     "status-99": answer(SECRET, status="099 What"),
+    "two-lengths-alike": answer(SECRET, "application/json", f"Content-Length: {len(SECRET)}"),
     "two-types": answer(SECRET, "application/json", "Content-Type: application/octet-stream"),
     "no-type": b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n" + b'{"a":"secret"}'[:13],
     "binary": answer(SECRET, "application/octet-stream"),
@@ -116,7 +120,9 @@ def test_over_http2_it_becomes_the_same_refusal(world: WireWorld, name: str) -> 
     assert not any(s in got.text for s in SHOWS), got.text
 
 
-@pytest.mark.parametrize("name", ["early-close", "trailers", "switching", "too-large", "bad-chunk", "two-lengths", "deep"])
+@pytest.mark.parametrize(
+    "name", ["early-close", "trailers", "switching", "too-large", "bad-chunk", "two-lengths", "deep"]
+)
 def test_an_mcp_caller_reads_it_as_json_rpc(world: WireWorld, name: str) -> None:
     world.rawmcp.answers[name] = HOSTILE[name]
     got = world.tool(name)
@@ -134,7 +140,9 @@ MASKED = {
     "http-1.0": answer(SECRET, length=False).replace(b"HTTP/1.1", b"HTTP/1.0"),
     "until-the-end": answer(SECRET, length=False),
     "an-error": answer(SECRET, status="500 Internal Server Error"),
-    "in-a-header": answer("{}", "application/json", f"X-Note: {KEY}", f"Location: https://x/?k={KEY}", status="302 Found"),
+    "in-a-header": answer(
+        "{}", "application/json", f"X-Note: {KEY}", f"Location: https://x/?k={KEY}", status="302 Found"
+    ),
     "in-the-reason": answer("{}", status=f"200 {KEY}"),
     "in-a-cookie": answer("{}", "application/json", "Set-Cookie: session=hunter2-hunter2; HttpOnly"),
     "folded": answer("{}", "application/json", f"X-Note: a\r\n {KEY}"),
@@ -266,7 +274,7 @@ def test_a_refused_answer_that_sends_no_body_yet_is_refused_at_once(world: WireW
 
 def test_json_that_never_ends_is_cut_at_the_limit(world: WireWorld) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-    trickle = Trickle([head, chunk(b"["), *[chunk(b'"hunter2",' * 4096)] * 100], stay=True)
+    trickle = Trickle([head, chunk(b"["), *[chunk(b'"hunter2",' * 4096)] * 30], stay=True)
     world.raw.answers["/endless-json"] = trickle
     got = world.get("/raw/endless-json")
     assert got.status == 502
@@ -274,7 +282,7 @@ def test_json_that_never_ends_is_cut_at_the_limit(world: WireWorld) -> None:
 
 
 def test_a_head_that_never_ends_is_cut(world: WireWorld) -> None:
-    trickle = Trickle([b"HTTP/1.1 200 OK\r\n", *[b"X-A: " + b"a" * 65536 + b"\r\n"] * 100], stay=True)
+    trickle = Trickle([b"HTTP/1.1 200 OK\r\n", *[b"X-A: " + b"a" * 65536 + b"\r\n"] * 4], stay=True)
     world.raw.answers["/endless-head"] = trickle
     got = world.get("/raw/endless-head")
     assert got.status == 502
@@ -295,17 +303,18 @@ def test_an_answer_before_the_request_ended_is_the_answer(world: WireWorld) -> N
     world.raw.answers["/hasty"] = answer('{"hasty":1}')
     body = b'{"a":"' + b"a" * 60_000 + b'"}'
     with Wire(world.reverse) as wire:
-        got = wire.ask(
-            request("POST", "/raw/hasty", world.plain(("Content-Type", "application/json")), body)
-        )
+        got = wire.ask(request("POST", "/raw/hasty", world.plain(("Content-Type", "application/json")), body))
     assert got.json == {"hasty": 1}
 
 
 # Upstreams that speak HTTP/2
 
 
-def h2_answers() -> dict[str, object]:
-    def head(more: list[tuple[str, str]], body: bytes = b"", trailers: list[tuple[str, str]] | None = None):
+type H2Answer = Callable[[h2.connection.H2Connection, int], None]
+
+
+def h2_answers() -> dict[str, H2Answer]:
+    def head(more: list[tuple[str, str]], body: bytes = b"", trailers: list[tuple[str, str]] | None = None) -> H2Answer:
         def run(state: h2.connection.H2Connection, stream: int) -> None:
             state.send_headers(stream, [(":status", "200"), *more])
             state.send_data(stream, body)
@@ -330,18 +339,10 @@ def h2_answers() -> dict[str, object]:
 
 
 @pytest.mark.parametrize("name", ["json", "trailers", "sse", "hints"])
-@pytest.mark.parametrize("client", ["http1", "http2"])
-def test_an_http2_upstream_is_masked(world: WireWorld, name: str, client: str) -> None:
-    world.h2up.answers[f"/{name}"] = h2_answers()[name]  # type: ignore[assignment]
-    if client == "http2":
-        with h2_connection(world.reverse_tls) as wire:
-            got = wire.wait(wire.ask(world.over_h2(f"/h2up/{name}", world.plain(), "GET")))
-    else:
-        with Wire(world.reverse_tls) as wire:
-            wire.tls(alpn=("h2", "http/1.1") if name == "never" else ("http/1.1",))
-            got = wire.ask(request("GET", f"/h2up/{name}", world.plain()))
-    if client == "http1" and got.status == 502:
-        return  # its upstream speaks HTTP/2 only, and was not offered it
+def test_an_http2_upstream_is_masked(world: WireWorld, name: str) -> None:
+    world.h2up.answers[f"/{name}"] = h2_answers()[name]
+    with h2_connection(world.reverse_tls) as wire:
+        got = wire.wait(wire.ask(world.over_h2(f"/h2up/{name}", world.plain(), "GET")))
     assert got.status == 200, got
     assert not got.torn
     assert got.body

@@ -5,8 +5,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from tests.fakes.processes import free_port
 from tests.fakes.byte_upstream import H2Upstream, RawUpstream
+from tests.fakes.processes import free_port
 from tests.fakes.wire import Answer, Wire, certificate, request
 from tests.fakes.world import World, call
 
@@ -92,10 +92,12 @@ class WireWorld(World):
         super().__init__(folder, more_targets=more, json_response=True, stateless=True)
         (self.policies / "wire.yaml").write_text(POLICY)
         files = f"{{certificate: {self.tls_files[0]}, key: {self.tls_files[1]}}}"
+        safe = f'listen: "127.0.0.1:{self.reverse_tls}", tls: {files}'
+        safe_proxy = f'listen: "127.0.0.1:{self.forward_tls}", tls: {files}'
         self.write_settings(
             **{
-                "keys:\n  ca:": f'  - {{name: safe, mode: reverse, listen: "127.0.0.1:{self.reverse_tls}", tls: {files}}}\n'
-                f'  - {{name: safe-proxy, mode: forward, listen: "127.0.0.1:{self.forward_tls}", tls: {files}}}\n'
+                "keys:\n  ca:": f"  - {{name: safe, mode: reverse, {safe}}}\n"
+                f"  - {{name: safe-proxy, mode: forward, {safe_proxy}}}\n"
                 "keys:\n  ca:",
                 "policies: [demo.yaml,": "policies: [demo.yaml, wire.yaml,",
             }
