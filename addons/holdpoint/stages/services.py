@@ -24,6 +24,7 @@ from holdpoint.identity.verify import Verifier
 from holdpoint.recording.audit import AuditLog
 from holdpoint.recording.flowfiles import Session
 from holdpoint.recording.health import RecorderUnavailable
+from holdpoint.recording.scrub import ConnectionStates
 from holdpoint.recording.sessions import Sessions
 from holdpoint.recording.writer import Recorder
 from holdpoint.settings import Settings
@@ -54,6 +55,7 @@ class Services:
     broker: Broker
     sessions: Sessions
     admin: AdminServer | None = None
+    connections: ConnectionStates = field(default_factory=ConnectionStates)
     _leaving: dict[str, asyncio.Event] = field(default_factory=dict[str, asyncio.Event])
 
     @property
@@ -139,7 +141,8 @@ class Services:
         if session is None:
             who = describe.who_asks(exchange.state)
             session = self.sessions.session_for(who.id if who else "", event.target, "", self.clock.now())
-        state = describe.flow_record(flow, exchange, event, self.policies.masker(exchange.masks), session.id)
+        masker = self.policies.masker(exchange.masks)
+        state = describe.flow_record(flow, exchange, event, masker, session=session.id, connections=self.connections)
         try:
             self.recorder.record_answer(session, state, replace(event, session=session.id))
         except RecorderUnavailable as error:
