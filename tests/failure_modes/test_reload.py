@@ -39,6 +39,12 @@ def may_list(world: World) -> bool:
         pytest.param("mask: [credentials, personal-data]", "mask: [no-such-profile]", id="unknown-mask"),
         pytest.param("reason: nobody", "when: resource.nmae == 'x'\n    reason: nobody", id="condition"),
         pytest.param("targets: [demo]", "targets: [elsewhere]", id="unknown-target"),
+        pytest.param(
+            "mask: [credentials, personal-data]",
+            "mask: [credentials]\n    credential: nowhere",
+            marks=pytest.mark.failure("F-credential-missing"),
+            id="unknown-credential",
+        ),
         pytest.param(None, None, id="missing"),
     ],
 )

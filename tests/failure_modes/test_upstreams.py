@@ -211,6 +211,7 @@ def test_an_answer_that_cannot_be_inspected_is_withheld(world: World, upstream: 
     still_serves(world, upstream)
 
 
+@pytest.mark.threat("T20")
 @pytest.mark.failure("F-encoding")
 @pytest.mark.parametrize(
     "sent",
@@ -233,6 +234,7 @@ def test_a_coding_that_cannot_be_undone_is_withheld(world: World, upstream: RawU
     still_serves(world, upstream)
 
 
+@pytest.mark.threat("T20")
 @pytest.mark.failure("F-body-limit")
 def test_a_request_over_the_limit_reaches_nobody(world: World, upstream: RawUpstream) -> None:
     with world.client() as http:
@@ -257,7 +259,7 @@ def test_an_answer_over_the_limit_is_withheld(world: World, upstream: RawUpstrea
     still_serves(world, upstream)
 
 
-@pytest.mark.failure("F-credential")
+@pytest.mark.failure("F-credential-refused")
 @pytest.mark.parametrize("status", ["401 Unauthorized", "407 Proxy Authentication Required"])
 def test_a_credential_that_the_upstream_refuses_is_not_the_callers_affair(
     world: World, upstream: RawUpstream, status: str

@@ -14,7 +14,9 @@ from holdpoint.stages.guard import Stage
 from holdpoint.stages.routing import authority
 from holdpoint.wire import is_forwardable
 
-_OURS = (b"host", b"accept-encoding")
+_OURS = frozenset({b"host", b"accept-encoding"})
+_PIECES = frozenset({b"range", b"if-range"})
+"""An answer in pieces cannot be masked. Servers may ignore a range (RFC 9110 section 14.2), and so does the gateway."""
 
 
 class Credentials(Stage):
@@ -34,7 +36,7 @@ class Credentials(Stage):
         data.port = target.port
         data.path = state.permitted.decoded.identified.received.path.encode("utf-8", "surrogateescape")
         name = authority(target.host, target.port, target.scheme).encode("ascii")
-        kept = [(n, v) for n, v in raw(data.headers) if is_forwardable(n) and n.lower() not in _OURS]
+        kept = [(n, v) for n, v in raw(data.headers) if is_forwardable(n) and n.lower() not in _OURS | _PIECES]
         if flow.request.is_http2:
             data.authority = name
         else:

@@ -13,6 +13,7 @@ from holdpoint.protocols.call import Call, Undecodable
 from holdpoint.settings import Target
 from holdpoint.stages.fields import raw
 from holdpoint.stages.guard import Stage
+from holdpoint.stages.heads import check_length
 
 
 class Decode(Stage):
@@ -26,6 +27,7 @@ class Decode(Stage):
         target = self.gateway.exchanges.target(flow)
         if flow.request.trailers:
             raise Refusal(RefusalKind.BAD_REQUEST, "trailers are not served")
+        check_length(flow.request)
         try:
             call = decode(flow.request, target, state.received.path)
         except Undecodable as error:

@@ -7,6 +7,7 @@ unseen: raw TCP, QUIC, DNS, upgrades, a `Host` that disagrees with the connectio
 # mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
+import re
 from copy import copy
 from typing import ClassVar
 
@@ -23,8 +24,8 @@ from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
 from holdpoint.ids import new_id
 from holdpoint.settings import Listener
 from holdpoint.stages import routing, tls_contexts
-from holdpoint.stages.fields import raw
 from holdpoint.stages.guard import Stage
+from holdpoint.stages.heads import check_head, check_names_agree
 from holdpoint.wire import RefuseLayer
 
 _UPSTREAM_CONNECTIONS = 256
@@ -32,6 +33,8 @@ _NOT_SERVED = frozenset(
     {b"trailer", b"http2-settings", b"x-http-method-override", b"x-http-method", b"x-method-override"}
 )
 """They change the method, the protocol, or what follows the body."""
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+"""Bytes that no value of a header may hold (RFC 9110 section 5.5)."""
 _ONE_OF_EACH = frozenset({b"host", b"content-length", b"content-type", b"content-encoding", b"transfer-encoding"})
 
 
@@ -212,47 +215,3 @@ def _children(layer: object) -> list[object]:
         found.append(child)
         layer = child
     return found
-
-
-def check_head(flow: http.HTTPFlow) -> None:
-    """Refuse a request head that two readers could read in two ways, or that asks for another protocol."""
-    request = flow.request
-    _check_request_line(request)
-    seen: set[bytes] = set()
-    for given, value in raw(request.headers):
-        name = given.lower()
-        if name in _ONE_OF_EACH:
-            if name in seen:
-                raise Refusal(RefusalKind.BAD_REQUEST, f"header `{name.decode('ascii')}` is given more than once")
-            seen.add(name)
-        elif name == b"upgrade" or (name == b"connection" and b"upgrade" in value.lower()):
-            raise Refusal(RefusalKind.BAD_REQUEST, "protocol upgrades are not served")
-        elif name in _NOT_SERVED:
-            raise Refusal(RefusalKind.BAD_REQUEST, f"header `{name.decode('ascii')}` is not served")
-
-
-def _check_request_line(request: http.Request) -> None:
-    if request.is_http2:
-        if request.headers.get("host", request.authority) != request.authority:
-            raise Refusal(RefusalKind.BAD_REQUEST, "`:authority` and `host` disagree")
-    elif request.http_version != "HTTP/1.1":
-        raise Refusal(RefusalKind.BAD_REQUEST, "HTTP/1.1 or HTTP/2 is needed")
-    elif request.authority:
-        raise Refusal(RefusalKind.BAD_REQUEST, "the request target must be a path")
-    if request.data.method != request.data.method.upper():
-        raise Refusal(RefusalKind.BAD_REQUEST, "the method must be upper case")
-    if not request.path.startswith("/"):
-        raise Refusal(RefusalKind.BAD_REQUEST, "the request target must be a path")
-
-
-def check_names_agree(flow: http.HTTPFlow) -> None:
-    """Refuse a request whose `Host`, SNI and connection name different hosts (forward listeners)."""
-    request = flow.request
-    named = routing.split_authority(
-        request.authority if request.is_http2 else request.headers.get("host", ""), request.scheme
-    )
-    if named is None or named != (request.host.lower().rstrip("."), request.port):
-        raise Refusal(RefusalKind.BAD_REQUEST, "the `Host` header disagrees with the connection")
-    sni = flow.client_conn.sni
-    if sni and request.scheme == "https" and sni.lower().rstrip(".") != named[0]:
-        raise Refusal(RefusalKind.BAD_REQUEST, "the TLS server name disagrees with the connection")

@@ -4,6 +4,7 @@
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import ClassVar
@@ -11,6 +12,7 @@ from typing import ClassVar
 from mitmproxy import http
 from mitmproxy.net.http import status_codes
 
+from holdpoint.credentials.echoes import Echoes
 from holdpoint.domain.access import Protocol
 from holdpoint.domain.exchange import Forwarded
 from holdpoint.domain.refusal import Refusal, RefusalKind
@@ -26,10 +28,29 @@ from holdpoint.stages.streaming import stream_events, stream_look
 
 _OFF_THE_LOOP = 256 << 10
 """Bytes from which masking runs in a thread: about 4 ms on the loop."""
-_DROPPED = (b"alt-svc", b"trailer", b"upgrade", b"proxy-authenticate", b"www-authenticate", b"proxy-connection")
-_STALE = (b"content-encoding", b"etag", b"digest", b"content-digest")
-"""True of the upstream's body, and not of one that was masked."""
+_DROPPED = frozenset(
+    {
+        b"accept-ranges",
+        b"alt-svc",
+        b"authentication-info",
+        b"proxy-authenticate",
+        b"proxy-authentication-info",
+        b"proxy-connection",
+        b"set-cookie",
+        b"set-cookie2",
+        b"trailer",
+        b"upgrade",
+        b"www-authenticate",
+    }
+)
+"""Between the upstream and the gateway. A cookie is a session of the gateway's own credential: as good as that."""
+_STALE = re.compile(
+    rb"content-encoding|etag|(?:content-|repr-)?digest|content-md5|(?:.*-)?(?:hash|checksum)(?:-.*)?",
+    re.IGNORECASE,
+)
+"""True of the upstream's body, and not of one that was masked; digests let a caller check what he guesses."""
 _NOT_OURS = (401, 407)
+_PARTIAL = 206
 
 
 class Mask(Stage):
@@ -49,6 +70,15 @@ class Mask(Stage):
                 RefusalKind.UPSTREAM,
                 "the upstream did not accept the gateway's credential",
                 detail=f"status {response.status_code}",
+            )
+        _check_whole(response)
+        target = self.gateway.exchanges.target(flow)
+        if target.protocol is Protocol.MCP and 300 <= response.status_code < 400:  # noqa: PLR2004  # redirections
+            # A client that follows takes its token, and what it asks, past the gateway.
+            raise Refusal(
+                RefusalKind.UPSTREAM,
+                "the upstream sent the caller elsewhere",
+                detail=f"status {response.status_code}: point the target's `url` at where it leads",
             )
         exchange = self.gateway.exchanges.of(flow)
         masker = self.gateway.services.policies.masker(exchange.masks)
@@ -77,9 +107,10 @@ class Mask(Stage):
         look = None
         if target.protocol is Protocol.MCP and response.status_code < 300:  # noqa: PLR2004  # success
             look = stream_look(exchange, target)
+        work = partial(mask_body, masker, body, content_type, look, self.gateway.services.credentials.echoes(target))
         if len(body) > _OFF_THE_LOOP:
-            return self._off_the_loop(flow, body, partial(mask_body, masker, body, content_type, look))
-        self._show(flow, body, mask_body(masker, body, content_type, look))
+            return self._off_the_loop(flow, body, work)
+        self._show(flow, body, work())
         return None
 
     async def _off_the_loop(self, flow: http.HTTPFlow, body: bytes, mask: Callable[[], Masked[bytes]]) -> None:
@@ -91,7 +122,7 @@ class Mask(Stage):
             raise Refusal(RefusalKind.WITHHELD, "the answer is gone")
         self.gateway.exchanges.of(flow).masked += masked.count
         if masked.value is not body or "content-encoding" in response.headers:
-            fields = tuple((n, v) for n, v in raw(response.headers) if n.lower() not in _STALE)
+            fields = tuple((n, v) for n, v in raw(response.headers) if _STALE.fullmatch(n) is None)
             response.headers = http.Headers(fields)
             response.content = masked.value
 
@@ -101,7 +132,8 @@ class Mask(Stage):
             return
         exchange = self.gateway.exchanges.of(flow)
         response.reason = status_codes.RESPONSES.get(response.status_code, "")
-        fields = tuple((n, v) for n, v in raw(response.headers) if n.lower() not in _DROPPED)
+        echoes = self.gateway.services.credentials.echoes(self.gateway.exchanges.target(flow))
+        fields = tuple((n, echoes.hide(v)[0]) for n, v in raw(response.headers) if n.lower() not in _DROPPED)
         if not masker.is_empty:
             masked = masker.texts([value.decode("latin-1") for _, value in fields])
             exchange.masked += masked.count
@@ -111,20 +143,37 @@ class Mask(Stage):
         response.headers = http.Headers(fields)
 
 
+def _check_whole(response: http.Response) -> None:
+    """Refuse a piece of an answer: a secret cut in two looks like none. Raises Refusal."""
+    if response.status_code == _PARTIAL or "content-range" in response.headers:
+        raise Refusal(RefusalKind.WITHHELD, "the upstream sent a piece of an answer, which cannot be inspected")
+
+
 def mask_body(
-    masker: Masker, body: bytes, content_type: str, look: Callable[[JsonValue], JsonValue | None] | None
+    masker: Masker,
+    body: bytes,
+    content_type: str,
+    look: Callable[[JsonValue], JsonValue | None] | None,
+    echoes: Echoes,
 ) -> Masked[bytes]:
-    """Mask a body by its type. Raises Refusal where it cannot be inspected. Bytes that need no change stay the same."""
+    """Mask a body by its type, and the gateway's own credentials in it whatever its type.
+
+    Raises Refusal where it cannot be inspected. Bytes that need no change stay the same.
+    """
     try:
-        if look is None:
-            return masker.document(body, content_type)
-        value = strict_json.loads(body, max_bytes=len(body))
-        shown: JsonValue = [look(v) for v in value] if isinstance(value, list) else look(value)
-        masked = masker.mcp(shown, in_place=True)
-        if masked.count == 0 and shown == value:
-            return Masked(body, 0)
-        return Masked(strict_json.dumps(masked.value), masked.count)
+        masked = masker.document(body, content_type) if look is None else _mask_messages(masker, body, look)
     except (Unmaskable, Undecodable) as error:
         raise Refusal(
             RefusalKind.WITHHELD, "the answer could not be inspected and is withheld", detail=str(error)
         ) from None
+    made, count = echoes.hide(masked.value)
+    return Masked(made, masked.count + count) if count else masked
+
+
+def _mask_messages(masker: Masker, body: bytes, look: Callable[[JsonValue], JsonValue | None]) -> Masked[bytes]:
+    value = strict_json.loads(body, max_bytes=len(body))
+    shown: JsonValue = [look(v) for v in value] if isinstance(value, list) else look(value)
+    masked = masker.mcp(shown, in_place=True)
+    if masked.count == 0 and shown == value:
+        return Masked(body, 0)
+    return Masked(strict_json.dumps(masked.value), masked.count)

@@ -47,14 +47,17 @@ def _pump(
 ) -> Callable[[bytes], list[bytes]]:
     failed = False
     before = exchange.masked
+    own = 0
+    # Events come whole out of the reader, so that no credential is cut in two.
+    echoes = gateway.services.credentials.echoes(gateway.exchanges.target(flow))
 
     def pump(chunk: bytes) -> list[bytes]:
         # NOTE: an empty list, never b"": on HTTP/1 an empty chunk would end the answer.
-        nonlocal failed
+        nonlocal failed, own
         if failed:
             return []
         try:
-            shown = reader.feed(chunk) if chunk else reader.end()
+            shown, found = echoes.hide(reader.feed(chunk) if chunk else reader.end())
         except BaseException as error:  # noqa: BLE001  # mitmproxy would go on with the next chunk
             failed = True
             logger.error("stream of %s withheld: %s", exchange.id, error)  # noqa: TRY400  # its text may hold data
@@ -62,7 +65,8 @@ def _pump(
                 flow, Refusal(RefusalKind.WITHHELD, "the answer could not be inspected", detail=type(error).__name__)
             )
             return []
-        exchange.masked = before + reader.count
+        own += found
+        exchange.masked = before + reader.count + own
         if shown:
             room = TAPE_BYTES - len(exchange.tape)
             exchange.tape += shown[:room]
