@@ -35,6 +35,7 @@ async def test_reviewer_shown_one_request_cannot_be_made_to_approve_another(home
         await home.broker.vote(two.id, reviewer(), APPROVE, "", expect=one.ask.intent)
 
 
+@pytest.mark.threat("T18")
 @pytest.mark.threat("T04")
 async def test_agent_cannot_use_what_was_approved_for_another_agent_of_the_same_person(home: House):
     held = await home.broker.request(ask(who=principal(agent="careful")))
@@ -88,6 +89,7 @@ async def test_vote_in_the_last_moment_does_not_beat_a_denial(home: House):
     assert (await home.broker.get(held.id)).grant == ""
 
 
+@pytest.mark.threat("T18")
 async def test_callers_folded_into_one_request_are_dispatched_once(home: House):
     held = [await home.broker.request(ask(exchange=f"x-{i}")) for i in range(5)]
     waits = [asyncio.ensure_future(home.broker.wait(h.id, timeout=None)) for h in held]
@@ -99,6 +101,7 @@ async def test_callers_folded_into_one_request_are_dispatched_once(home: House):
     assert sorted(type(r).__name__ for r in results) == ["Grant", *["GrantSpent"] * 4]
 
 
+@pytest.mark.threat("T18")
 async def test_grant_cannot_be_used_again_by_restarting_the_gateway(home: House):
     held = await home.broker.request(ask())
     done = await home.broker.vote(held.id, reviewer(), APPROVE, "")
@@ -110,6 +113,7 @@ async def test_grant_cannot_be_used_again_by_restarting_the_gateway(home: House)
     assert (await home.store.grant(done.grant)).state is GrantState.UNKNOWN
 
 
+@pytest.mark.threat("T18")
 async def test_session_grant_is_not_for_callers_without_a_session(home: House):
     terms = term(scope=Scope.SESSION, duration=900)
     held = await home.broker.request(ask(terms, session="s1"))

@@ -8,7 +8,7 @@ from tests.fakes.console_browser import Browser, browser_of, request_wire
 
 from holdpoint.domain.values import JsonObject, JsonValue
 
-pytestmark = pytest.mark.threat("T05")
+pytestmark = [pytest.mark.threat("T05"), pytest.mark.threat("T09")]
 MARKUP = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}</textarea></title><!--"
 ODD = "approve\u202eecnanif\u200b\u2066\x1b[2J\u00a0"
 ACTIVE = {"script", "img", "textarea", "title", "form", "input"}

@@ -213,6 +213,7 @@ async def test_issuer_that_the_target_does_not_take_is_refused(idp: FakeIssuer, 
     assert "is not accepted here" in caught.value.detail
 
 
+@pytest.mark.threat("T19")
 async def test_unknown_issuer_causes_no_request(wall: ManualClock):
     with FakeIssuer(clock=wall) as known, FakeIssuer(clock=wall) as stranger:
         await refused(stranger.mint(), wall, settings_for(known))

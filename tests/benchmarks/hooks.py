@@ -28,20 +28,24 @@ from holdpoint.stages.lifecycle import Lifecycle
 from holdpoint.stages.services import open_services
 
 HOOKS = ("requestheaders", "request", "responseheaders", "response")
+_CLIENTS: dict[str, Client] = {}
+_SERVER = Server(address=None)
+"""Connections are kept alive: many exchanges share them."""
 type Spent = dict[tuple[str, str], list[float]]
 
 
 def make_flow(profile: Profile, settings: Settings, token: str) -> http.HTTPFlow:
     """Make a flow as it comes to a reverse listener."""
     address = settings.listeners[0].address
-    client = Client(
+    client = _CLIENTS.get(profile.name) or Client(
         peername=("127.0.0.1", 40_000),
         sockname=(address.host, address.port),
         timestamp_start=time.time(),  # what mitmproxy puts there
         state=ConnectionState.OPEN,
         proxy_mode=ProxyMode.parse(f"reverse:http://holdpoint.invalid:1@{address.host}:{address.port}"),
     )
-    flow = http.HTTPFlow(client, Server(address=None), live=True)
+    _CLIENTS[profile.name] = client
+    flow = http.HTTPFlow(client, _SERVER, live=True)
     head, _, body = profile.request(address.port, token).partition(b"\r\n\r\n")
     lines = head.split(b"\r\n")
     fields = tuple((n, v) for n, _, v in (x.partition(b": ") for x in lines[1:]))

@@ -73,9 +73,9 @@ What was recorded:
 
   holdpoint sessions list
   holdpoint audit verify
-  mitmweb -n -s addons/viewer.py -r {flows}
+  mitmweb -n -s addons/viewer.py -r "$(ls -t {flows} | head -n 1)"
 
-Ctrl-C stops everything.
+Another MCP client: docs/how-to/connect-an-mcp-client.md. Ctrl-C stops everything.
 """
 
 

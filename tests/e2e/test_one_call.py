@@ -68,6 +68,8 @@ async def test_an_allowed_call_is_masked_and_carries_the_upstreams_own_credentia
     assert set(sent) == {f"Bearer {UPSTREAM_TOKEN}"}
 
 
+@pytest.mark.threat("T18")
+@pytest.mark.threat("T09")
 @pytest.mark.parametrize("mode", MODES)
 async def test_a_held_call_waits_and_goes_through_once_approved(world: World, mode: str) -> None:
     reviewer = world.id_token("rita@corp.example", "reviewers")
@@ -95,6 +97,7 @@ async def test_a_held_call_waits_and_goes_through_once_approved(world: World, mo
     assert world.notes.seen.calls.count(f"write_note held-{mode}") == 1
 
 
+@pytest.mark.threat("T04")
 async def test_nobody_approves_their_own_request(world: World) -> None:
     alice = world.id_token("alice@corp.example", "reviewers")
     rita = world.id_token("rita@corp.example", "reviewers")
@@ -113,6 +116,8 @@ async def test_nobody_approves_their_own_request(world: World) -> None:
     assert "write_note own" not in world.notes.seen.calls
 
 
+@pytest.mark.threat("T14")
+@pytest.mark.threat("T04")
 async def test_an_access_token_is_no_login_of_a_reviewer(world: World) -> None:
     with pytest.raises(AdminError) as refused:
         await world.admin().call("approvals.list", {"id_token": world.token(groups=["reviewers"])})
@@ -122,6 +127,7 @@ async def test_an_access_token_is_no_login_of_a_reviewer(world: World) -> None:
     assert missing.value.code == "unauthenticated"
 
 
+@pytest.mark.threat("T03")
 async def test_an_approval_of_something_else_than_was_read_does_not_count(world: World) -> None:
     rita = world.id_token("rita@corp.example", "reviewers")
     async with client(world, "auto") as session:
@@ -135,6 +141,7 @@ async def test_an_approval_of_something_else_than_was_read_does_not_count(world:
         await waiting
 
 
+@pytest.mark.threat("T04")
 async def test_an_agent_is_held_and_its_owner_may_not_approve(world: World) -> None:
     rita = world.id_token("rita@corp.example", "reviewers")
     claims = {"sub": "agent-7", "email": None, "name": "Agent 7"}

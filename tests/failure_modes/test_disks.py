@@ -84,9 +84,10 @@ def until_served(place: Place) -> None:
 @pytest.mark.failure("F-disk-full")
 def test_a_full_disk_of_records_lets_nothing_pass_and_heals(place: Place) -> None:
     assert "well" in place.ask("read_note").text
-    place.upstream.forget()
+    written = len(trail(place.world.var / "recordings"))
     place.records.fill()
-    refusals = [place.ask("read_note") for _ in range(10)]
+    for _ in range(10):
+        place.ask("read_note")
     place.upstream.forget()
     # The few bytes that were left in the last block are used up: from here on nothing passes.
     refusals = [place.ask("read_note") for _ in range(5)]
@@ -95,7 +96,7 @@ def test_a_full_disk_of_records_lets_nothing_pass_and_heals(place: Place) -> Non
     assert "free some space" in place.world.gateway.output
     place.records.free()
     until_served(place)
-    outage = until_written(place.world.var / "recordings", stage="Recovered")
+    outage = until_written(place.world.var / "recordings", after=written, stage="Recovered")
     assert "ENOSPC" in outage["detail"]["outage"]["problem"]
 
 

@@ -39,7 +39,7 @@ asyncio.run(main())
 """
 
 
-@pytest.mark.failure("SIGKILL at any moment")
+@pytest.mark.failure("F-kill")
 async def test_killed_gateway_loses_nothing_and_sends_nothing_twice(tmp_path):
     path = tmp_path / "s.db"
     pick = random.Random(7)  # noqa: S311  # chooses moments, keeps no secrets

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.fakes.audit_trail import until_written
+from tests.fakes.audit_trail import trail, until_written
 from tests.fakes.raw_upstream import Arrived, RawUpstream, result, stream, well, whole
 from tests.fakes.world import World, call
 
@@ -93,11 +93,12 @@ def test_a_slow_upstream_holds_up_nobody_else(world: World, upstream: RawUpstrea
 
 @pytest.mark.failure("F-upstream-slow")
 def test_a_caller_who_gives_up_on_a_slow_upstream_is_written_down(world: World, upstream: RawUpstream) -> None:
+    written = len(trail(world.var / "recordings"))
     go_on = threading.Event()
     upstream.behave = lambda _connection, _request: go_on.wait(30) and None
     with pytest.raises(httpx.ReadTimeout):
         ask(world, "given up", timeout=0.5)
-    until_written(world.var / "recordings", stage="Failed")
+    until_written(world.var / "recordings", after=written, stage="Failed")
     go_on.set()
     still_serves(world, upstream)
 
@@ -169,12 +170,13 @@ def test_a_stream_that_is_cut_off_shows_whole_events_only(world: World, upstream
     ],
 )
 def test_an_event_that_cannot_be_inspected_ends_its_stream(world: World, upstream: RawUpstream, bad: bytes) -> None:
+    written = len(trail(world.var / "recordings"))
     sent = stream(EVENT % b"first", bad, EVENT % LEAK.encode())
     seen, whole_one = read_stream(world, upstream, sent)
     assert "first" in seen
     assert LEAK not in seen
     assert not whole_one
-    event = until_written(world.var / "recordings", stage="Withheld")
+    event = until_written(world.var / "recordings", after=written, stage="Withheld")
     assert event["detail"]["refusal"]["kind"] == "withheld"
     still_serves(world, upstream)
 
@@ -209,6 +211,7 @@ def test_an_answer_that_cannot_be_inspected_is_withheld(world: World, upstream: 
     still_serves(world, upstream)
 
 
+@pytest.mark.threat("T20")
 @pytest.mark.failure("F-encoding")
 @pytest.mark.parametrize(
     "sent",
@@ -231,6 +234,7 @@ def test_a_coding_that_cannot_be_undone_is_withheld(world: World, upstream: RawU
     still_serves(world, upstream)
 
 
+@pytest.mark.threat("T20")
 @pytest.mark.failure("F-body-limit")
 def test_a_request_over_the_limit_reaches_nobody(world: World, upstream: RawUpstream) -> None:
     with world.client() as http:
@@ -255,7 +259,7 @@ def test_an_answer_over_the_limit_is_withheld(world: World, upstream: RawUpstrea
     still_serves(world, upstream)
 
 
-@pytest.mark.failure("F-credential")
+@pytest.mark.failure("F-credential-refused")
 @pytest.mark.parametrize("status", ["401 Unauthorized", "407 Proxy Authentication Required"])
 def test_a_credential_that_the_upstream_refuses_is_not_the_callers_affair(
     world: World, upstream: RawUpstream, status: str

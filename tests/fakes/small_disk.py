@@ -1,7 +1,6 @@
 """A file system of its own, small enough to be filled by a test."""
 
 import errno
-import os
 import subprocess
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +30,7 @@ class SmallDisk:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        subprocess.run(["umount", "-l", str(self.folder)], check=False)
+        subprocess.run(["umount", "-l", str(self.folder)], check=False)  # wherever it is
 
     def fill(self) -> None:
         """Leave no byte free."""
@@ -51,10 +50,4 @@ class SmallDisk:
     def write_protect(self, *, on: bool = True) -> None:
         """Make it read-only, or writable again. Nothing may be open on it for writing."""
         mode = "ro" if on else "rw"
-        subprocess.run(["mount", "-o", f"remount,{mode}", str(self.folder)], check=True)
-
-    @property
-    def free_bytes(self) -> int:
-        """Bytes that are free."""
-        state = os.statvfs(self.folder)
-        return state.f_bavail * state.f_frsize
+        subprocess.run(["mount", "-o", f"remount,{mode}", str(self.folder)], check=True)  # wherever it is

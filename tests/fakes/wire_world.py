@@ -92,13 +92,13 @@ class WireWorld(World):
         super().__init__(folder, more_targets=more, json_response=True, stateless=True)
         (self.policies / "wire.yaml").write_text(POLICY)
         files = f"{{certificate: {self.tls_files[0]}, key: {self.tls_files[1]}}}"
-        safe = f'listen: "127.0.0.1:{self.reverse_tls}", tls: {files}'
-        safe_proxy = f'listen: "127.0.0.1:{self.forward_tls}", tls: {files}'
+        listeners = "".join(
+            f'  - {{name: {name}, mode: {mode}, listen: "127.0.0.1:{port}", tls: {files}}}\n'
+            for name, mode, port in (("safe", "reverse", self.reverse_tls), ("safe-proxy", "forward", self.forward_tls))
+        )
         self.write_settings(
             **{
-                "keys:\n  ca:": f"  - {{name: safe, mode: reverse, {safe}}}\n"
-                f"  - {{name: safe-proxy, mode: forward, {safe_proxy}}}\n"
-                "keys:\n  ca:",
+                "keys:\n  ca:": listeners + "keys:\n  ca:",
                 "policies: [demo.yaml,": "policies: [demo.yaml, wire.yaml,",
             }
         )

@@ -217,3 +217,21 @@ def test_a_text_is_looked_at_wherever_masking_would_change_it(texts: list[str]) 
 def test_shipped_profiles_come_to_rest(text: str) -> None:
     once = shipped().text(text)
     assert shipped().text(once.value).count == 0
+
+
+@given(st.lists(TEXTS | st.text(max_size=6) | st.sampled_from(["application/json", "480", "identity"]), max_size=8))
+def test_several_texts_are_masked_as_each_by_itself(texts: list[str]) -> None:
+    for _ in range(2):  # the second time from memory
+        masked = MASKER.texts(texts)
+        each = [MASKER.text(t) for t in texts]
+        assert masked.value == [m.value for m in each]
+        assert masked.count == sum(m.count for m in each)
+
+
+@given(VALUES)
+def test_masking_in_place_is_masking_a_copy(value: JsonValue) -> None:
+    text = json.dumps({"jsonrpc": "2.0", "id": 1, "result": {"structuredContent": value, "content": [value]}})
+    message, own = json.loads(text), json.loads(text)
+    copied = MASKER.mcp(message)
+    assert message == json.loads(text)
+    assert MASKER.mcp(own, in_place=True) == copied

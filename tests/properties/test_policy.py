@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.policies import ADA, TARGETS, ask, bundle_of, call, fetch, kube, policy_text
@@ -136,6 +137,7 @@ def strictness(decision) -> tuple[int, int]:
     return (1, len(decision.obligations)) if decision.approvals else (0, len(decision.obligations))
 
 
+@pytest.mark.failure("F-policy-error")
 @given(LISTS, st.integers(0, 5), st.sampled_from(REQUESTS))
 def test_an_error_never_opens_what_was_closed_to_everybody(shapes, index, request):
     """A failing condition is no looser than the same rule without one (allow rules: than no such rule)."""

@@ -69,6 +69,7 @@ def test_the_pipeline_serves_when_nothing_fails(world: World, gateway: Sabotaged
         assert {stage for stage, name in gateway.plan.seen if name == hook} == set(STAGES), hook
 
 
+@pytest.mark.failure("F-stage")
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("hook", BEFORE_SENDING)
 @pytest.mark.parametrize("stage", STAGES)
@@ -90,6 +91,7 @@ def test_a_failure_before_sending_reaches_no_upstream(
     assert ask(world).status_code == 200
 
 
+@pytest.mark.failure("F-stage")
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("hook", AFTER_SENDING)
 @pytest.mark.parametrize("stage", STAGES)
@@ -109,6 +111,15 @@ def test_a_failure_after_sending_shows_nothing_of_the_answer(
     assert ask(world).status_code == 200
 
 
+def test_later_stages_do_not_see_what_was_refused(world: World, gateway: SabotagedGateway) -> None:
+    gateway.plan.arm("identity", "requestheaders", "exception", "sync")
+    gateway.plan.seen.clear()
+    assert ask(world).status_code >= 500
+    gateway.plan.disarm()
+    asked = {stage for stage, hook in gateway.plan.seen if hook == "request"}
+    assert asked == {"record"}  # which writes down what was refused
+
+
 def connect_through(world: World) -> bytes:
     """Open a tunnel to the upstream through the forward listener, and say something; return what came back."""
     with socket.create_connection(("127.0.0.1", world.forward), timeout=10) as raw:
@@ -123,6 +134,7 @@ def connect_through(world: World) -> bytes:
             return tunnel.recv(4096)
 
 
+@pytest.mark.failure("F-stage")
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("hook", ONLY_THROUGH_CONNECT)
 @pytest.mark.parametrize("stage", STAGES)
@@ -142,6 +154,7 @@ def test_a_failure_in_a_tunnel_reaches_no_upstream(
     gateway.plan.disarm()
 
 
+@pytest.mark.failure("F-stage")
 @pytest.mark.usefixtures("gateway")
 def test_every_hook_of_every_stage_is_guarded() -> None:
     import gateway as script
@@ -154,6 +167,7 @@ def test_every_hook_of_every_stage_is_guarded() -> None:
                 assert is_guarded(found), f"{stage.name}.{hook}"
 
 
+@pytest.mark.failure("F-stage")
 def test_a_stage_cannot_forget_the_guard() -> None:
     class Forgetful(Stage):
         name = "forgetful"

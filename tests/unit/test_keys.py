@@ -71,6 +71,7 @@ def test_missing_key_is_not_made_unasked(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.failure("F-key-lost")
 def test_lost_key_is_not_replaced(tmp_path: Path) -> None:
     open_audit_keys(keys(tmp_path, signing(tmp_path)))
     (tmp_path / "keys/k1.pem").unlink()

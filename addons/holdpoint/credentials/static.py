@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
 
+from holdpoint.credentials.echoes import Echoes
 from holdpoint.domain.refusal import ConfigError
 from holdpoint.secrets import Secret, read_secret
 from holdpoint.settings import Credential, Settings, Target
@@ -25,6 +26,7 @@ class Credentials:
         for target in settings.targets:
             for name, credential in target.credentials.items():
                 self._loaded[target.name, name] = _load(target, name, credential, environ)
+        self._echoes = {target.name: self._echoes_of(target) for target in settings.targets}
 
     async def available(self, target: Target, name: str) -> bool:
         """Tell whether the target has a credential of that name."""
@@ -36,6 +38,14 @@ class Credentials:
         if loaded.secret is None:
             return ()
         return ((loaded.header, (loaded.prefix + loaded.secret.reveal()).encode("latin-1")),)
+
+    def echoes(self, target: Target) -> Echoes:
+        """Return what finds this target's credentials in answers: all of them, whichever one was sent."""
+        return self._echoes[target.name]
+
+    def _echoes_of(self, target: Target) -> Echoes:
+        loaded = (self._loaded[target.name, name].secret for name in target.credentials)
+        return Echoes([secret.reveal() for secret in loaded if secret is not None])
 
 
 def _load(target: Target, name: str, credential: Credential, environ: Mapping[str, str]) -> _Loaded:

@@ -14,6 +14,9 @@ from holdpoint.masking.rules import Rules, State
 from holdpoint.masking.strings import Strings
 from holdpoint.masking.walk import Container, Walk
 
+_MAX_REMEMBERED = 1_024
+_MAX_REMEMBERED_LENGTH = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Masked[T]:
@@ -36,6 +39,7 @@ class Masker:
         self._show = Show(marker)
         self._seal = Seal(marker)
         self._strings = Strings(self._rules, self._embedded)
+        self._harmless: set[str] = set()
 
     def value(self, value: JsonValue) -> Masked[JsonValue]:
         """Mask a JSON value. Raises Unmaskable where it is nested too deep."""
@@ -48,20 +52,32 @@ class Masker:
         return Masked(*self._strings.mask(text))
 
     def texts(self, texts: Sequence[str]) -> Masked[list[str]]:
-        """Mask several texts, each as `text` does, with one scan over all of them."""
+        """Mask several short texts, such as the values of headers, each as `text` does.
+
+        Texts in which nothing was found are remembered: most headers say the same in every request.
+        """
         made, count = list(texts), 0
-        if not self.is_empty and made:
-            for index in self._strings.suspects(texts):
-                made[index], more = self._strings.mask(texts[index])
+        new = [] if self.is_empty else [i for i, text in enumerate(texts) if text not in self._harmless]
+        if new:
+            fresh = [texts[i] for i in new]
+            suspects = frozenset(self._strings.suspects(fresh))
+            for at, index in enumerate(new):
+                text, more = self._strings.mask(fresh[at]) if at in suspects else (fresh[at], 0)
+                made[index] = text
                 count += more
+                if not more and len(text) <= _MAX_REMEMBERED_LENGTH:
+                    if len(self._harmless) >= _MAX_REMEMBERED:
+                        self._harmless.clear()
+                    self._harmless.add(text)
         return Masked(made, count)
 
-    def mcp(self, value: JsonValue) -> Masked[JsonValue]:
+    def mcp(self, value: JsonValue, *, in_place: bool = False) -> Masked[JsonValue]:
         """Mask a JSON-RPC message of MCP, or a batch of them. Its envelope stays: version, id, method, progress token.
 
-        Raises Unmaskable where it is nested too deep.
+        `in_place` changes the value itself: for one that nobody else holds. Raises Unmaskable where it is nested too
+        deep.
         """
-        return self._copied(value, self._show, self._rules.mcp_start, mcp.prepare)
+        return self._copied(value, self._show, self._rules.mcp_start, mcp.prepare, in_place=in_place)
 
     def document(self, body: bytes, content_type: str | None) -> Masked[bytes]:
         """Mask a body by its content type. Raises Unmaskable for what cannot be looked into."""
@@ -78,7 +94,13 @@ class Masker:
         return self._copied(value, self._seal, self._rules.start).value
 
     def _copied(
-        self, value: JsonValue, render: Render, state: State, prepare: Callable[[Walk, Container], None] | None = None
+        self,
+        value: JsonValue,
+        render: Render,
+        state: State,
+        prepare: Callable[[Walk, Container], None] | None = None,
+        *,
+        in_place: bool = False,
     ) -> Masked[JsonValue]:
         if self.is_empty:
             return Masked(value, 0)
@@ -89,6 +111,9 @@ class Masker:
         walk.visit(root, 0, value, state, None, 0)
         if not walk.finish(root):
             return Masked(value, 0)
+        if in_place:
+            walk.apply()
+            return Masked(root[0], walk.count)
         made = walk.copy(root)
         return Masked(made[0] if isinstance(made, list) else None, walk.count)
 

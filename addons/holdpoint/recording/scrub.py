@@ -1,13 +1,19 @@
 """A flow as it may be kept: masked bodies in, credentials out, metadata ours alone. Works on a copy of its state."""
 
+from collections import OrderedDict
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, cast
+
+from mitmproxy.connection import Connection
+from mitmproxy.flow import Flow
 
 from holdpoint.domain.values import JsonObject, JsonValue
 from holdpoint.recording import secrets_in_text
 from holdpoint.recording.annotation import KEY, comment, marker
 from holdpoint.recording.json_text import clean_text, json_safe
+from holdpoint.recording.tnetstrings import Written
 
 type FlowState = dict[str, Any]
 """What `mitmproxy.flow.Flow.get_state` returns."""
@@ -76,8 +82,54 @@ def _response(response: dict[str, Any], body: bytes | None) -> dict[str, Any]:
     return kept
 
 
+class Scrubbed(Written):
+    """The state of a connection, as it is kept."""
+
+    __slots__ = ()
+
+
+class ConnectionStates:
+    """What is kept of connections: made once for all flows of a connection, while nothing in it changes."""
+
+    def __init__(self, limit: int = 512) -> None:
+        self._known: OrderedDict[str, tuple[dict[str, object], Scrubbed]] = OrderedDict()
+        self._limit = limit
+
+    def of(self, connection: Connection) -> Scrubbed:
+        """Return the scrubbed state of a connection."""
+        found = self._known.get(connection.id)
+        now = vars(connection)
+        if found is None or found[0] != now:
+            found = self._known[connection.id] = dict(now), Scrubbed(_connection(connection.get_state()))
+            while len(self._known) > self._limit:
+                self._known.popitem(last=False)
+        self._known.move_to_end(connection.id)
+        return found[1]
+
+
+class _Stated:
+    """Stands in for a connection whose state is known."""
+
+    def __init__(self, state: Scrubbed) -> None:
+        self._state = state
+
+    def get_state(self) -> Scrubbed:
+        return self._state
+
+
+def state_of(flow: Flow, connections: ConnectionStates) -> FlowState:
+    """Return what `flow.get_state()` does, with the connections scrubbed already."""
+    shown: Any = copy(flow)
+    shown.client_conn = _Stated(connections.of(flow.client_conn))
+    shown.server_conn = _Stated(connections.of(flow.server_conn))
+    state: FlowState = shown.get_state()
+    return state
+
+
 def _connection(state: dict[str, Any]) -> dict[str, Any]:
     """Leave out certificates: they are public, large, and the same in every record."""
+    if isinstance(state, Scrubbed):
+        return state
     kept: dict[str, Any] = {**state, "certificate_list": [], "error": _maybe_text(state.get("error"))}
     if "mitmcert" in kept:
         kept["mitmcert"] = None

@@ -4,7 +4,18 @@ mitmproxy pushes every piece onto a deque; here each value is made from the byte
 """
 
 from functools import lru_cache
-from typing import cast
+from typing import Any, cast
+
+
+class Written(dict[str, Any]):
+    """A mapping that is written once and stands in many records. It must not be changed."""
+
+    __slots__ = ("data",)
+
+    def __init__(self, members: dict[str, Any]) -> None:
+        super().__init__(members)
+        self.data = dumps(members)
+        """The mapping as a tagged netstring."""
 
 
 def dumps(value: object) -> bytes:
@@ -23,6 +34,8 @@ def dumps(value: object) -> bytes:
     if kind is list or kind is tuple:
         data = b"".join([dumps(v) for v in cast("list[object]", value)])
         return b"%d:%b]" % (len(data), data)
+    if isinstance(value, Written):
+        return value.data
     return _scalar(value)
 
 

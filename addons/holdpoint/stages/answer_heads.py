@@ -8,12 +8,14 @@ import re
 from mitmproxy import http
 from mitmproxy.net.http import status_codes
 
+from holdpoint.domain.access import Protocol
 from holdpoint.domain.refusal import Refusal, RefusalKind
+from holdpoint.settings import Target
 from holdpoint.stages.fields import raw
 
 _DROPPED = frozenset(
     (
-        *(b"alt-svc", b"trailer", b"upgrade", b"proxy-connection", b"keep-alive"),
+        *(b"accept-ranges", b"alt-svc", b"trailer", b"upgrade", b"proxy-connection", b"keep-alive"),
         # Of the login between gateway and upstream, which is not the caller's.
         *(b"set-cookie", b"set-cookie2", b"www-authenticate", b"proxy-authenticate"),
         *(b"authentication-info", b"proxy-authentication-info"),
@@ -43,6 +45,17 @@ def check_answer(response: http.Response | None) -> http.Response:
     if len(response.headers.get_all("content-type")) > 1:
         raise Refusal(RefusalKind.WITHHELD, "the upstream gave its answer more than one type")
     return response
+
+
+def refuse_detour(response: http.Response, target: Target) -> None:
+    """Refuse an answer that sends an MCP client elsewhere. Raises Refusal."""
+    if target.protocol is Protocol.MCP and 300 <= response.status_code < 400:  # noqa: PLR2004  # redirections
+        # A client that follows takes its token, and what it asks, past the gateway.
+        raise Refusal(
+            RefusalKind.UPSTREAM,
+            "the upstream sent the caller elsewhere",
+            detail=f"status {response.status_code}: point the target's `url` at where it leads",
+        )
 
 
 def clean(response: http.Response) -> list[tuple[bytes, bytes]]:

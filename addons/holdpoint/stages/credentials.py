@@ -14,7 +14,9 @@ from holdpoint.stages.fields import raw
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.routing import authority
 
-_OURS = (b"host", b"accept-encoding")
+_OURS = frozenset({b"host", b"accept-encoding"})
+_PIECES = frozenset({b"range", b"if-range"})
+"""An answer in pieces cannot be masked. Servers may ignore a range (RFC 9110 section 14.2), and so does the gateway."""
 
 
 class Credentials(Stage):

@@ -279,13 +279,19 @@ def _outcome(state: State | None) -> str:
 
 
 def flow_record(
-    flow: http.HTTPFlow, exchange: Exchange, said: AuditEvent, masker: Masker, session: str
+    flow: http.HTTPFlow,
+    exchange: Exchange,
+    said: AuditEvent,
+    masker: Masker,
+    *,
+    session: str,
+    connections: scrub.ConnectionStates,
 ) -> scrub.FlowState:
     """Return the state of a flow as it is recorded: bodies masked, credentials out, our metadata in.
 
     Bodies: the request with every masked leaf a keyed hash, as it was digested; the answer as the caller saw it.
     """
-    state: scrub.FlowState = flow.get_state()
+    state = scrub.state_of(flow, connections)
     asked: bytes | None = None
     answer: bytes | None = None
     if exchange.record_bodies:

@@ -13,16 +13,17 @@ from typing import Any, Final
 
 from mitmproxy import exceptions, hooks
 from mitmproxy.addonmanager import AddonManager, safecall
+from mitmproxy.flow import Flow
 
 type Handler = Callable[..., object]
 type Entries = tuple[tuple[Handler, ...], ...]
 """Handlers by entry of the chain. An exception in one skips the rest of its entry, and nothing else."""
 
-_PRIVATE: Final = ("trigger_event", "_iter_hooks", "chain", "lookup")
+_PRIVATE: Final = ("handle_lifecycle", "trigger_event", "_iter_hooks", "chain", "lookup")
 
 
 class Dispatcher:
-    """Stands in for `AddonManager.trigger_event` of one manager."""
+    """Stands in for `AddonManager.trigger_event` and `handle_lifecycle` of one manager."""
 
     def __init__(self, manager: Any) -> None:  # noqa: ANN401  # an AddonManager: mitmproxy types it by halves
         self._manager = manager
@@ -31,13 +32,18 @@ class Dispatcher:
         self._entries: dict[type[hooks.Hook], Entries] = {}
         self._names: dict[type[hooks.Hook], tuple[str, ...]] = {}
 
+    async def handle_lifecycle(self, event: hooks.Hook) -> None:
+        """Call every handler of an event, and of the update that follows where it is about a flow."""
+        await self.trigger_event(event)
+        self._check()
+        entries = self._entries.get(hooks.UpdateHook)
+        if (entries is None or entries) and isinstance(message := event.args()[0], Flow):
+            await self.trigger_event(hooks.UpdateHook([message]))
+
     async def trigger_event(self, event: hooks.Hook) -> None:
         """Call every handler of an event. Raises OptionsError from a handler, as mitmproxy does, and nothing else."""
+        self._check()
         kind = type(event)
-        manager = self._manager
-        # Adding changes the number of known addons; removing also makes a new chain: scripts and their parts included.
-        if manager.chain is not self._chain or len(manager.lookup) != self._size:
-            self._forget()
         entries = self._entries.get(kind)
         if entries is None:
             entries = self._find(event)
@@ -57,10 +63,14 @@ class Dispatcher:
                 with safecall():
                     raise
 
-    def _forget(self) -> None:
-        self._chain = self._manager.chain
-        self._size = len(self._manager.lookup)
-        self._entries.clear()
+    def _check(self) -> None:
+        """Forget all handlers where addons came or went."""
+        manager = self._manager
+        # Adding changes the number of known addons; removing also makes a new chain: scripts and their parts included.
+        if manager.chain is not self._chain or len(manager.lookup) != self._size:
+            self._chain = manager.chain
+            self._size = len(manager.lookup)
+            self._entries.clear()
 
     def _find(self, event: hooks.Hook) -> Entries:
         kind = type(event)
@@ -92,5 +102,7 @@ def install(manager: AddonManager) -> bool:
     """Dispatch this manager's events from a cache from now on. Returns False, and changes nothing, where it cannot."""
     if any(not hasattr(manager, name) for name in _PRIVATE):
         return False
-    manager.trigger_event = Dispatcher(manager).trigger_event  # type: ignore[method-assign]  # the whole point
+    mine = Dispatcher(manager)
+    manager.trigger_event = mine.trigger_event  # type: ignore[method-assign]  # the whole point
+    manager.handle_lifecycle = mine.handle_lifecycle  # type: ignore[method-assign]  # it is what calls the other
     return True

@@ -119,6 +119,15 @@ def is_tested(version: str) -> bool:
     return len(parts) >= 2 and all(p.isdecimal() for p in parts[:2]) and (int(parts[0]), int(parts[1])) in TESTED  # noqa: PLR2004  # major and minor
 
 
+def changes(settled: Mapping[str, object], now: Mapping[str, object]) -> list[str]:
+    """Return what may not change while the gateway serves and has changed, one line each. Empty: nothing."""
+    return [
+        f"option `{name}` cannot change while the gateway serves: restart it"
+        for name in sorted(now.keys() - OPERATOR)
+        if name not in settled or now[name] != settled[name]
+    ]
+
+
 def complaints(
     values: Mapping[str, tuple[object, object]], deferred: Iterable[str], *, updated: Iterable[str] | None = None
 ) -> list[str]:

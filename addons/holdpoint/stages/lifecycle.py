@@ -77,6 +77,8 @@ class Lifecycle(Stage):
         super().__init__(gateway)
         self._failed = False
         self._serving = False
+        self._settled: dict[str, object] = {}
+        """Every option as it stood when requests were let in."""
         self._applying = False
         self._checked = False
         self._reloading = asyncio.Lock()
@@ -94,7 +96,8 @@ class Lifecycle(Stage):
             self._checked = True
             self._start()
             return
-        wrong = self._complaints(updated)
+        # Put back after a refusal, an option comes here again with the value that it had.
+        wrong = frozen.changes(self._settled, _values(updated)) if self._serving else self._complaints(updated)
         if wrong:
             raise exceptions.OptionsError("; ".join(wrong))
 
@@ -170,6 +173,7 @@ class Lifecycle(Stage):
             self._fail(str(error))
             return
         self.gateway.open(services)
+        self._settled = _values(ctx.options.keys())
         self._serving = True
         with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._on_hangup)
@@ -206,6 +210,11 @@ class Lifecycle(Stage):
         services = self.gateway.close()
         if services is not None:
             await services.close()
+
+
+def _values(names: Iterable[str]) -> dict[str, object]:
+    options = ctx.options._options  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # no other way to any option
+    return {name: options[name].current() for name in names if name in options}
 
 
 def _stop_hot_reload() -> None:

@@ -7,6 +7,7 @@ unseen: raw TCP, QUIC, DNS, upgrades, a `Host` that disagrees with the connectio
 # mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
+import re
 from copy import copy
 from typing import ClassVar
 
@@ -32,6 +33,8 @@ _NOT_SERVED = frozenset(
     {b"trailer", b"http2-settings", b"x-http-method-override", b"x-http-method", b"x-method-override"}
 )
 """They change the method, the protocol, or what follows the body."""
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+"""Bytes that no value of a header may hold (RFC 9110 section 5.5)."""
 _ONE_OF_EACH = frozenset({b"host", b"content-length", b"content-type", b"content-encoding", b"transfer-encoding"})
 
 

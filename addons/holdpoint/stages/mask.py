@@ -4,12 +4,14 @@
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import ClassVar
 
 from mitmproxy import http
 
+from holdpoint.credentials.echoes import Echoes
 from holdpoint.domain.access import Protocol
 from holdpoint.domain.exchange import Forwarded
 from holdpoint.domain.refusal import Refusal, RefusalKind
@@ -18,17 +20,19 @@ from holdpoint.masking.masker import Masked, Masker
 from holdpoint.masking.strings import Unmaskable
 from holdpoint.protocols import strict_json
 from holdpoint.protocols.call import Undecodable
-from holdpoint.stages.answer_heads import check_answer, clean
+from holdpoint.stages.answer_heads import check_answer, clean, refuse_detour
 from holdpoint.stages.answers import decoded_body, media_type
-from holdpoint.stages.echoes import hide, wire_secrets
 from holdpoint.stages.fields import raw
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.streaming import stream_events, stream_look
 
 _OFF_THE_LOOP = 256 << 10
 """Bytes from which masking runs in a thread: about 4 ms on the loop."""
-_STALE = (b"content-encoding", b"etag", b"digest", b"content-digest")
-"""True of the upstream's body, and not of one that was masked."""
+_STALE = re.compile(
+    rb"content-encoding|etag|(?:content-|repr-)?digest|content-md5|(?:.*-)?(?:hash|checksum)(?:-.*)?",
+    re.IGNORECASE,
+)
+"""True of the upstream's body, and not of one that was masked; digests let a caller check what he guesses."""
 
 
 class Mask(Stage):
@@ -40,6 +44,7 @@ class Mask(Stage):
         """Decide whether the answer streams, and clean its headers."""
         self.gateway.exchanges.expect(flow, Forwarded)
         response = check_answer(flow.response)
+        refuse_detour(response, self.gateway.exchanges.target(flow))
         exchange = self.gateway.exchanges.of(flow)
         masker = self.gateway.services.policies.masker(exchange.masks)
         self._clean_headers(flow, masker)
@@ -67,9 +72,10 @@ class Mask(Stage):
         look = None
         if target.protocol is Protocol.MCP and response.status_code < 300:  # noqa: PLR2004  # success
             look = stream_look(exchange, target)
+        work = partial(mask_body, masker, body, content_type, look, self.gateway.services.credentials.echoes(target))
         if len(body) > _OFF_THE_LOOP:
-            return self._off_the_loop(flow, body, partial(mask_body, masker, body, content_type, look))
-        self._show(flow, body, mask_body(masker, body, content_type, look))
+            return self._off_the_loop(flow, body, work)
+        self._show(flow, body, work())
         return None
 
     async def _off_the_loop(self, flow: http.HTTPFlow, body: bytes, mask: Callable[[], Masked[bytes]]) -> None:
@@ -79,43 +85,53 @@ class Mask(Stage):
         response = flow.response
         if response is None:
             raise Refusal(RefusalKind.WITHHELD, "the answer is gone")
-        shown, echoed = hide(masked.value, wire_secrets(self.gateway, flow))
-        self.gateway.exchanges.of(flow).masked += masked.count + echoed
-        if shown is not body or "content-encoding" in response.headers:
-            fields = tuple((n, v) for n, v in raw(response.headers) if n.lower() not in _STALE)
+        self.gateway.exchanges.of(flow).masked += masked.count
+        if masked.value is not body or "content-encoding" in response.headers:
+            fields = tuple((n, v) for n, v in raw(response.headers) if _STALE.fullmatch(n) is None)
             response.headers = http.Headers(fields)
-            response.content = shown
+            response.content = masked.value
 
     def _clean_headers(self, flow: http.HTTPFlow, masker: Masker) -> None:
         response = flow.response
         if response is None:
             return
         exchange = self.gateway.exchanges.of(flow)
-        fields = clean(response)
+        echoes = self.gateway.services.credentials.echoes(self.gateway.exchanges.target(flow))
+        fields = [(name, echoes.hide(value)[0]) for name, value in clean(response)]
         if not masker.is_empty:
             masked = masker.texts([value.decode("latin-1") for _, value in fields])
             exchange.masked += masked.count
             if masked.count:
                 shown = (value.encode("latin-1", "replace") for value in masked.value)
                 fields = [(name, value) for (name, _), value in zip(fields, shown, strict=True)]
-        secrets = wire_secrets(self.gateway, flow)
-        response.headers = http.Headers([(name, hide(value, secrets)[0]) for name, value in fields])
+        response.headers = http.Headers(fields)
 
 
 def mask_body(
-    masker: Masker, body: bytes, content_type: str, look: Callable[[JsonValue], JsonValue | None] | None
+    masker: Masker,
+    body: bytes,
+    content_type: str,
+    look: Callable[[JsonValue], JsonValue | None] | None,
+    echoes: Echoes,
 ) -> Masked[bytes]:
-    """Mask a body by its type. Raises Refusal where it cannot be inspected. Bytes that need no change stay the same."""
+    """Mask a body by its type, and the gateway's own credentials in it whatever its type.
+
+    Raises Refusal where it cannot be inspected. Bytes that need no change stay the same.
+    """
     try:
-        if look is None:
-            return masker.document(body, content_type)
-        value = strict_json.loads(body, max_bytes=len(body))
-        shown: JsonValue = [look(v) for v in value] if isinstance(value, list) else look(value)
-        masked = masker.mcp(shown)
-        if masked.count == 0 and shown == value:
-            return Masked(body, 0)
-        return Masked(strict_json.dumps(masked.value), masked.count)
+        masked = masker.document(body, content_type) if look is None else _mask_messages(masker, body, look)
     except (Unmaskable, Undecodable) as error:
         raise Refusal(
             RefusalKind.WITHHELD, "the answer could not be inspected and is withheld", detail=str(error)
         ) from None
+    made, count = echoes.hide(masked.value)
+    return Masked(made, masked.count + count) if count else masked
+
+
+def _mask_messages(masker: Masker, body: bytes, look: Callable[[JsonValue], JsonValue | None]) -> Masked[bytes]:
+    value = strict_json.loads(body, max_bytes=len(body))
+    shown: JsonValue = [look(v) for v in value] if isinstance(value, list) else look(value)
+    masked = masker.mcp(shown, in_place=True)
+    if masked.count == 0 and shown == value:
+        return Masked(body, 0)
+    return Masked(strict_json.dumps(masked.value), masked.count)

@@ -9,7 +9,10 @@ from mitmproxy import http
 
 from holdpoint.domain.exchange import Answered, Cleared, Forwarded, Refused
 from holdpoint.domain.refusal import Refusal, RefusalKind
+from holdpoint.recording import secrets_in_text
+from holdpoint.settings import Target
 from holdpoint.stages.dispatch import dispatch
+from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.keeping import keep
@@ -59,6 +62,9 @@ class Record(Stage):
         exchange = self.gateway.exchanges.find(flow)
         if exchange is None:
             return
+        if flow.error is not None and exchange.target is not None:
+            # mitmproxy quotes what it could not read, which may be what the upstream was sent, or was to be masked.
+            flow.error.msg = self._without_secrets(flow.error.msg, exchange, exchange.target)
         if isinstance(exchange.state, Forwarded) and not exchange.streamed:
             reason = flow.error.msg if flow.error else ""
             refusal = Refusal(RefusalKind.UPSTREAM, "the upstream did not answer", detail=reason)
@@ -72,6 +78,11 @@ class Record(Stage):
             # mitmproxy would answer with a page of its own.
             self.gateway.wire.leave_answer(flow, flow.response)
         self._finish(flow)
+
+    def _without_secrets(self, message: str, exchange: Exchange, target: Target) -> str:
+        services = self.gateway.services
+        plain = services.credentials.echoes(target).hide_text(message)
+        return secrets_in_text.text(services.policies.masker(exchange.masks).text(plain).value)
 
     def _finish(self, flow: http.HTTPFlow) -> None:
         if exchange := self.gateway.exchanges.find(flow):

@@ -24,6 +24,7 @@ from holdpoint.identity.verify import Verifier
 from holdpoint.recording.audit import AuditLog
 from holdpoint.recording.flowfiles import Session
 from holdpoint.recording.health import RecorderUnavailable
+from holdpoint.recording.scrub import ConnectionStates
 from holdpoint.recording.sessions import Sessions
 from holdpoint.recording.writer import Recorder
 from holdpoint.settings import Settings
@@ -54,6 +55,7 @@ class Services:
     broker: Broker
     sessions: Sessions
     admin: AdminServer | None = None
+    connections: ConnectionStates = field(default_factory=ConnectionStates)
     _leaving: dict[str, asyncio.Event] = field(default_factory=dict[str, asyncio.Event])
 
     @property
@@ -139,7 +141,8 @@ class Services:
         if session is None:
             who = describe.who_asks(exchange.state)
             session = self.sessions.session_for(who.id if who else "", event.target, "", self.clock.now())
-        state = describe.flow_record(flow, exchange, event, self.policies.masker(exchange.masks), session.id)
+        masker = self.policies.masker(exchange.masks)
+        state = describe.flow_record(flow, exchange, event, masker, session=session.id, connections=self.connections)
         try:
             self.recorder.record_answer(session, state, replace(event, session=session.id))
         except RecorderUnavailable as error:
@@ -167,8 +170,13 @@ class Services:
 
     async def reload(self) -> str:
         """Load the policies, switch to them, decide again what is held. Raises ConfigError: nothing changed."""
-        fresh = await asyncio.to_thread(load_policies, self.settings, self.digest_key)
         old = self.policies.bundle
+        try:
+            fresh = await asyncio.to_thread(load_policies, self.settings, self.digest_key)
+        except ConfigError as error:
+            detail: JsonObject = {"from": old.hash, "refused": str(error)}
+            self.submit(AuditEvent(AuditStage.RELOADED, self.clock.now(), detail=detail))
+            raise
         await self.audit_reload(old.hash, fresh.bundle.hash)
         self.policies = fresh
         changes = await self.broker.redecide(fresh.engine.decide)

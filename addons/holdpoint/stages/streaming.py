@@ -19,7 +19,6 @@ from holdpoint.protocols.mcp_answers import server_message
 from holdpoint.protocols.mcp_refusals import refusal_event, refusal_message
 from holdpoint.protocols.sse import Event, Parser, encode
 from holdpoint.settings import Target
-from holdpoint.stages.echoes import hide, wire_secrets
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
 
@@ -48,15 +47,17 @@ def _pump(
 ) -> Callable[[bytes], list[bytes]]:
     failed = False
     before = exchange.masked
-    secrets = wire_secrets(gateway, flow)
+    own = 0
+    # Events come whole out of the reader, so that no credential is cut in two.
+    echoes = gateway.services.credentials.echoes(gateway.exchanges.target(flow))
 
     def pump(chunk: bytes) -> list[bytes]:
         # NOTE: an empty list, never b"": on HTTP/1 an empty chunk would end the answer.
-        nonlocal failed, before
+        nonlocal failed, own
         if failed:
             return []
         try:
-            shown = reader.feed(chunk) if chunk else reader.end()
+            shown, found = echoes.hide(reader.feed(chunk) if chunk else reader.end())
         except BaseException as error:  # noqa: BLE001  # mitmproxy would go on with the next chunk
             failed = True
             logger.error("stream of %s withheld: %s", exchange.id, error)  # noqa: TRY400  # its text may hold data
@@ -64,11 +65,9 @@ def _pump(
             last = _last_event(refusal, exchange)
             gateway.abort(flow, refusal)
             return last
-        exchange.masked = before + reader.count
+        own += found
+        exchange.masked = before + reader.count + own
         if shown:
-            shown, echoed = hide(shown, secrets)
-            exchange.masked += echoed
-            before += echoed
             room = TAPE_BYTES - len(exchange.tape)
             exchange.tape += shown[:room]
             exchange.tape_full = exchange.tape_full or len(shown) > room

@@ -27,6 +27,7 @@ async def find(home: House, asked: Ask, session: str = "", **more) -> Grant | No
     return await home.broker.find_grant(who.id, asked.access.target, asked.intent, session, actor=who.actor, **more)
 
 
+@pytest.mark.threat("T18")
 async def test_single_use_grant_is_spent_once(home: House):
     grant = await approved(home, ask())
     spent = await home.broker.spend(grant, wire="sha256:w", exchange="x-1")
@@ -36,6 +37,7 @@ async def test_single_use_grant_is_spent_once(home: House):
     assert await find(home, ask()) is None
 
 
+@pytest.mark.threat("T18")
 async def test_of_racing_spends_exactly_one_wins(home: House):
     grant = await approved(home, ask())
     results = await asyncio.gather(
@@ -45,6 +47,7 @@ async def test_of_racing_spends_exactly_one_wins(home: House):
     assert (kinds.count(Grant), kinds.count(GrantSpent)) == (1, 19)
 
 
+@pytest.mark.threat("T18")
 async def test_grant_is_found_only_by_the_same_principal_agent_target_and_intent(home: House):
     mine = ask(who=principal(agent="claude"))
     grant = await approved(home, mine)
@@ -119,6 +122,7 @@ async def test_grant_given_in_the_last_second_can_still_be_claimed(home: House):
     assert (await home.broker.spend(done.grant, wire="w", exchange="x")).state is GrantState.SPENT
 
 
+@pytest.mark.failure("F-clock")
 async def test_grant_does_not_outlive_its_time_when_the_wall_clock_is_set_back(home: House):
     grant = await approved(home, ask(WINDOW))
     home.clock.jump(-100_000)

@@ -2,6 +2,7 @@ import asyncio
 import gc
 import tracemalloc
 
+import pytest
 from tests.fakes.approvals import House, ask, reviewer, term
 
 from holdpoint.domain.approval import ApprovalState, Verdict
@@ -29,6 +30,7 @@ async def test_thousand_held_requests_are_cheap_and_all_wake(home: House):
     assert home.broker.held == 0
 
 
+@pytest.mark.threat("T20")
 async def test_held_requests_do_not_hold_up_another_one(home: House):
     await asyncio.gather(*(home.broker.request(ask(what=f"w{i}")) for i in range(MANY)))
     other = await home.broker.request(ask(term(), what="other"))

@@ -19,7 +19,7 @@ def deny(_: AccessRequest) -> Decision:
     return Deny(DenyReason.RULE, rules=(RuleRef("prod", "freeze"),), message="change freeze")
 
 
-@pytest.mark.failure("gateway restarts during a hold")
+@pytest.mark.failure("F-restart-held")
 async def test_pending_request_survives_a_restart_with_its_votes(home: House):
     held = await home.broker.request(ask(term(required=2)))
     await home.broker.vote(held.id, reviewer(), APPROVE, "one")
@@ -30,6 +30,7 @@ async def test_pending_request_survives_a_restart_with_its_votes(home: House):
     assert (await home.broker.vote(held.id, reviewer("carol@example"), APPROVE, "")).grant
 
 
+@pytest.mark.failure("F-restart-held")
 async def test_deadline_runs_on_over_a_restart(home: House):
     held = await home.broker.request(ask(term(timeout=600)))
     await home.close()
@@ -41,6 +42,7 @@ async def test_deadline_runs_on_over_a_restart(home: House):
     assert (await home.broker.get(held.id)).state is ApprovalState.EXPIRED
 
 
+@pytest.mark.failure("F-restart-held")
 async def test_deadline_that_passed_while_it_was_down_expires_at_start(home: House):
     held = await home.broker.request(ask(term(timeout=600)))
     home.clock.advance(601)
@@ -49,6 +51,7 @@ async def test_deadline_that_passed_while_it_was_down_expires_at_start(home: Hou
     assert home.told.kinds[-1] is BrokerEventKind.RESOLVED
 
 
+@pytest.mark.failure("F-clock")
 async def test_wall_clock_set_back_over_a_restart_gives_no_more_time_than_there_was(home: House):
     held = await home.broker.request(ask(term(timeout=600)))
     home.clock.jump(-100_000)
@@ -75,6 +78,7 @@ async def test_unspent_grant_survives_a_restart(home: House):
     assert (await home.broker.spend(done.grant, wire="w", exchange="x")).state is GrantState.SPENT
 
 
+@pytest.mark.failure("F-kill-spent")
 @pytest.mark.parametrize("scope", [Scope.REQUEST, Scope.WINDOW])
 async def test_dispatch_without_answer_is_unknown_after_a_restart(home: House, scope):
     terms = term(scope=scope, duration=900)

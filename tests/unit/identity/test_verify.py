@@ -130,7 +130,7 @@ async def test_cache_is_bounded_and_forgets_the_least_used(
     assert known == [True, False, True, True]
 
 
-@pytest.mark.failure("IdP unreachable")
+@pytest.mark.failure("F-idp")
 async def test_issuer_that_is_down_with_no_keys_is_unavailable(verifier: Verifier, idp: FakeIssuer):
     idp.stop()
     with pytest.raises(Refusal) as caught:

@@ -32,6 +32,8 @@ def test_recorded_answer_is_masked_and_counted() -> None:
     assert masker.count == 2
 
 
+@pytest.mark.threat("T07")
+@pytest.mark.failure("F-mask-stream")
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"], ids=["lf", "crlf", "cr"])
 def test_every_cut_gives_the_same_output(end: bytes) -> None:
     whole = b": hi\n\nid: 1\ndata: " + b'{"id":1,"result":{"password":"x"}}\n\ndata: a\ndata: token: x\n\n: last\n\n'
@@ -94,6 +96,8 @@ def test_comment_type_and_id_are_masked_too() -> None:
     assert out.count(b"[masked]") == 3
 
 
+@pytest.mark.threat("T07")
+@pytest.mark.failure("F-mask-stream")
 @pytest.mark.parametrize(
     "data",
     [

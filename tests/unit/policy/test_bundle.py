@@ -61,6 +61,7 @@ def test_relative_and_absolute_paths_give_the_same_bundle(tmp_path, monkeypatch)
     assert hash_of(Path("sub/../sub/a.yaml")) == hash_of(file)
 
 
+@pytest.mark.failure("F-bundle-start")
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
@@ -88,6 +89,7 @@ def test_bad_bundle_is_refused(tmp_path, prepare, message):
     assert message in str(caught.value)
 
 
+@pytest.mark.failure("F-bundle-start")
 def test_half_copied_file_is_refused(tmp_path):
     text = policy_text(RULE, "name: s, effect: deny, match: {verbs: [response]}")
     file = tmp_path / "a.yaml"

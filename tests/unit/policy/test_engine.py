@@ -55,16 +55,19 @@ def test_strictest_matching_effect_wins(tmp_path, rules, effect, named):
         assert (found, names(decision)) == (effect, named)
 
 
+@pytest.mark.threat("T21")
 def test_nothing_matched_is_deny(tmp_path):
     engine = Engine(bundle_of(tmp_path, policy_text(ALLOW)))
     decision = engine.decide(ask("ping"))
     assert decision == Deny(DenyReason.NO_RULE, bundle=engine.bundle.hash)
 
 
+@pytest.mark.threat("T21")
 def test_unknown_target_is_deny(tmp_path):
     assert decide(tmp_path, ALLOW, request=replace(call(), target="other")).reason is DenyReason.NO_RULE
 
 
+@pytest.mark.threat("T21")
 def test_target_without_a_policy_is_deny(tmp_path):
     assert isinstance(decide(tmp_path, ALLOW, request=ask("get", target="web")), Deny)
 
@@ -74,6 +77,7 @@ def test_request_whose_protocol_is_not_the_targets_is_deny(tmp_path):
     assert isinstance(decide(tmp_path, ALLOW, request=request), Deny)
 
 
+@pytest.mark.threat("T21")
 def test_resource_of_another_protocol_is_deny(tmp_path):
     rule = "name: r, effect: hold, match: {any: true}, approval: {reviewers: ['group:a']}"
     assert isinstance(decide(tmp_path, rule, request=ask("get", KubeObject("", "v1", "pods"))), Deny)
@@ -90,6 +94,7 @@ def test_deny_names_its_rules_its_bundle_and_its_reasons(tmp_path):
     )
 
 
+@pytest.mark.failure("F-policy-error")
 def test_error_in_a_deny_rule_denies(tmp_path):
     decision = decide(tmp_path, ALLOW, DENY + BAD)
     assert (decision.reason, names(decision)) == (DenyReason.EVALUATION_ERROR, ["deny"])
@@ -102,6 +107,7 @@ def test_a_certain_deny_beside_a_failed_one_is_by_rule(tmp_path):
     assert decide(tmp_path, DENY, DENY.replace("name: deny", "name: bad") + BAD).reason is DenyReason.RULE
 
 
+@pytest.mark.failure("F-policy-error")
 def test_error_in_an_allow_rule_allows_nothing(tmp_path):
     decision = decide(tmp_path, ALLOW + BAD)
     assert (decision.reason, names(decision), len(decision.errors)) == (DenyReason.EVALUATION_ERROR, [], 1)
@@ -113,12 +119,14 @@ def test_error_in_one_allow_rule_does_not_close_another(tmp_path):
     assert (names(decision), len(decision.errors)) == (["allow"], 1)
 
 
+@pytest.mark.failure("F-policy-error")
 def test_error_in_a_hold_rule_holds(tmp_path):
     decision = decide(tmp_path, ALLOW, HOLD + BAD)
     assert len(decision.approvals) == 1
     assert len(decision.errors) == 1
 
 
+@pytest.mark.failure("F-policy-error")
 def test_error_in_a_mask_rule_masks(tmp_path):
     assert decide(tmp_path, ALLOW, MASK + BAD).masks == ("credentials",)
 
@@ -127,6 +135,7 @@ def test_error_in_a_mask_rule_alone_is_no_rule(tmp_path):
     assert decide(tmp_path, MASK + BAD).reason is DenyReason.NO_RULE
 
 
+@pytest.mark.failure("F-policy-error")
 def test_silence_never_approves_what_could_not_be_evaluated(tmp_path):
     rule = HOLD.replace("['group:a']", "['group:a'], auto_approve_after: 30s")
     (certain,) = decide(tmp_path, rule).approvals
@@ -208,6 +217,7 @@ def test_policies_for_one_target_join(tmp_path):
     assert isinstance(Engine(bundle_of(tmp_path, policy_text(ALLOW), other)).decide(call()), Deny)
 
 
+@pytest.mark.failure("F-policy-error")
 @pytest.mark.parametrize("missing", ["action", "principal", "arguments"])
 def test_engine_answers_no_to_what_makes_it_fail(tmp_path, missing):
     rule = "name: r, effect: allow, match: {tools: ['*'], principals: {kinds: [human]}}, when: 'true'"

@@ -62,6 +62,7 @@ def test_approval_has_careful_defaults(tmp_path):
     )
 
 
+@pytest.mark.threat("T21")
 @pytest.mark.parametrize(
     ("rule", "message"),
     [

@@ -77,6 +77,7 @@ def feed_in_chunks(parser: Parser, stream: bytes, size: int) -> None:
         parser.feed(stream[i : i + size])
 
 
+@pytest.mark.threat("T20")
 @pytest.mark.parametrize("size", [1, 7, 1000], ids=lambda n: f"chunks of {n}")
 @pytest.mark.parametrize(
     "stream", [b"data: " + b"x" * 200, b"data: x\n" * 50, b"x" * 200], ids=["line", "lines", "name"]

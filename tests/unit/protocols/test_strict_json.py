@@ -66,6 +66,7 @@ def nested(depth: int) -> bytes:
     return b"[" * depth + b"]" * depth
 
 
+@pytest.mark.threat("T20")
 @pytest.mark.parametrize("open_close", [(b"[", b"]"), (b'{"a":', b"}")], ids=["arrays", "objects"])
 def test_depth_is_limited(open_close):
     opening, closing = open_close
@@ -75,6 +76,7 @@ def test_depth_is_limited(open_close):
         strict_json.loads(opening * 65 + inner + closing * 65)
 
 
+@pytest.mark.threat("T20")
 def test_a_bomb_within_the_size_limit_is_refused():
     with pytest.raises(Undecodable, match="nested deeper"):
         strict_json.loads(nested(200_000))
@@ -89,6 +91,7 @@ def test_brackets_in_strings_are_not_depth():
     assert strict_json.loads(strict_json.dumps(text)) == text
 
 
+@pytest.mark.threat("T20")
 def test_size_is_limited():
     assert strict_json.loads(b'"12345678"', max_bytes=10) == "12345678"
     with pytest.raises(Undecodable, match="larger than 9 bytes") as caught:
@@ -96,6 +99,7 @@ def test_size_is_limited():
     assert caught.value.status == 413
 
 
+@pytest.mark.threat("T20")
 def test_number_of_values_is_limited():
     assert strict_json.loads(b"[1,2,3]", max_nodes=4)
     with pytest.raises(Undecodable, match="more than 3 values") as caught:

@@ -143,6 +143,7 @@ def test_exchange_open_since_an_earlier_segment_is_found_at_start(tmp_path):
     assert recordings.opened.open == {}
 
 
+@pytest.mark.failure("F-torn-log")
 def test_torn_last_line_is_cut_off_and_noted(recordings):
     recordings.fill()
     lines = recordings.lines()
@@ -156,6 +157,7 @@ def test_torn_last_line_is_cut_off_and_noted(recordings):
     assert note["detail"]["cut"]["length"] == len(torn)
 
 
+@pytest.mark.failure("F-torn-log")
 def test_tail_of_zeros_after_a_power_loss_is_cut_off(recordings):
     recordings.fill()
     lines = recordings.lines()
@@ -181,6 +183,7 @@ def truncate(lines):
     del lines[-1]
 
 
+@pytest.mark.failure("F-broken-chain")
 @pytest.mark.parametrize("tamper", [edit, swap, remove, truncate])
 def test_broken_chain_refuses_start_and_changes_nothing(recordings, tamper):
     recordings.fill()
@@ -192,6 +195,7 @@ def test_broken_chain_refuses_start_and_changes_nothing(recordings, tamper):
     assert recordings.lines() == lines
 
 
+@pytest.mark.failure("F-broken-chain")
 def test_chain_recomputed_without_the_key_refuses_start(recordings):
     recordings.fill()
     recordings.write_lines(recompute(recordings.lines()))
@@ -241,6 +245,7 @@ def test_log_without_any_head_refuses_start_from_the_second_segment_on(tmp_path)
         recordings.start()
 
 
+@pytest.mark.failure("F-second-gateway")
 def test_second_gateway_on_the_same_folder_refuses_start(recordings):
     log, _ = recordings.start()
     with pytest.raises(ConfigError, match="another gateway"):

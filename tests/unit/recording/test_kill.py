@@ -54,7 +54,7 @@ def run_and_kill(recordings, turn, lines):
 
 
 @pytest.mark.e2e
-@pytest.mark.failure("killed")
+@pytest.mark.failure("F-kill")
 def test_kills_lose_no_acknowledged_event_and_leave_a_log_that_verifies(tmp_path):
     recordings = Recordings(tmp_path / "r", LocalSigner(), SystemClock())
     acknowledged = []

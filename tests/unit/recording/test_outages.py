@@ -67,7 +67,7 @@ def stages(recordings):
     return [e.text("stage") for e in events(recordings.folder)]
 
 
-@pytest.mark.failure("disk-full")
+@pytest.mark.failure("F-disk-full")
 @pytest.mark.parametrize("half", [False, True], ids=["nothing written", "half a line written"])
 async def test_full_disk_fails_the_append_and_refuses_the_next(recordings, disk, half, caplog):
     log, _ = recordings.start()
@@ -82,7 +82,7 @@ async def test_full_disk_fails_the_append_and_refuses_the_next(recordings, disk,
     log.close()
 
 
-@pytest.mark.failure("disk-full")
+@pytest.mark.failure("F-disk-full")
 async def test_log_recovers_by_itself_and_says_how_long_it_was_away(recordings, disk):
     log, _ = recordings.start()
     disk.full, disk.half = ".jsonl", True
@@ -98,7 +98,7 @@ async def test_log_recovers_by_itself_and_says_how_long_it_was_away(recordings, 
     assert verify(recordings.folder, recordings.signer.ring).ok
 
 
-@pytest.mark.failure("disk-full")
+@pytest.mark.failure("F-disk-full")
 async def test_event_without_a_waiter_is_written_when_the_outage_ends(recordings, disk):
     log, _ = recordings.start()
     disk.full = ".jsonl"
@@ -111,7 +111,7 @@ async def test_event_without_a_waiter_is_written_when_the_outage_ends(recordings
     assert {e.text("exchange") for e in events(recordings.folder)} == {"", "ex-kept", "ex-kept-too"}
 
 
-@pytest.mark.failure("disk-full")
+@pytest.mark.failure("F-disk-full")
 @pytest.mark.parametrize("fault", ["write", "half", "sync"])
 async def test_flow_record_that_could_not_be_written_is_written_later(recordings, disk, fault):
     log, recorder = recordings.start()
@@ -134,7 +134,7 @@ async def test_flow_record_that_could_not_be_written_is_written_later(recordings
     assert report.records == 2
 
 
-@pytest.mark.failure("disk-full")
+@pytest.mark.failure("F-disk-full")
 async def test_no_probe_ends_the_outage_while_flow_files_cannot_be_written(recordings, disk):
     log, recorder = recordings.start()
     disk.full = ".flows"
@@ -149,7 +149,7 @@ async def test_no_probe_ends_the_outage_while_flow_files_cannot_be_written(recor
     assert stages(recordings).count("Recovered") <= 1
 
 
-@pytest.mark.failure("recordings-removed")
+@pytest.mark.failure("F-records-replaced")
 async def test_removed_log_is_noticed_at_the_next_event(recordings, caplog):
     log, _ = recordings.start()
     shutil.rmtree(recordings.folder)
@@ -159,7 +159,7 @@ async def test_removed_log_is_noticed_at_the_next_event(recordings, caplog):
     log.close()
 
 
-@pytest.mark.failure("recordings-removed")
+@pytest.mark.failure("F-records-replaced")
 async def test_log_that_somebody_else_wrote_to_is_noticed(recordings):
     log, _ = recordings.start()
     with (recordings.folder / "audit/000001.jsonl").open("ab") as file:

@@ -49,6 +49,7 @@ def restart(recordings):
     return unknown
 
 
+@pytest.mark.failure("F-kill-spent")
 def test_forwarded_request_without_an_answer_becomes_outcome_unknown(recordings):
     log, _ = recordings.start()
     log.submit(event(exchange="ex-lost", session="ses-1", request=REQUEST, grant="g-1"))

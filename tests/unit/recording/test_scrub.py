@@ -1,11 +1,14 @@
 import io
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from mitmproxy.io import FlowReader, tnetstring
 from mitmproxy.test import tflow, tutils
 
 from holdpoint.recording import secrets_in_text
-from holdpoint.recording.scrub import Bodies, flow_state, headers
+from holdpoint.recording.scrub import Bodies, ConnectionStates, flow_state, headers, state_of
+from holdpoint.recording.tnetstrings import dumps
 
 SECRET = "s3cr3t-value"
 JWT = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbGljZSJ9.c2lnbmF0dXJl"
@@ -244,3 +247,59 @@ def test_comment_and_marker_tell_the_decision(metadata, marker, words):
 
 def test_header_bytes_that_are_no_text_stay_as_they_were():
     assert headers([(b"x-odd", b"\xff\xfe")]) == ((b"x-odd", b"\xff\xfe"),)
+
+
+def test_a_state_with_connections_from_memory_is_the_state_all_the_same():
+    flow = tflow.tflow(resp=True)
+    states = ConnectionStates()
+    for _ in range(2):
+        kept = flow_state(state_of(flow, states), Bodies(b"{}", b"{}"), {"exchange": "ex-1"})
+        plain = flow_state(flow.get_state(), Bodies(b"{}", b"{}"), {"exchange": "ex-1"})
+        assert kept == plain
+        assert dumps(kept) == tnetstring.dumps(plain)
+
+
+def test_what_changes_in_a_connection_is_seen():
+    flow = tflow.tflow(resp=True)
+    states = ConnectionStates()
+    for change in ({"timestamp_end": 12.0}, {"error": "gone"}, {"sni": "other.example"}, {"id": "another"}):
+        before = state_of(flow, states)["client_conn"]
+        for name, value in change.items():
+            setattr(flow.client_conn, name, value)
+        after = state_of(flow, states)["client_conn"]
+        assert after != before
+        assert after == flow_state(flow.get_state(), Bodies(), {})["client_conn"]
+
+
+def test_a_connection_from_memory_keeps_no_secret():
+    flow = tflow.tflow(resp=True)
+    flow.server_conn.error = f"https://user:{SECRET}@host/ refused"
+    state = state_of(flow, ConnectionStates())
+    assert SECRET not in str(state)
+    assert SECRET.encode() not in dumps(flow_state(state, Bodies(), {}))
+
+
+def test_only_so_many_connections_are_remembered():
+    states = ConnectionStates(limit=2)
+    first, *others = (tflow.tflow() for _ in range(3))
+    kept = states.of(first.client_conn)
+    assert states.of(first.client_conn) is kept
+    for other in others:
+        states.of(other.client_conn)
+    assert states.of(first.client_conn) is not kept
+
+
+TEXTS = st.lists(
+    st.sampled_from(
+        ["Bearer", "basic ", "\t", " ", "=", "?", "&", "token", "eyJ", "EYJhbGciO", ".", "://", "@", "user"]
+    )
+    | st.sampled_from(["k8s-aws-v1.", "K8S-aws-v1.abc", "aws4-HMAC-sha256 ", "\u212a8s", "\u017f", "x", "negotiate"])
+    | st.text(max_size=8),
+    max_size=12,
+).map("".join)
+
+
+@given(TEXTS)
+def test_the_short_cut_misses_nothing(text):
+    found = secrets_in_text._TEXT.search(text)
+    assert found is None or secrets_in_text.may_hold(text)

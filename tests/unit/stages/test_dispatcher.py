@@ -10,6 +10,7 @@ from mitmproxy import exceptions, hooks, http
 from mitmproxy.addonmanager import AddonManager
 from mitmproxy.options import Options
 from mitmproxy.proxy.layers.http import HttpRequestHeadersHook, HttpRequestHook, HttpResponseHook
+from mitmproxy.proxy.server_hooks import ClientConnectedHook
 from mitmproxy.test import tflow
 
 from holdpoint.stages import dispatcher
@@ -247,13 +248,50 @@ async def test_an_event_without_arguments_is_dispatched() -> None:
     assert seen == ["running"]
 
 
-@pytest.mark.parametrize("name", ["trigger_event", "_iter_hooks", "chain", "lookup"])
+async def test_a_hook_about_a_flow_is_followed_by_an_update() -> None:
+    for cached in (False, True):
+        seen: Seen = []
+
+        class Watching(Named):
+            def update(self, flows: list[http.HTTPFlow]) -> None:
+                self.seen.append(f"update {len(flows)}")
+
+        manager = manager_of([Watching("watching", seen)])
+        if cached:
+            dispatcher.install(manager)
+        await manager.handle_lifecycle(HttpRequestHook(tflow.tflow()))
+        await manager.handle_lifecycle(ClientConnectedHook(tflow.tclient_conn()))
+        assert seen == ["watching /path", "update 1"]
+
+
+async def test_who_begins_to_watch_during_a_hook_sees_the_update() -> None:
+    seen: Seen = []
+
+    class Watching(Named):
+        def update(self, _flows: list[http.HTTPFlow]) -> None:
+            self.seen.append("update")
+
+    class Adding(Named):
+        def response(self, _flow: http.HTTPFlow) -> None:
+            manager.add(Watching("watching", seen))
+
+    manager = manager_of([Adding("adding", seen)])
+    dispatcher.install(manager)
+    await manager.handle_lifecycle(HttpRequestHook(tflow.tflow()))
+    await manager.handle_lifecycle(HttpResponseHook(tflow.tflow()))
+    assert seen == ["adding /path", "update"]
+
+
+PRIVATE = {"handle_lifecycle", "trigger_event", "_iter_hooks", "chain", "lookup"}
+
+
+@pytest.mark.parametrize("name", sorted(PRIVATE))
 def test_a_mitmproxy_that_dispatches_otherwise_is_left_alone(name: str) -> None:
     class Other:
         pass
 
     manager = Other()
-    for known in {"trigger_event", "_iter_hooks", "chain", "lookup"} - {name}:
+    for known in PRIVATE - {name}:
         setattr(manager, known, known)
     before = dict(vars(manager))
     assert not dispatcher.install(manager)
