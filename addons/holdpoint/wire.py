@@ -24,7 +24,7 @@ from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http
-from mitmproxy.connection import Client
+from mitmproxy.connection import Client, Connection
 from mitmproxy.proxy import events
 from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
 from mitmproxy.proxy.layers.http import _http1 as http1  # pyright: ignore[reportPrivateUsage]
@@ -131,6 +131,17 @@ class Connections:
         """End the one stream of this flow."""
         if handler := self._proxyserver.connections.get(flow.client_conn.id):
             await handler.server_event(AbortStream(flow, reason))
+
+    def release(self, client: Client, connection: Connection) -> None:
+        """Close the socket of a connection that mitmproxy is done with, should it have forgotten to.
+
+        It does where it closes a connection on which more data waits while a hook is pending: its task is then ended
+        before it comes to the socket, which stays open until the gateway has none left.
+        """
+        handler = self._proxyserver.connections.get(client.id)
+        left = handler.transports.pop(connection, None) if handler is not None else None
+        if left is not None and left.writer is not None:
+            left.writer.close()
 
     def close_client(self, client: Client) -> None:
         """Close a client's connection and everything on it."""

@@ -274,7 +274,7 @@ def test_a_refused_answer_that_sends_no_body_yet_is_refused_at_once(world: WireW
 
 def test_json_that_never_ends_is_cut_at_the_limit(world: WireWorld) -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-    trickle = Trickle([head, chunk(b"["), *[chunk(b'"hunter2",' * 4096)] * 30], stay=True)
+    trickle = Trickle([head, chunk(b"["), *[chunk(b'"hunter2",' * 4096)] * 100], stay=True)
     world.raw.answers["/endless-json"] = trickle
     got = world.get("/raw/endless-json")
     assert got.status == 502

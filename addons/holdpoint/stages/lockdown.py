@@ -65,6 +65,16 @@ class Lockdown(Stage):
         if self.gateway.connections is not None:
             self.gateway.connections.widen(client, _UPSTREAM_CONNECTIONS)
 
+    def client_disconnected(self, client: Client) -> None:
+        """See to it that the socket is closed."""
+        if self.gateway.connections is not None:
+            self.gateway.connections.release(client, client)
+
+    def server_disconnected(self, data: ServerConnectionHookData) -> None:
+        """See to it that the socket is closed."""
+        if self.gateway.connections is not None:
+            self.gateway.connections.release(data.client, data.server)
+
     def next_layer(self, nextlayer: NextLayer) -> None:
         """Let mitmproxy choose the layer, then let pass HTTP through our own fence, TLS, and nothing else."""
         if self.gateway.is_poisoned(nextlayer.context.client):
