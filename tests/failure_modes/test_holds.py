@@ -151,17 +151,19 @@ async def test_a_held_request_outlives_the_gateway(
 
 
 @pytest.mark.failure("F-kill-spent")
-async def test_what_was_sent_when_the_gateway_was_killed_is_unknown_and_never_sent_again(
-    world: World, upstream: RawUpstream, aside: Callable[..., Future[Any]]
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL], ids=["terminated", "killed"])
+async def test_what_was_sent_when_the_gateway_ended_is_unknown_and_never_sent_again(
+    world: World, upstream: RawUpstream, aside: Callable[..., Future[Any]], how: signal.Signals
 ) -> None:
+    name = f"spent {how.name}"
     never = threading.Event()
     upstream.behave = lambda _connection, _request: never.wait(30) and None
-    answer = aside(ask, world, "write_note", "spent")
-    request = await waiting_for(world, "spent")
+    answer = aside(ask, world, "write_note", name)
+    request = await waiting_for(world, name)
     await decide(world, request)
     await asyncio.to_thread(upstream.next)
     assert world.gateway is not None
-    await asyncio.to_thread(world.gateway.stop, signal.SIGKILL)
+    await asyncio.to_thread(world.gateway.stop, how)
     with pytest.raises(httpx.TransportError):
         await asyncio.wrap_future(answer)
     never.set()
@@ -170,8 +172,8 @@ async def test_what_was_sent_when_the_gateway_was_killed_is_unknown_and_never_se
     unknown = until_written(world.var / "recordings", stage="OutcomeUnknown", exchange=sent["exchange"])
     assert unknown["resource"] == "tool write_note"
     # The same call made again is held anew: what was approved once counts no more.
-    answer = aside(ask, world, "write_note", "spent")
-    again = await waiting_for(world, "spent")
+    answer = aside(ask, world, "write_note", name)
+    again = await waiting_for(world, name)
     assert again["id"] != request["id"]
     assert again["preview"]["earlier"]["outcome"] == "unknown"
     await decide(world, again, "deny")

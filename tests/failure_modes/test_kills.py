@@ -11,6 +11,10 @@ import httpx
 import pytest
 from tests.fakes.world import World, call
 
+from holdpoint.keys import load_ring
+from holdpoint.recording.verify import verify
+from holdpoint.settings_file import load_settings
+
 KILLS = int(os.environ.get("HOLDPOINT_KILLS", "20"))
 CALLERS = 4
 
@@ -87,4 +91,9 @@ def test_kills_under_load_lose_no_forwarded_request(tmp_path: Path) -> None:
         assert len(answered) >= KILLS
         assert answered <= reached
         assert reached <= known, f"{len(reached - known)} requests reached the upstream unrecorded"
+        print(f"{KILLS} kills, {len(reached)} requests forwarded, {len(reached - known)} of them unrecorded")
+        report = verify(
+            world.var / "recordings", load_ring(load_settings(world.settings_file, {}, check_machine=False).keys)
+        )
+        assert report.ok, report.findings
         world.gateway = None
