@@ -78,6 +78,7 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
         AuditStage.FORWARDED,
         at=gateway.clock.now(),
         detail=describe.sent_detail(forwarded, sent, intent, exchange.notes),
+        masker=masker,
         session=exchange.session.id,
     )
     await services.append(event)
