@@ -63,8 +63,7 @@ def measure(folder: Path, plan: Plan, profiles: tuple[Profile, ...], soak: int) 
         "policy": parts.policy(folder),
         "verify": parts.verifying(),
     }
-    leak = growth(memory)
-    found = budgets(points, alone, leak)
+    found = budgets(points, alone, memory)
     sys.stdout.write(report(points, alone, memory, found) + "\n")
     return {
         "profiles": {name: as_json(p, MAIN if MAIN in p else max(p)) for name, p in points.items()},
@@ -72,7 +71,7 @@ def measure(folder: Path, plan: Plan, profiles: tuple[Profile, ...], soak: int) 
         "memory": {
             "requests": memory[-1][0],
             "bytes": memory[-1][1],
-            "bytes_per_request": leak,
+            "bytes_per_request": growth(memory),
             "samples": memory,
         },
         "budgets": [asdict(b) for b in found],

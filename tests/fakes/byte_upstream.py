@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import select
 import socket
 import ssl
 import threading
@@ -92,7 +93,11 @@ class _Listening:
         with contextlib.suppress(OSError, ssl.SSLError), connection:
             connection.settimeout(60)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self.speak(self._context.wrap_socket(connection, server_side=True) if self._context else connection)
+            if self._context is None:
+                self.speak(connection)
+            else:
+                with self._context.wrap_socket(connection, server_side=True) as safe:
+                    self.speak(safe)
         self._open.discard(connection)
 
     def speak(self, connection: socket.socket) -> None:
@@ -226,9 +231,21 @@ class Trickle:
     def __call__(self, connection: socket.socket, _request: RawRequest) -> None:
         try:
             for piece in self.pieces:
-                connection.sendall(piece)
+                _send(connection, piece)
             if self.stay and not connection.recv(1):
                 self.gone.set()
         except OSError:
             self.gone.set()
             raise
+
+
+def _send(connection: socket.socket, data: bytes) -> None:
+    """Send all. A connection that is reset is noticed even where the system leaves a sender waiting."""
+    while data:
+        readable, writable, _ = select.select([connection], [connection], [], 20)
+        if readable and not connection.recv(1):
+            raise ConnectionResetError
+        if writable:
+            data = data[connection.send(data[:16384]) :]
+        elif not readable:
+            raise TimeoutError

@@ -1,7 +1,7 @@
 """Clients that say anything, byte by byte, and read answers strictly: a torn answer is an error."""
 
 import contextlib
-import datetime
+import datetime as dt
 import http.client
 import ipaddress
 import json
@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import h2.config
 import h2.connection
@@ -46,18 +46,39 @@ class Answer:
         return json.loads(self.body)
 
 
+class _Kept:
+    """A file that is closed by nobody but its owner."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.read, self.read1, self.readinto, self.readline = file.read, file.read1, file.readinto, file.readline  # type: ignore[attr-defined]
+        self.flush, self.peek = file.flush, file.peek  # type: ignore[attr-defined]
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
 class Wire:
     """One connection to a listener."""
 
     def __init__(self, port: int, *, timeout: float = 10) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=timeout)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._file: BinaryIO | None = None
 
     def __enter__(self) -> "Wire":
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
         self.socket.close()
+
+    def makefile(self, *_: object) -> "_Kept":
+        """What is read of this connection: one file, so that nothing of a later answer is lost with an earlier one."""
+        if self._file is None:
+            self._file = self.socket.makefile("rb")
+        return _Kept(self._file)
 
     def tls(self, *, alpn: tuple[str, ...] = (), sni: str | None = "localhost") -> "Wire":
         """Speak TLS from now on; who the other side is does not matter here."""
@@ -66,7 +87,12 @@ class Wire:
         context.verify_mode = ssl.CERT_NONE
         if alpn:
             context.set_alpn_protocols(list(alpn))
-        self.socket = context.wrap_socket(self.socket, server_hostname=sni)
+        plain = self.socket
+        try:
+            self.socket = context.wrap_socket(plain, server_hostname=sni)
+        except OSError:
+            plain.close()
+            raise
         return self
 
     def connect(self, authority: str) -> bytes:
@@ -84,7 +110,7 @@ class Wire:
     def read(self, method: str = "POST") -> Answer:
         """Read one whole answer."""
         answer = Answer()
-        response = http.client.HTTPResponse(self.socket, method=method)
+        response = http.client.HTTPResponse(self, method=method)  # type: ignore[arg-type]
         try:
             response.begin()
             answer.status, answer.headers = response.status, response.getheaders()
@@ -214,15 +240,15 @@ def certificate(folder: Path) -> tuple[Path, Path]:
     """Make a self-signed certificate for loopback; return certificate and key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)  # noqa: DTZ005, RUF100
+    now = dt.datetime.now(dt.UTC)
     made = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=2))
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=2))
         .add_extension(
             x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]),
             critical=False,

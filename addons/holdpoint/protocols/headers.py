@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
+from holdpoint.domain.values import JsonObject
 from holdpoint.protocols.call import Undecodable
 
 type Headers = Sequence[tuple[bytes, bytes]]
@@ -18,6 +19,18 @@ _METHOD_OVERRIDES = frozenset({b"x-http-method", b"x-http-method-override", b"x-
 _MCP = b"mcp-"
 _PARAM = b"mcp-param-"
 _WATCHED = _SINGLE | _METHOD_OVERRIDES | {b"accept"}
+_SAYS_NOTHING = frozenset(
+    {
+        *(b"accept", b"accept-charset", b"accept-encoding", b"accept-language", b"authorization", b"baggage"),
+        *(b"cache-control", b"connection", b"content-encoding", b"content-length", b"content-type", b"cookie", b"date"),
+        *(b"dnt", b"expect", b"forwarded", b"host", b"if-range", b"keep-alive", b"origin", b"pragma", b"priority"),
+        *(b"proxy-authorization", b"proxy-connection", b"range", b"referer", b"sentry-trace", b"te", b"traceparent"),
+        *(b"tracestate", b"transfer-encoding", b"upgrade-insecure-requests", b"user-agent", b"via"),
+        *(b"x-correlation-id", b"x-real-ip", b"x-request-id"),
+    }
+)
+"""Headers that are checked elsewhere, never sent on, or differ between retries of a call and decide nothing."""
+_SAY_NOTHING = (b"mcp-", b"sec-", b"x-forwarded-", b"impersonate-", b"x-remote-")
 _SENTINEL = re.compile(r"=\?base64\?(.*)\?=", re.DOTALL)
 _NOT_AT_ALL = re.compile(r"q=0(\.0*)?")
 
@@ -25,13 +38,15 @@ _NOT_AT_ALL = re.compile(r"q=0(\.0*)?")
 class Index:
     """The headers that this package looks at, by lower-case name."""
 
-    __slots__ = ("accept", "params", "single")
+    __slots__ = ("accept", "deciding", "params", "single")
 
     def __init__(self, headers: Headers) -> None:
         """Read `headers`. Raises Undecodable on a method override, and where one stands twice that may stand once."""
         self.single: dict[bytes, str] = {}
         self.params: dict[str, str] = {}
         """`Mcp-Param-*`, decoded."""
+        self.deciding: JsonObject = {}
+        """Every other header that goes upstream, by name: what it does there nobody here knows."""
         self.accept = ""
         for raw, value in headers:
             # Behind WSGI and CGI `Mcp_Name` is `Mcp-Name`.
@@ -45,10 +60,21 @@ class Index:
                 self.params[key] = sentinel(_text(value))
             elif name.startswith(_MCP):
                 self._keep(name, value)
+            if (low := raw.lower()) not in _SAYS_NOTHING and not low.startswith(_SAY_NOTHING):
+                self._add(low.decode("latin-1"), value.decode("latin-1"))
 
     def get(self, name: bytes) -> str | None:
         """Return a header's value without surrounding blanks, or None."""
         return self.single.get(name)
+
+    def _add(self, name: str, value: str) -> None:
+        known = self.deciding.setdefault(name, [])
+        if isinstance(known, list):
+            known.append(value)
+
+    def intent(self) -> JsonObject:
+        """Return the headers that a reviewer reads, by name."""
+        return {**self.deciding, **self.params}
 
     def _keep(self, name: bytes, value: bytes) -> None:
         if name == b"accept":

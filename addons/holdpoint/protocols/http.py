@@ -55,6 +55,8 @@ def decode(
         intent["query"] = raw_query
     if body:
         intent["body"] = said
+    if deciding := index.intent():
+        intent["headers"] = deciding
     return Call(
         action=Action(Protocol.HTTP, verb),
         resource=place,
@@ -104,7 +106,7 @@ def _body(method: str, index: Index, body: bytes, max_bytes: int) -> JsonValue:
     if method in _BODILESS:
         raise Undecodable("a body is not accepted with this HTTP method")
     index.require_json_body()
-    return strict_json.loads(body, max_bytes=max_bytes)
+    return strict_json.loads(body, max_bytes=max_bytes, exact=True)
 
 
 def refusal(

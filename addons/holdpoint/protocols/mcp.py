@@ -4,7 +4,7 @@ What is decided on is the body; headers that mirror it must agree. The whole tab
 """
 
 from holdpoint.domain.access import Action, McpMethod, McpPrompt, McpResource, McpTool, Protocol, Resource
-from holdpoint.domain.values import JsonObject, JsonValue, as_object
+from holdpoint.domain.values import JsonObject, as_object
 from holdpoint.protocols import jsonrpc, mcp_version, strict_json
 from holdpoint.protocols.call import Call, Undecodable
 from holdpoint.protocols.headers import Headers, Index
@@ -78,7 +78,7 @@ def _decode(method: str, index: Index, body: bytes, max_bytes: int) -> Call:
 
 def _post(index: Index, body: bytes, max_bytes: int) -> Call:
     index.require_json_body()
-    message = jsonrpc.parse(strict_json.loads(body, max_bytes=max_bytes))
+    message = jsonrpc.parse(strict_json.loads(body, max_bytes=max_bytes, exact=True))
     version = mcp_version.agree(index, message)
     match message:
         case jsonrpc.Request() | jsonrpc.Notification():
@@ -184,8 +184,8 @@ def _intent(verb: str, params: JsonObject, meta: JsonObject, index: Index) -> Js
     if kept:
         said["_meta"] = kept
     intent: JsonObject = {"method": verb, "params": said}
-    if index.params:
-        intent["headers"] = dict[str, JsonValue](index.params)
+    if headers := index.intent():
+        intent["headers"] = headers
     return intent
 
 

@@ -7,7 +7,9 @@ itself, and keeps integers of any size; duplicate keys it drops in silence, so t
 
 import json
 import math
+import re
 from collections.abc import Sequence
+from decimal import Decimal
 
 import msgspec
 
@@ -19,15 +21,24 @@ MAX_BYTES = 8 << 20
 MAX_DEPTH = 64
 MAX_NODES = 500_000
 
+_MANY_DIGITS = re.compile(rb"[0-9][0-9.]{15}")
+"""Shorter numbers have one double each, and no two of them the same one."""
+
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
 def loads(
-    data: bytes, *, max_bytes: int = MAX_BYTES, max_depth: int = MAX_DEPTH, max_nodes: int = MAX_NODES
+    data: bytes,
+    *,
+    max_bytes: int = MAX_BYTES,
+    max_depth: int = MAX_DEPTH,
+    max_nodes: int = MAX_NODES,
+    exact: bool = False,
 ) -> JsonValue:
     """Parse one JSON value. Raises Undecodable, which never quotes the data.
 
+    `exact` also refuses a fraction with more digits than a double has: readers that keep decimals read another number.
     `max_depth` counts nested arrays and objects; `max_nodes` counts values, and is checked before any is built.
     """
     if len(data) > max_bytes:
@@ -42,6 +53,8 @@ def loads(
             raise _broken(f"nested deeper than {max_depth}")
         if _has_duplicates(data, value):
             raise _broken("an object has the same key twice")
+        if exact and _MANY_DIGITS.search(data):
+            _EXACT.decode(data.decode())
     except RecursionError:
         raise _broken(f"nested deeper than {max_depth}") from None
     except UnicodeError:
@@ -92,6 +105,20 @@ def _no_duplicates(pairs: Sequence[tuple[str, JsonValue]]) -> JsonObject:
 
 
 _SLOW = json.JSONDecoder(object_pairs_hook=_no_duplicates)
+
+
+def _exact(text: str) -> float:
+    """Return the double, if its shortest form or the one of 17 digits (C's `%.17g`) is what stands there."""
+    double = float(text)
+    if repr(double) == text:
+        return double
+    given = Decimal(text)
+    if given not in (Decimal(repr(double)), Decimal(f"{double:.17g}")):
+        raise _broken("a number has more digits than every reader keeps")
+    return double
+
+
+_EXACT = json.JSONDecoder(parse_float=_exact)
 
 
 def _is_deeper(value: JsonValue, limit: int) -> bool:

@@ -9,10 +9,10 @@ from mitmproxy import http
 
 from holdpoint.domain.exchange import Cleared
 from holdpoint.domain.refusal import Refusal, RefusalKind
+from holdpoint.passes import outgoing
 from holdpoint.stages.fields import raw
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.routing import authority
-from holdpoint.wire import is_forwardable
 
 _OURS = frozenset({b"host", b"accept-encoding"})
 _PIECES = frozenset({b"range", b"if-range"})
@@ -36,7 +36,8 @@ class Credentials(Stage):
         data.port = target.port
         data.path = state.permitted.decoded.identified.received.path.encode("utf-8", "surrogateescape")
         name = authority(target.host, target.port, target.scheme).encode("ascii")
-        kept = [(n, v) for n, v in raw(data.headers) if is_forwardable(n) and n.lower() not in _OURS | _PIECES]
+        kept = outgoing(raw(data.headers), len(data.content or b""))
+        kept = [(n, v) for n, v in kept if n.lower() not in _OURS]
         if flow.request.is_http2:
             data.authority = name
         else:

@@ -29,7 +29,6 @@ from holdpoint.masking.strings import Unmaskable
 from holdpoint.protocols import strict_json
 from holdpoint.protocols.call import Undecodable
 from holdpoint.recording import scrub, secrets_in_text
-from holdpoint.settings import Target
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.fields import raw
 
@@ -211,20 +210,6 @@ def ending(flow: http.HTTPFlow, exchange: Exchange, *, was_sent: bool) -> JsonOb
     if isinstance(exchange.state, Refused):
         detail |= refused(exchange.state.refusal)
     return detail
-
-
-def preview(asked: Decoded, target: Target, masker: Masker) -> JsonObject:
-    """Return what a reviewer reads: what would be done, masked, with nothing of it left out."""
-    return {
-        "protocol": target.protocol.value,
-        "target": target.name,
-        "upstream": f"{target.scheme}://{target.host}:{target.port}",
-        "verb": asked.access.action.verb,
-        "resource": describe_resource(asked.access.resource),
-        "arguments": masker.sealed(dict(asked.access.arguments)),
-        "request": masker.sealed(asked.intent),
-        "unverified": dict(asked.access.unverified),
-    }
 
 
 def metadata(exchange: Exchange, said: AuditEvent, session: str) -> JsonObject:

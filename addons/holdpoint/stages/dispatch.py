@@ -12,13 +12,13 @@ from holdpoint.domain.canonical import digest
 from holdpoint.domain.decision import Deny
 from holdpoint.domain.exchange import Cleared, Forwarded
 from holdpoint.domain.refusal import Refusal, RefusalKind
+from holdpoint.passes import Pass
 from holdpoint.settings import TargetMode
 from holdpoint.stages import describe
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.verdicts import denied
 from holdpoint.store.protocol import StoreUnavailable
-from holdpoint.wire import Pass
 
 
 async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tuple[Forwarded, Pass]:

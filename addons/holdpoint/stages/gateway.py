@@ -46,6 +46,8 @@ class Gateway:
         """Called for a flow that the gateway itself ended in the middle."""
         self.wire.on_client_left = self._client_left
         self.wire.on_too_large = self._too_large
+        self.wire.on_unreadable = self._unreadable
+        self.wire.is_unwanted = self._unwanted
         self.wire.on_fenced = self._fenced
         self.wire.limit = self._limit
 
@@ -94,29 +96,8 @@ class Gateway:
         response = flow.response
         if response is None:
             raise GatewayFault("no refusal to stream")
-        body = response.raw_content or b""
-        exchange = self.exchanges.of(flow)
-        response.headers.pop("content-length", None)
-        if not (flow.request.is_http2 or flow.request.is_http3):
-            response.headers["transfer-encoding"] = "chunked"
-        pending = [body]
-
-        def once(_chunk: bytes) -> list[bytes]:
-            if not pending:
-                return []
-            exchange.streamed = True
-            exchange.tape += body
-            spawn(self._end_soon(flow), name="end after refusal")
-            return [pending.pop()]
-
-        response.stream = once
-
-    async def _end_soon(self, flow: http.HTTPFlow) -> None:
-        # The refusal is on its way; an upstream that never ends its body must not keep the stream open.
-        if self.connections is None or not flow.live:
-            return
-        if await self.connections.finish_stream(flow, "refused by the gateway"):
-            self.on_aborted(flow)
+        self.wire.leave_answer(flow, response.copy())
+        response.stream = _nothing
 
     def is_streamed(self, flow: http.HTTPFlow) -> bool:
         """Tell whether the head of this flow's answer is already on its way to the caller."""
@@ -180,10 +161,21 @@ class Gateway:
         else:
             self.refuse(flow, Refusal(RefusalKind.WITHHELD, f"the answer is larger than {limit} bytes"))
 
+    def _unreadable(self, flow: http.HTTPFlow, why: str) -> None:
+        self.refuse(flow, Refusal(RefusalKind.BAD_REQUEST, why))
+
+    def _unwanted(self, flow: http.HTTPFlow) -> bool:
+        announced = flow.request.headers.get("content-length", "")
+        if announced.isdecimal() and int(announced) > self._limit(flow, True):  # noqa: FBT003
+            self._too_large(flow, True)  # noqa: FBT003
+        return isinstance(self.exchanges.get(flow), Refused)
+
     def _fenced(self, flow: http.HTTPFlow) -> None:
         refusal = Refusal(RefusalKind.FAULT, "the gateway failed while handling this request", detail="no pass")
         logger.critical("a request came to the fence without a pass: flow `%s`", flow.id)
-        self.refuse(flow, refusal, now=True)
+        self.refuse(flow, refusal)
+        # No hook of mitmproxy follows.
+        self.on_aborted(flow)
 
     def _limit(self, flow: http.HTTPFlow, is_request: bool) -> int:  # noqa: FBT001  # called by the wire
         exchange = self.exchanges.find(flow)
@@ -219,3 +211,7 @@ class Gateway:
         """Return when a flow was received, Unix seconds."""
         first = received(self.exchanges.get(flow))
         return first.at if first else self.clock.now()
+
+
+def _nothing(_chunk: bytes) -> list[bytes]:
+    return []

@@ -23,7 +23,7 @@ from mitmproxy.tls import ClientHelloData, TlsData
 from holdpoint.domain.exchange import Refused
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
 from holdpoint.stages.gateway import Gateway
-from holdpoint.wire import RefuseLayer
+from holdpoint.wire_layers import RefuseLayer
 
 logger = logging.getLogger(__name__)
 

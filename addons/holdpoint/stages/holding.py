@@ -12,8 +12,8 @@ from holdpoint.domain.exchange import Permitted
 from holdpoint.domain.grant import Grant
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
 from holdpoint.settings import Target
-from holdpoint.stages import describe
 from holdpoint.stages.exchanges import Exchange
+from holdpoint.stages.preview import preview, sealed_intent
 from holdpoint.stages.services import Services
 
 RETRY_AFTER: Final = 5
@@ -24,13 +24,12 @@ def make_ask(services: Services, exchange: Exchange, target: Target, state: Perm
     """Put together what the reviewers will read. Masked leaves are keyed hashes: equal secrets look equal, no more."""
     decoded = state.decoded
     masker = services.policies.masker(exchange.masks)
-    sealed = masker.sealed(decoded.intent)
-    preview = describe.preview(decoded, target, masker)
+    sealed = sealed_intent(decoded.intent, masker, services.digest_key)
     return Ask(
         access=decoded.access,
         terms=state.decision.approvals,
         intent=digest({"principal": decoded.access.principal.id, "target": target.name, "intent": sealed}),
-        preview=preview,
+        preview=preview(decoded, target, masker, sealed),
         bundle=state.decision.bundle,
         exchange=exchange.id,
         session=decoded.session,

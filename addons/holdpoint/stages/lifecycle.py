@@ -29,6 +29,7 @@ from holdpoint.stages.guard import Stage
 from holdpoint.stages.services import Services, open_services
 from holdpoint.tasks import spawn
 from holdpoint.wire import Connections
+from holdpoint.wire_http1 import speak_plainly
 
 logger = logging.getLogger(__name__)
 
@@ -153,6 +154,7 @@ class Lifecycle(Stage):
             return
         _stop_hot_reload()
         _drop_unused_addons()
+        speak_plainly()
         if not dispatcher.install(ctx.master.addons):
             logger.warning("holdpoint: this mitmproxy dispatches hooks in another way; the gateway is slower for it")
         self.gateway.connections = Connections(ctx.master.addons.get("proxyserver"))

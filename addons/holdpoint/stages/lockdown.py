@@ -26,7 +26,7 @@ from holdpoint.settings import Listener
 from holdpoint.stages import routing, tls_contexts
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.heads import check_head, check_names_agree
-from holdpoint.wire import RefuseLayer
+from holdpoint.wire_layers import RefuseLayer, adopt
 
 _UPSTREAM_CONNECTIONS = 256
 _NOT_SERVED = frozenset(
@@ -65,6 +65,16 @@ class Lockdown(Stage):
         if self.gateway.connections is not None:
             self.gateway.connections.widen(client, _UPSTREAM_CONNECTIONS)
 
+    def client_disconnected(self, client: Client) -> None:
+        """See to it that the socket is closed."""
+        if self.gateway.connections is not None:
+            self.gateway.connections.release(client, client)
+
+    def server_disconnected(self, data: ServerConnectionHookData) -> None:
+        """See to it that the socket is closed."""
+        if self.gateway.connections is not None:
+            self.gateway.connections.release(data.client, data.server)
+
     def next_layer(self, nextlayer: NextLayer) -> None:
         """Let mitmproxy choose the layer, then let pass HTTP through our own fence, TLS, and nothing else."""
         if self.gateway.is_poisoned(nextlayer.context.client):
@@ -80,7 +90,7 @@ class Lockdown(Stage):
         stack = [chosen, *_children(chosen)]
         for layer in stack:
             if type(layer) is HttpLayer:
-                self.gateway.wire.adopt(layer)
+                adopt(self.gateway.wire, layer)
             elif not isinstance(layer, HttpLayer | ClientTLSLayer | ServerTLSLayer | NextLayer):
                 raise Refusal(
                     RefusalKind.BAD_REQUEST, "only HTTP is served", detail=f"layer {type(layer).__name__} refused"

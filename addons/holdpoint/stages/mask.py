@@ -10,7 +10,6 @@ from functools import partial
 from typing import ClassVar
 
 from mitmproxy import http
-from mitmproxy.net.http import status_codes
 
 from holdpoint.credentials.echoes import Echoes
 from holdpoint.domain.access import Protocol
@@ -21,6 +20,7 @@ from holdpoint.masking.masker import Masked, Masker
 from holdpoint.masking.strings import Unmaskable
 from holdpoint.protocols import strict_json
 from holdpoint.protocols.call import Undecodable
+from holdpoint.stages.answer_heads import check_answer, clean, refuse_detour
 from holdpoint.stages.answers import decoded_body, media_type
 from holdpoint.stages.fields import raw
 from holdpoint.stages.guard import Stage
@@ -28,29 +28,11 @@ from holdpoint.stages.streaming import stream_events, stream_look
 
 _OFF_THE_LOOP = 256 << 10
 """Bytes from which masking runs in a thread: about 4 ms on the loop."""
-_DROPPED = frozenset(
-    {
-        b"accept-ranges",
-        b"alt-svc",
-        b"authentication-info",
-        b"proxy-authenticate",
-        b"proxy-authentication-info",
-        b"proxy-connection",
-        b"set-cookie",
-        b"set-cookie2",
-        b"trailer",
-        b"upgrade",
-        b"www-authenticate",
-    }
-)
-"""Between the upstream and the gateway. A cookie is a session of the gateway's own credential: as good as that."""
 _STALE = re.compile(
     rb"content-encoding|etag|(?:content-|repr-)?digest|content-md5|(?:.*-)?(?:hash|checksum)(?:-.*)?",
     re.IGNORECASE,
 )
 """True of the upstream's body, and not of one that was masked; digests let a caller check what he guesses."""
-_NOT_OURS = (401, 407)
-_PARTIAL = 206
 
 
 class Mask(Stage):
@@ -61,25 +43,8 @@ class Mask(Stage):
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Decide whether the answer streams, and clean its headers."""
         self.gateway.exchanges.expect(flow, Forwarded)
-        response = flow.response
-        if response is None or not 200 <= response.status_code < 600:  # noqa: PLR2004  # final statuses
-            raise Refusal(RefusalKind.WITHHELD, "the upstream answered in a way that cannot be inspected")
-        if response.status_code in _NOT_OURS:
-            # The caller's login is not what the upstream complains of: it never saw it.
-            raise Refusal(
-                RefusalKind.UPSTREAM,
-                "the upstream did not accept the gateway's credential",
-                detail=f"status {response.status_code}",
-            )
-        _check_whole(response)
-        target = self.gateway.exchanges.target(flow)
-        if target.protocol is Protocol.MCP and 300 <= response.status_code < 400:  # noqa: PLR2004  # redirections
-            # A client that follows takes its token, and what it asks, past the gateway.
-            raise Refusal(
-                RefusalKind.UPSTREAM,
-                "the upstream sent the caller elsewhere",
-                detail=f"status {response.status_code}: point the target's `url` at where it leads",
-            )
+        response = check_answer(flow.response)
+        refuse_detour(response, self.gateway.exchanges.target(flow))
         exchange = self.gateway.exchanges.of(flow)
         masker = self.gateway.services.policies.masker(exchange.masks)
         self._clean_headers(flow, masker)
@@ -131,22 +96,15 @@ class Mask(Stage):
         if response is None:
             return
         exchange = self.gateway.exchanges.of(flow)
-        response.reason = status_codes.RESPONSES.get(response.status_code, "")
         echoes = self.gateway.services.credentials.echoes(self.gateway.exchanges.target(flow))
-        fields = tuple((n, echoes.hide(v)[0]) for n, v in raw(response.headers) if n.lower() not in _DROPPED)
+        fields = [(name, echoes.hide(value)[0]) for name, value in clean(response)]
         if not masker.is_empty:
             masked = masker.texts([value.decode("latin-1") for _, value in fields])
             exchange.masked += masked.count
             if masked.count:
                 shown = (value.encode("latin-1", "replace") for value in masked.value)
-                fields = tuple((name, value) for (name, _), value in zip(fields, shown, strict=True))
+                fields = [(name, value) for (name, _), value in zip(fields, shown, strict=True)]
         response.headers = http.Headers(fields)
-
-
-def _check_whole(response: http.Response) -> None:
-    """Refuse a piece of an answer: a secret cut in two looks like none. Raises Refusal."""
-    if response.status_code == _PARTIAL or "content-range" in response.headers:
-        raise Refusal(RefusalKind.WITHHELD, "the upstream sent a piece of an answer, which cannot be inspected")
 
 
 def mask_body(

@@ -71,8 +71,12 @@ class Record(Stage):
             if exchange.client_left:
                 refusal = Refusal(RefusalKind.UPSTREAM, "the caller left before the answer", detail="client gone")
             self.gateway.refuse(flow, refusal)
-            if flow.response is not None:
-                self.gateway.wire.leave_answer(flow, flow.response)
+        elif not isinstance(exchange.state, Forwarded | Refused) and not exchange.client_left:
+            reason = flow.error.msg if flow.error else ""
+            self.gateway.refuse(flow, Refusal(RefusalKind.BAD_REQUEST, "not a valid HTTP request", detail=reason))
+        if isinstance(exchange.state, Refused) and flow.response is not None and not exchange.streamed:
+            # mitmproxy would answer with a page of its own.
+            self.gateway.wire.leave_answer(flow, flow.response)
         self._finish(flow)
 
     def _without_secrets(self, message: str, exchange: Exchange, target: Target) -> str:
@@ -87,14 +91,11 @@ class Record(Stage):
 
     def _restore_refusal(self, flow: http.HTTPFlow) -> None:
         # An upstream answer without a body is consumed, not streamed, and empties what the refusal had put there.
-        exchange = self.gateway.exchanges.of(flow)
         if flow.response is not None:
             flow.response.trailers = None
-            if not exchange.streamed and callable(flow.response.stream):
-                chunks = flow.response.stream(b"")
+            if (answer := self.gateway.wire.take_answer(flow)) is not None:
                 flow.response.stream = False
-                flow.response.headers.pop("transfer-encoding", None)
-                flow.response.content = b"".join([chunks] if isinstance(chunks, bytes) else chunks)
+                flow.response.content = answer.raw_content
 
     def _end(self, flow: http.HTTPFlow) -> None:
         self.gateway.wire.forget(flow)

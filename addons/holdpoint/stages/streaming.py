@@ -16,7 +16,7 @@ from holdpoint.masking.masker import Masker
 from holdpoint.masking.streams import SseMasker
 from holdpoint.protocols import jsonrpc
 from holdpoint.protocols.mcp_answers import server_message
-from holdpoint.protocols.mcp_refusals import refusal_message
+from holdpoint.protocols.mcp_refusals import refusal_event, refusal_message
 from holdpoint.protocols.sse import Event, Parser, encode
 from holdpoint.settings import Target
 from holdpoint.stages.exchanges import Exchange
@@ -61,10 +61,10 @@ def _pump(
         except BaseException as error:  # noqa: BLE001  # mitmproxy would go on with the next chunk
             failed = True
             logger.error("stream of %s withheld: %s", exchange.id, error)  # noqa: TRY400  # its text may hold data
-            gateway.abort(
-                flow, Refusal(RefusalKind.WITHHELD, "the answer could not be inspected", detail=type(error).__name__)
-            )
-            return []
+            refusal = Refusal(RefusalKind.WITHHELD, "the answer could not be inspected", detail=type(error).__name__)
+            last = _last_event(refusal, exchange)
+            gateway.abort(flow, refusal)
+            return last
         own += found
         exchange.masked = before + reader.count + own
         if shown:
@@ -75,6 +75,21 @@ def _pump(
         return []
 
     return pump
+
+
+def _last_event(refusal: Refusal, exchange: Exchange) -> list[bytes]:
+    """Return what tells an MCP client why its call gets no answer any more."""
+    call = decoded(exchange.state)
+    if call is None or call.request_id is None:
+        return []
+    told = refusal_event(
+        refusal,
+        refusal_id=exchange.id,
+        request_id=call.request_id,
+        protocol_version=call.protocol_version,
+        verb=call.access.action.verb,
+    )
+    return [told]
 
 
 def stream_look(exchange: Exchange, target: Target) -> Callable[[JsonValue], JsonValue | None]:

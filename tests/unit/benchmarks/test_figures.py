@@ -37,10 +37,16 @@ def test_a_percentile_of_one_value_is_that_value():
 
 def test_every_budget_has_a_line_that_says_whether_it_was_met():
     points = {"http-get": {1: point([measured(100, 90)]), 16: point([measured(100, 110)])}}
-    found = budgets(points, PARTS, 10.0)
-    lines = report(points, PARTS, [(100, 1)], found).splitlines()
+    memory = [(50_000, 1_000), (150_000, 2_000)]
+    found = budgets(points, PARTS, memory)
+    lines = report(points, PARTS, memory, found).splitlines()
     verdicts = [line.split()[0] for line in lines if line.startswith(("met", "MISSED"))]
     assert verdicts == ["MISSED", "met", "met", "MISSED", "met", "MISSED", "met"]
+
+
+def test_memory_is_not_judged_while_it_warms_up():
+    judged = [len(budgets({}, PARTS, [(1, 1), (last, 10**9)])) for last in (99_999, 100_000)]
+    assert judged == [2, 3]
 
 
 def test_the_file_holds_bare_pipeline_and_ratio_of_a_profile():
