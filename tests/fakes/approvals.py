@@ -109,7 +109,7 @@ class House:
         self.told = Told()
         self.reachable = reachable
         self.store = SqliteStore(path, self.clock)
-        self.broker = Broker(self.store, self.clock, self.told, reachable=reachable)
+        self.broker = Broker(self.store, self.clock, self.told, reachable=reachable, each=5_000)
 
     async def open(self) -> None:
         await self.store.open()
@@ -122,7 +122,7 @@ class House:
     async def restart(self) -> None:
         await self.close()
         self.store = SqliteStore(self.path, self.clock)
-        self.broker = Broker(self.store, self.clock, self.told, reachable=self.reachable)
+        self.broker = Broker(self.store, self.clock, self.told, reachable=self.reachable, each=5_000)
         await self.open()
 
     async def later(self, seconds: float) -> None:

@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 KEEP = 90 * 86_400.0
 """Seconds for which ended requests can be looked up. The audit log keeps them for ever."""
+PENDING_EACH = 100
+"""Requests that one principal may have pending: one who loops must not bury what others wait for."""
 MAX_COMMENT = 4_000
 _RETRY = 1.0  # seconds before a deadline that could not be stored is tried again
 _AT_ONCE = 200  # how many pending requests a reload decides in one go
@@ -49,14 +51,18 @@ class Broker:
         *,
         reachable: Callable[[], bool] = _never,
         keep: float = KEEP,
+        each: int = PENDING_EACH,
     ) -> None:
-        """`reachable` tells whether reviewers can see and object right now; silence counts only while it is True."""
+        """`each` is how many requests one principal may have pending.
+
+        `reachable` tells whether reviewers can see and object right now; silence counts only while it is True.
+        """
         self._store = store
         self._clock = clock
         self._sink = events
         self._keep = keep
         self._grants = Grants(store, clock, self._emit)
-        self._desk = Desk(store, clock, self._emit, self._grants, reachable)
+        self._desk = Desk(store, clock, self._emit, self._grants, reachable, each=each)
         self._changed = asyncio.Event()
         # Starts at the time, so that a version from before a restart is never taken for this one's.
         self._version = int(clock.now() * 1000)
@@ -98,7 +104,7 @@ class Broker:
     async def request(self, ask: Ask) -> ApprovalRequest:
         """Hold a request, durably. The same one asked again gets the pending request, or the approved one it may spend.
 
-        Raises GatewayFault where `ask` has no terms.
+        Raises TooManyHeld, and GatewayFault where `ask` has no terms.
         """
         if not ask.terms:
             raise GatewayFault("an approval was asked for without terms")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from holdpoint.approvals.again import why_denied
 from holdpoint.approvals.entry import Entry, objection
-from holdpoint.approvals.errors import AlreadyResolved, Changed, NotAllowed, NotFound
+from holdpoint.approvals.errors import AlreadyResolved, Changed, NotAllowed, NotFound, TooManyHeld
 from holdpoint.approvals.events import BrokerEvent, BrokerEventKind
 from holdpoint.approvals.grants import Grants
 from holdpoint.approvals.terms import key_of, merged, reach, tightened, timeout
@@ -37,12 +37,15 @@ class Desk:
         emit: Callable[[BrokerEvent], Awaitable[None]],
         grants: Grants,
         reachable: Callable[[], bool],
+        *,
+        each: int,
     ) -> None:
         self._store = store
         self._clock = clock
         self._emit = emit
         self._grants = grants
         self._ask_reachable = reachable
+        self._each = each
         self.entries: dict[str, Entry] = {}
         self._by_key: dict[tuple[Key, str], Entry] = {}
         self._creating: dict[tuple[Key, str], asyncio.Event] = {}
@@ -65,7 +68,7 @@ class Desk:
         return entry
 
     async def request(self, ask: Ask) -> ApprovalRequest:
-        """Fold into what is pending or approved, or hold anew."""
+        """Fold into what is pending or approved, or hold anew. Raises TooManyHeld."""
         if reach(ask.terms, ask.session).scope is not Scope.SESSION:
             ask = replace(ask, session="")
         fold = (key_of(ask), ask.session)
@@ -178,6 +181,8 @@ class Desk:
         approved = await self._store.approval(grant.approval) if grant else None
         if approved is not None:
             return approved
+        if sum(e.key.principal == key.principal for e in self.entries.values()) >= self._each:
+            raise TooManyHeld(f"`{key.principal}` has {self._each} requests pending")
         ask = replace(ask, preview=await self._with_history(ask.preview, key))
         now = self._clock.now()
         request = ApprovalRequest(new_id("apr"), ask, ApprovalState.PENDING, now, now + timeout(ask.terms))

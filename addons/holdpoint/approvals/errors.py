@@ -40,3 +40,7 @@ class GrantSpent(Exception):  # noqa: N818  # as above
 
 class GrantVoid(Exception):  # noqa: N818  # as above
     """The grant does not exist, has ended, or does not meet the terms in force."""
+
+
+class TooManyHeld(Exception):  # noqa: N818  # as above
+    """The requester has as many requests pending as one may have."""

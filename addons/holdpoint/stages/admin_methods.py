@@ -19,6 +19,7 @@ from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Reviewer, 
 from holdpoint.domain.audit import AuditEvent, AuditStage
 from holdpoint.domain.refusal import ConfigError, Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject, JsonValue, as_text
+from holdpoint.protocols.strict_json import dumps
 from holdpoint.recording.audit import AuditLog
 from holdpoint.recording.health import RecorderUnavailable
 from holdpoint.settings import Settings
@@ -34,6 +35,8 @@ WAIT_CHANGE = 25.0
 CONSOLE_AWAY = 90.0
 """Seconds without a sign of a console after which reviewers count as out of reach."""
 _MAX_PAGE = 500
+_MOST_IN_A_LIST = 16 << 10
+"""Bytes of a preview."""
 
 
 class AdminMethods:
@@ -123,7 +126,7 @@ class AdminMethods:
             self.services.broker.list(states=wanted, limit=limit, before=as_text(params.get("before")))
         )
         return {
-            "requests": [to_json(r) for r in found if may_see(reviewer, r)],
+            "requests": [_short(to_json(r)) for r in found if may_see(reviewer, r)],
             "version": self.services.broker.version,
         }
 
@@ -237,6 +240,11 @@ def may_see(reviewer: Reviewer, request: ApprovalRequest) -> bool:
     if any(may_review(reviewer, term) for term in request.ask.terms):
         return True
     return bool(reviewer.person) and reviewer.person in request.ask.access.principal.requesters
+
+
+def _short(wire: JsonObject) -> JsonObject:
+    """Leave a large preview to `approvals.get`: what one asks for must not keep reviewers from all the rest."""
+    return {**wire, "preview": {}} if len(dumps(wire["preview"])) > _MOST_IN_A_LIST else wire
 
 
 def _state(value: JsonValue) -> ApprovalState:

@@ -1,17 +1,23 @@
 """Must a human say yes? Then the request waits here, and goes on only as it was approved."""
 
-from collections.abc import Awaitable
-from typing import ClassVar
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import ClassVar, Final
 
 from mitmproxy import http
 
+from holdpoint.approvals.errors import TooManyHeld
 from holdpoint.domain.exchange import Cleared, Permitted
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.settings import Target, TargetMode
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.guard import Stage
-from holdpoint.stages.holding import hold
+from holdpoint.stages.holding import RETRY_AFTER, hold, make_ask
+from holdpoint.stages.sealing import OFF_THE_LOOP
 from holdpoint.store.protocol import StoreUnavailable
+
+MOST_TO_READ: Final = 256 << 10
+"""Bytes of a request that a reviewer can be asked to read. All reviewers load what waits for them."""
 
 
 class Approval(Stage):
@@ -31,13 +37,30 @@ class Approval(Stage):
         if state.decoded.is_notification:
             # Nobody waits for the answer of a notification, so nobody could be told of a ticket.
             raise Refusal(RefusalKind.DENIED, "notifications that need approval are not served")
-        return self._hold(exchange, target, state)
+        size = len(flow.request.raw_content or b"")
+        if size > MOST_TO_READ:
+            raise Refusal(RefusalKind.TOO_LARGE, f"a request of more than {MOST_TO_READ} bytes cannot be reviewed")
+        return self._hold(exchange, target, state, is_large=size > OFF_THE_LOOP)
 
-    async def _hold(self, exchange: Exchange, target: Target, state: Permitted) -> None:
+    async def _hold(self, exchange: Exchange, target: Target, state: Permitted, *, is_large: bool) -> None:
+        services = self.gateway.services
         try:
-            grant = await hold(self.gateway.services, exchange, target, state)
+            # Masked for the reviewers; in a thread where that may take long.
+            ask = await (asyncio.to_thread if is_large else _at_once)(make_ask, services, exchange, target, state)
+            grant = await hold(services, exchange, target, ask)
         except StoreUnavailable as error:
             raise Refusal(
                 RefusalKind.UNAVAILABLE, "the gateway cannot hold requests now", detail=str(error), retry_after=5
             ) from error
+        except TooManyHeld as error:
+            raise Refusal(
+                RefusalKind.UNAVAILABLE,
+                "too many of your requests wait for a reviewer",
+                detail=str(error),
+                retry_after=RETRY_AFTER,
+            ) from error
         exchange.state = Cleared(state, grant)
+
+
+async def _at_once[**P, R](work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    return work(*args, **kwargs)

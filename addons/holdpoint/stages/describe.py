@@ -25,10 +25,8 @@ from holdpoint.domain.exchange import (
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject, JsonValue
 from holdpoint.masking.masker import Masker
-from holdpoint.masking.strings import Unmaskable
-from holdpoint.protocols import strict_json
-from holdpoint.protocols.call import Undecodable
 from holdpoint.recording import scrub, secrets_in_text
+from holdpoint.stages import sealing
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.fields import raw
 
@@ -150,28 +148,6 @@ def refused(refusal: Refusal) -> JsonObject:
     return {"refusal": said}
 
 
-def body_for_record(body: bytes, content_type: str, masker: Masker) -> str:
-    """Return a request body as it may be kept: JSON with every masked leaf a keyed hash, other text masked."""
-    if not body:
-        return ""
-    try:
-        return strict_json.dumps(masker.sealed(strict_json.loads(body))).decode()
-    except Undecodable:
-        pass
-    try:
-        return masker.document(body, content_type).value.decode("utf-8", "replace")
-    except Unmaskable:
-        return f"[withheld: {len(body)} bytes that could not be inspected]"
-
-
-def request_body(flow: http.HTTPFlow, exchange: Exchange, masker: Masker) -> str:
-    """Return the request's body as it may be kept: made once, so that what is recorded is what was digested."""
-    body = flow.request.raw_content or b""
-    if exchange.sealed is None or exchange.sealed[0] is not body:
-        exchange.sealed = body, body_for_record(body, flow.request.headers.get("content-type", ""), masker)
-    return exchange.sealed[1]
-
-
 def outgoing(flow: http.HTTPFlow, exchange: Exchange, masker: Masker, *, record_body: bool) -> JsonObject:
     """Return the request as it goes upstream, masked and without credentials: what the wire digest is taken over."""
     request = flow.request
@@ -180,7 +156,7 @@ def outgoing(flow: http.HTTPFlow, exchange: Exchange, masker: Masker, *, record_
     headers: list[JsonValue] = [[n.decode("latin-1"), value] for (n, _), value in zip(fields, values, strict=True)]
     sent: JsonObject = {"method": request.method, "url": url, "headers": headers}
     if record_body:
-        sent["body"] = request_body(flow, exchange, masker)
+        sent["body"] = sealing.request_body(flow, exchange, masker)
     return sent
 
 
@@ -279,8 +255,10 @@ def flow_record(
     state = scrub.state_of(flow, connections)
     asked: bytes | None = None
     answer: bytes | None = None
+    if exchange.record_bodies and who_asks(exchange.state) is not None:
+        # Whoever did not say who he is cannot fill the recordings either.
+        asked = sealing.known_body(flow, exchange, masker).encode()
     if exchange.record_bodies:
-        asked = request_body(flow, exchange, masker).encode()
         if exchange.streamed:
             answer = bytes(exchange.tape)
         elif flow.response is not None:

@@ -17,6 +17,7 @@ from holdpoint.settings import TargetMode
 from holdpoint.stages import describe
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
+from holdpoint.stages.sealing import seal_large
 from holdpoint.stages.verdicts import denied
 from holdpoint.store.protocol import StoreUnavailable
 
@@ -32,7 +33,10 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
     # Whatever can fail comes before the grant is spent: what is spent and not settled counts as sent.
     headers = await services.credentials.headers(target, exchange.credential)
     masker = services.policies.masker(exchange.masks)
-    sent = describe.outgoing(flow, exchange, masker, record_body=exchange.record_bodies or decoded.is_write)
+    record_body = exchange.record_bodies or decoded.is_write
+    if record_body:
+        await seal_large(flow, exchange, masker)
+    sent = describe.outgoing(flow, exchange, masker, record_body=record_body)
     wire = digest({"principal": access.principal.id, "target": target.name, "request": sent})
     intent = state.grant.intent if state.grant else ""
     # What starts an MCP session has no session id yet: it starts a recording of its own, and the answer names it.

@@ -36,9 +36,8 @@ def make_ask(services: Services, exchange: Exchange, target: Target, state: Perm
     )
 
 
-async def hold(services: Services, exchange: Exchange, target: Target, state: Permitted) -> Grant:
-    """Return the grant that clears this request. Raises Refusal when there is none in time."""
-    ask = make_ask(services, exchange, target, state)
+async def hold(services: Services, exchange: Exchange, target: Target, ask: Ask) -> Grant:
+    """Return the grant that clears this request. Raises Refusal when there is none in time, TooManyHeld."""
     found = await _find(services, ask)
     if found is not None:
         return await _use(services, exchange, found)

@@ -24,10 +24,9 @@ from holdpoint.stages.answer_heads import check_answer, clean, refuse_detour
 from holdpoint.stages.answers import decoded_body, media_type
 from holdpoint.stages.fields import raw
 from holdpoint.stages.guard import Stage
+from holdpoint.stages.sealing import OFF_THE_LOOP
 from holdpoint.stages.streaming import stream_events, stream_look
 
-_OFF_THE_LOOP = 256 << 10
-"""Bytes from which masking runs in a thread: about 4 ms on the loop."""
 _STALE = re.compile(
     rb"content-encoding|etag|(?:content-|repr-)?digest|content-md5|(?:.*-)?(?:hash|checksum)(?:-.*)?",
     re.IGNORECASE,
@@ -73,7 +72,7 @@ class Mask(Stage):
         if target.protocol is Protocol.MCP and response.status_code < 300:  # noqa: PLR2004  # success
             look = stream_look(exchange, target)
         work = partial(mask_body, masker, body, content_type, look, self.gateway.services.credentials.echoes(target))
-        if len(body) > _OFF_THE_LOOP:
+        if len(body) > OFF_THE_LOOP:
             return self._off_the_loop(flow, body, work)
         self._show(flow, body, work())
         return None

@@ -11,11 +11,13 @@ from holdpoint.domain.exchange import Answered, Cleared, Forwarded, Refused
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.recording import secrets_in_text
 from holdpoint.settings import Target
+from holdpoint.stages import describe
 from holdpoint.stages.dispatch import dispatch
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.keeping import keep
+from holdpoint.stages.sealing import seal_large
 
 
 class Record(Stage):
@@ -30,11 +32,14 @@ class Record(Stage):
 
     async def request(self, flow: http.HTTPFlow) -> None:
         """Make the record durable, then let the request go."""
-        if isinstance(self.gateway.exchanges.get(flow), Refused):
+        exchange = self.gateway.exchanges.of(flow)
+        if isinstance(exchange.state, Refused):
+            if exchange.record_bodies and describe.who_asks(exchange.state) is not None:
+                await seal_large(flow, exchange, self.gateway.services.policies.masker(exchange.masks))
             return
         state = self.gateway.exchanges.expect(flow, Cleared)
         forwarded, permission = await dispatch(self.gateway, flow, state)
-        self.gateway.exchanges.of(flow).state = forwarded
+        exchange.state = forwarded
         self.gateway.wire.admit(flow, permission)
         # The placeholder goes last: whatever failed above left it in place.
         flow.response = None
