@@ -14,15 +14,17 @@ from holdpoint.stages.sealing import masked_path, shown_resource
 
 def sealed_intent(intent: JsonValue, masker: Masker, key: bytes) -> JsonValue:
     """Return an intent with everything that is masked, and every credential in a header, as keyed hashes."""
-    sealed = masker.sealed(intent)
-    if not isinstance(sealed, dict):
-        return sealed
+    found = masker.sealed(intent)
+    if not isinstance(found, dict):
+        return found
+    sealed: JsonObject = {**found}
     named, query = sealed.get("headers"), sealed.get("query")
     if isinstance(named, dict):
-        sealed = {**sealed, "headers": {name: _header(name, value, key) for name, value in named.items()}}
+        headers: JsonObject = {name: _header(name, value, key) for name, value in named.items()}
+        sealed["headers"] = headers
     if isinstance(query, str) and masked_path(f"?{query}", masker) != f"?{query}":
         # As it was sent, percent-encoded, it may hide a name or a value from the masks.
-        sealed = {**sealed, "query": _sealed(query, key)}
+        sealed["query"] = _sealed(query, key)
     return sealed
 
 
