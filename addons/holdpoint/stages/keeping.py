@@ -37,6 +37,7 @@ def _join_session(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, for
     access = forwarded.cleared.permitted.decoded.access
     named = flow.response.headers.get("mcp-session-id", "") if flow.response else ""
     if access.action.verb == "initialize" and named:
+        gateway.services.owners.began(access.target, named, access.principal.id)
         gateway.services.sessions.join(access.principal.id, access.target, exchange.id, named)
 
 
