@@ -17,13 +17,15 @@ def sealed_intent(intent: JsonValue, masker: Masker, key: bytes) -> JsonValue:
     sealed = masker.sealed(intent)
     if not isinstance(sealed, dict):
         return sealed
+    made: JsonObject = {**sealed}  # where nothing is masked it is the intent itself
     named, query = sealed.get("headers"), sealed.get("query")
     if isinstance(named, dict):
-        sealed = {**sealed, "headers": {name: _header(name, value, key) for name, value in named.items()}}
+        shown: JsonObject = {name: _header(name, value, key) for name, value in named.items()}
+        made["headers"] = shown
     if isinstance(query, str) and masked_path(f"?{query}", masker) != f"?{query}":
         # As it was sent, percent-encoded, it may hide a name or a value from the masks.
-        sealed = {**sealed, "query": _sealed(query, key)}
-    return sealed
+        made["query"] = _sealed(query, key)
+    return made
 
 
 def _header(name: str, value: JsonValue, key: bytes) -> JsonValue:
