@@ -1,4 +1,4 @@
-"""Using the MCP session of somebody else: to upstreams all callers are the gateway, and the id alone tells them apart."""
+"""Using the MCP session of somebody else: to upstreams all callers are one, and only the id tells them apart."""
 
 import socket
 from collections.abc import Iterator

@@ -25,9 +25,7 @@ def keep(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange) -> None:
         _join_session(gateway, flow, exchange, forwarded)
     if forwarded is not None and not exchange.settled:
         exchange.settled = True
-        services.settle(
-            forwarded.cleared.grant, exchange, sent=was_sent, answered=stage is AuditStage.ANSWERED or exchange.streamed
-        )
+        services.settle(forwarded.cleared.grant, exchange, sent=was_sent, answered=stage is AuditStage.ANSWERED)
     event = gateway.event(exchange, stage, describe.ending(flow, exchange, was_sent=was_sent))
     services.record(flow, exchange, event)
 
