@@ -1,11 +1,13 @@
 """Ways to get an approval that nobody gave, or to use one for something else."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 from tests.fakes.approvals import House, ask, house, principal, reviewer, term
 
 from holdpoint.approvals.errors import AlreadyResolved, GrantSpent, NotAllowed
+from holdpoint.domain.access import Actor, person_name
 from holdpoint.domain.approval import ApprovalState, Reviewer, Verdict
 from holdpoint.domain.decision import Permit, Scope
 from holdpoint.domain.grant import GrantState
@@ -50,6 +52,22 @@ async def test_second_account_of_the_requester_is_still_the_requester(home: Hous
     alt = Reviewer("https://other.example", "alice-admin", "alice@example", frozenset({"sre"}))
     with pytest.raises(NotAllowed):
         await home.broker.vote(held.id, alt, APPROVE, "")
+
+
+@pytest.mark.threat("T04")
+async def test_agents_whose_names_run_together_are_two_agents(home: House):
+    one, two = (replace(principal(), actor=Actor(s, issuer=i)) for i, s in (("https://a#b", "c"), ("https://a", "b#c")))
+    held = await home.broker.request(ask(who=one))
+    assert (await home.broker.request(ask(who=two))).id != held.id
+
+
+@pytest.mark.threat("T04")
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [("Ren\u00e9@corp.example", "rene\u0301@corp.example"), ("\u00c5sa@x.example", "a\u030asa@X.example")],
+)
+def test_person_whose_address_is_spelled_in_two_ways_is_one_person(one: str, two: str):
+    assert person_name(one) == person_name(two)
 
 
 @pytest.mark.threat("T04")

@@ -166,7 +166,7 @@ class Broker:
         terms: Sequence[RequireApproval] = (),
     ) -> Grant | None:
         """Return an unspent grant for this request by this principal and agent, given under no looser terms."""
-        key = Key(principal_id, f"{actor.issuer}#{actor.subject}" if actor else "", target, intent)
+        key = Key(principal_id, actor.id if actor else "", target, intent)
         return await uninterrupted(self._grants.find(key, session, terms))
 
     async def spend(self, grant_id: str, *, wire: str, exchange: str, terms: Sequence[RequireApproval] = ()) -> Grant:

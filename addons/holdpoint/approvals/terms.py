@@ -23,7 +23,7 @@ class Reach:
 def key_of(ask: Ask) -> Key:
     """Return what makes a retry the same request. Another agent of the same person is another requester."""
     principal = ask.access.principal
-    actor = f"{principal.actor.issuer}#{principal.actor.subject}" if principal.actor else ""
+    actor = principal.actor.id if principal.actor else ""
     return Key(principal.id, actor, ask.access.target, ask.intent)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
+from unicodedata import normalize
 
 from holdpoint.domain.values import JsonMapping, JsonValue
 
@@ -27,6 +28,11 @@ class Actor:
     issuer: str = ""
     chain: tuple[str, ...] = ()
     """Subjects of earlier actors, nearest first. For display only (RFC 8693 section 4.1)."""
+
+    @property
+    def id(self) -> str:
+        """Issuer and subject as one string, for keys: the length tells where one ends, whatever they hold."""
+        return f"{len(self.issuer)}:{self.issuer}#{self.subject}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +154,13 @@ class AccessRequest:
 
 
 def person_name(raw: str) -> str:
-    """Return the one spelling under which a person is compared: an e-mail address in lower case, all else as it is.
+    """Return the one spelling under which a person is compared: an e-mail address in lower case, all else in its case.
 
-    Identity providers differ in how they spell the case of an address; two spellings must not be two reviewers.
+    Identity providers differ in how they spell the case of an address, and in how they put letters with accents
+    together (NFC and NFD look the same); two spellings must not be two reviewers.
     """
-    return raw.lower() if "@" in raw else raw
+    name = normalize("NFC", raw)
+    return normalize("NFC", name.lower()) if "@" in name else name
 
 
 def describe_resource(resource: Resource) -> str:
