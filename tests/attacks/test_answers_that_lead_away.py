@@ -8,7 +8,7 @@ from tests.fakes.attacked import Attacked, as_json, attacked
 from tests.fakes.raw_upstream import Arrived, Behaviour, whole
 from tests.fakes.world import call
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.threat("T07")]
 
 AWS = "AKIAIOSFODNN7EXAMPLE"
 READ = call("read_note", {"name": "x"})

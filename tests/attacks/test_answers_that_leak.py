@@ -11,7 +11,7 @@ from tests.fakes.attacked import SHOP_KEY, Attacked, as_json, attacked
 from tests.fakes.raw_upstream import Arrived, Behaviour, result, stream, whole
 from tests.fakes.world import UPSTREAM_TOKEN, call
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.threat("T07")]
 
 TWICE = json.dumps({"v": SHOP_KEY}).replace("/", r"\/")
 READ = call("read_note", {"name": "x"})

@@ -10,7 +10,7 @@ import pytest
 from tests.fakes.attacked import Attacked, attacked
 from tests.fakes.world import call
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.threat("T03")]
 
 WRITE = call("write_note", {"name": "a", "text": "x"})
 

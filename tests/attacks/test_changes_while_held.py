@@ -10,7 +10,7 @@ import pytest
 from tests.fakes.attacked import POLICY, Attacked, attacked
 from tests.fakes.raw_upstream import whole
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.threat("T18")]
 
 AWS = "AKIAIOSFODNN7EXAMPLE"
 

@@ -14,7 +14,7 @@ from tests.fakes.world import UPSTREAM_TOKEN, World, call
 
 from holdpoint.recording.sessions import MOST
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.threat("T20")]
 
 
 @pytest.fixture(scope="module")

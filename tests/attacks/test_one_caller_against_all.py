@@ -10,7 +10,7 @@ import pytest
 from tests.fakes.attacked import Attacked, attacked
 from tests.fakes.world import call
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.threat("T20")]
 
 MB = 1 << 20
 SLOW_TO_MASK = '{"password":"x"}\n' * (MB // 17)

@@ -10,7 +10,7 @@ import pytest
 from tests.fakes.attacked import Attacked, attacked
 from tests.fakes.raw_upstream import whole
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.threat("T15")]
 
 AWS = "AKIAIOSFODNN7EXAMPLE"
 SECRET = "hunter2-invented-0001"
@@ -60,5 +60,7 @@ def test_secret_is_shown_to_no_reviewer(world: Attacked, method: str, path: str,
         world.decide(held)
         assert answer.result().status_code == 200
     explained = json.dumps(world.admin().call_sync("explain", {"id": held["id"]}))
+    assert held["rules"][0] in explained
+    assert ARGUMENT not in explained
     assert AWS not in explained
     assert SECRET not in explained

@@ -10,7 +10,7 @@ from tests.fakes.attacked import Attacked, attacked
 from tests.fakes.raw_upstream import Arrived, result, whole
 from tests.fakes.world import call
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.threat("T18")]
 
 SESSION = "session-of-alice"
 INITIALIZE: dict[str, Any] = {

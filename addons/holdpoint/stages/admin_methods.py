@@ -35,6 +35,7 @@ WAIT_CHANGE = 25.0
 CONSOLE_AWAY = 90.0
 """Seconds without a sign of a console after which reviewers count as out of reach."""
 _MAX_PAGE = 500
+_EXPLAINED = ("id", "state", "rules", "reasons", "created_at", "deadline", "resolution", "resolved_at")
 _MOST_IN_A_LIST = 16 << 10
 """Bytes of a preview."""
 
@@ -184,9 +185,11 @@ class AdminMethods:
                 "rules": [*record.rules],
             }
         try:
-            return {"approval": to_json(await self._stored(self.services.broker.get(wanted)))}
+            found = to_json(await self._stored(self.services.broker.get(wanted)))
         except NotFound:
             raise AdminError("not_found", f"nothing is known of `{wanted}`") from None
+        # Nobody logged in for this: how it stands, and not what was asked.
+        return {"approval": {name: found[name] for name in _EXPLAINED}}
 
     async def _reload_policies(self, params: JsonObject) -> JsonValue:
         _ = params
