@@ -5,7 +5,7 @@ Holds what reviewers may read: the masked preview, never the arguments, claims o
 
 from holdpoint.domain.access import Actor, Principal, describe_resource
 from holdpoint.domain.approval import ApprovalRequest, Quorum, Vote, quorums
-from holdpoint.domain.values import JsonObject, JsonValue
+from holdpoint.domain.values import JsonObject, JsonValue, as_text
 
 
 def to_json(request: ApprovalRequest) -> JsonObject:
@@ -27,7 +27,7 @@ def to_json(request: ApprovalRequest) -> JsonObject:
         "target": ask.access.target,
         "protocol": ask.access.action.protocol.value,
         "action": ask.access.action.verb,
-        "resource": describe_resource(ask.access.resource),
+        "resource": as_text(ask.preview.get("resource")) or describe_resource(ask.access.resource),
         "rules": rules,
         "reasons": reasons,
         "terms": terms,

@@ -7,7 +7,7 @@ from typing import assert_never
 
 from mitmproxy import http
 
-from holdpoint.domain.access import Principal, describe_resource
+from holdpoint.domain.access import Principal
 from holdpoint.domain.audit import AuditEvent, AuditStage
 from holdpoint.domain.exchange import (
     Answered,
@@ -25,7 +25,7 @@ from holdpoint.domain.exchange import (
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject, JsonValue
 from holdpoint.masking.masker import Masker
-from holdpoint.recording import scrub, secrets_in_text
+from holdpoint.recording import scrub
 from holdpoint.stages import sealing
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.fields import raw
@@ -91,7 +91,9 @@ def forwarded(state: State | None) -> Forwarded | None:
             return None
 
 
-def event(exchange: Exchange, stage: AuditStage, *, at: float, detail: JsonObject, session: str = "") -> AuditEvent:
+def event(  # what is known of an exchange, from everywhere
+    exchange: Exchange, stage: AuditStage, *, at: float, detail: JsonObject, masker: Masker, session: str = ""
+) -> AuditEvent:
     """Make an audit event of what is known of an exchange."""
     state = exchange.state
     who, asked, first, sent, ruled = (
@@ -134,7 +136,7 @@ def event(exchange: Exchange, stage: AuditStage, *, at: float, detail: JsonObjec
         principal=principal(who) if who else {},
         target=exchange.target.name if exchange.target else "",
         action=asked.access.action.verb if asked else "",
-        resource=describe_resource(asked.access.resource) if asked else "",
+        resource=sealing.shown_resource(asked.access.resource, masker) if asked else "",
         decision=decision,
         detail={**({"peer": first.peer, "listener": first.listener} if first else {}), **detail},
     )
@@ -151,9 +153,9 @@ def refused(refusal: Refusal) -> JsonObject:
 def outgoing(flow: http.HTTPFlow, exchange: Exchange, masker: Masker, *, record_body: bool) -> JsonObject:
     """Return the request as it goes upstream, masked and without credentials: what the wire digest is taken over."""
     request = flow.request
-    fields = scrub.headers(raw(request.headers))
-    url, *values = masker.texts([secrets_in_text.path(request.url), *(v.decode("latin-1") for _, v in fields)]).value
-    headers: list[JsonValue] = [[n.decode("latin-1"), value] for (n, _), value in zip(fields, values, strict=True)]
+    fields = sealing.masked_headers(scrub.headers(raw(request.headers)), masker)
+    url = f"{request.scheme}://{request.host}:{request.port}{sealing.masked_path(request.path, masker)}"
+    headers: list[JsonValue] = [[n.decode("latin-1"), v.decode("latin-1")] for n, v in fields]
     sent: JsonObject = {"method": request.method, "url": url, "headers": headers}
     if record_body:
         sent["body"] = sealing.request_body(flow, exchange, masker)
@@ -253,6 +255,9 @@ def flow_record(
     Bodies: the request with every masked leaf a keyed hash, as it was digested; the answer as the caller saw it.
     """
     state = scrub.state_of(flow, connections)
+    if not masker.is_empty:
+        path = sealing.masked_path(flow.request.path, masker).encode("utf-8", "surrogateescape")
+        state["request"] |= {"path": path, "headers": sealing.masked_headers(raw(flow.request.headers), masker)}
     asked: bytes | None = None
     answer: bytes | None = None
     if exchange.record_bodies and who_asks(exchange.state) is not None:

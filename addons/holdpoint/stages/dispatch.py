@@ -4,6 +4,8 @@ The order is a safety property. The grant is spent before the record is written,
 pass is issued: a kill in between can lose an approval, but never send a request twice or unseen.
 """
 
+from dataclasses import replace
+
 from mitmproxy import http
 
 from holdpoint.approvals.errors import GrantSpent, GrantVoid
@@ -18,7 +20,7 @@ from holdpoint.stages import describe
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.sealing import seal_large
-from holdpoint.stages.verdicts import denied
+from holdpoint.stages.verdicts import denied, take_duties
 from holdpoint.store.protocol import StoreUnavailable
 
 
@@ -29,7 +31,7 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
     target = gateway.exchanges.target(flow)
     decoded = state.permitted.decoded
     access = decoded.access
-    _check_again(gateway, exchange, state)
+    state = _check_again(gateway, exchange, state)
     # Whatever can fail comes before the grant is spent: what is spent and not settled counts as sent.
     headers = await services.credentials.headers(target, exchange.credential)
     masker = services.policies.masker(exchange.masks)
@@ -76,6 +78,7 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
         AuditStage.FORWARDED,
         at=gateway.clock.now(),
         detail=describe.sent_detail(forwarded, sent, intent, exchange.notes),
+        masker=masker,
         session=exchange.session.id,
     )
     await services.append(event)
@@ -84,25 +87,30 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
     return forwarded, Pass((target.host, target.port), headers)
 
 
-def _check_again(gateway: Gateway, exchange: Exchange, state: Cleared) -> None:
+def _check_again(gateway: Gateway, exchange: Exchange, state: Cleared) -> Cleared:
     """Look at everything that may have changed while the request was held. Raises Refusal."""
     services = gateway.services
-    decoded = state.permitted.decoded
-    target = services.settings.target(decoded.access.target)
-    now = gateway.clock.now()
-    if state.grant is not None:
-        if now >= decoded.access.principal.expires_at:
-            raise Refusal(
-                RefusalKind.UNAUTHENTICATED,
-                "the token expired while the request was held; log in and make the same call again",
-                ticket=state.grant.approval,
-            )
-        if state.permitted.decision.bundle != services.policies.bundle.hash:
-            decision = services.policies.engine.decide(decoded.access)
-            if isinstance(decision, Deny):
-                exchange.denied = decision
-                raise denied(decision)
-            if not set(decision.approvals) <= set(state.permitted.decision.approvals):
-                raise Refusal(RefusalKind.DENIED, "policy changed while the request was held; make the call again")
-    elif target.mode is not TargetMode.OBSERVE and state.permitted.decision.approvals:
+    permitted = state.permitted
+    access = permitted.decoded.access
+    target = services.settings.target(access.target)
+    if state.grant is not None and gateway.clock.now() >= access.principal.expires_at:
+        raise Refusal(
+            RefusalKind.UNAUTHENTICATED,
+            "the token expired while the request was held; log in and make the same call again",
+            ticket=state.grant.approval,
+        )
+    if target.mode is TargetMode.OBSERVE:
+        return state
+    if permitted.decision.bundle != services.policies.bundle.hash:
+        decision = services.policies.engine.decide(access)
+        if isinstance(decision, Deny):
+            exchange.denied = decision
+            raise denied(decision)
+        if not set(decision.approvals) <= set(permitted.decision.approvals):
+            raise Refusal(RefusalKind.DENIED, "policy changed while the request was held; make the call again")
+        # Its other duties count too: a mask that is new masks the answer.
+        take_duties(exchange, decision)
+        state = replace(state, permitted=replace(permitted, decision=decision))
+    if state.grant is None and state.permitted.decision.approvals:
         raise Refusal(RefusalKind.FAULT, "a request that needs approval has none")
+    return state

@@ -201,7 +201,8 @@ class Gateway:
 
     def event(self, exchange: Exchange, stage: AuditStage, detail: JsonObject) -> AuditEvent:
         """Make an audit event of what is known of an exchange."""
-        return describe.event(exchange, stage, at=self.clock.now(), detail=detail)
+        masker = self.services.policies.masker(exchange.masks)
+        return describe.event(exchange, stage, at=self.clock.now(), detail=detail, masker=masker)
 
     def call(self, flow: http.HTTPFlow) -> Decoded | None:
         """Return what a flow asks, where that is known."""

@@ -28,9 +28,7 @@ def keep(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange) -> None:
         services.settle(
             forwarded.cleared.grant, exchange, sent=was_sent, answered=stage is AuditStage.ANSWERED or exchange.streamed
         )
-    event = describe.event(
-        exchange, stage, at=gateway.clock.now(), detail=describe.ending(flow, exchange, was_sent=was_sent)
-    )
+    event = gateway.event(exchange, stage, describe.ending(flow, exchange, was_sent=was_sent))
     services.record(flow, exchange, event)
 
 

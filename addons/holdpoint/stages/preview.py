@@ -3,29 +3,34 @@
 import hashlib
 import hmac
 
-from holdpoint.domain.access import describe_resource
 from holdpoint.domain.canonical import canonical
 from holdpoint.domain.exchange import Decoded
 from holdpoint.domain.values import JsonObject, JsonValue
 from holdpoint.masking.masker import Masker
 from holdpoint.recording import secrets_in_text
 from holdpoint.settings import Target
+from holdpoint.stages.sealing import masked_path, shown_resource
 
 
 def sealed_intent(intent: JsonValue, masker: Masker, key: bytes) -> JsonValue:
     """Return an intent with everything that is masked, and every credential in a header, as keyed hashes."""
     sealed = masker.sealed(intent)
-    named = sealed.get("headers") if isinstance(sealed, dict) else None
-    if not isinstance(sealed, dict) or not isinstance(named, dict):
+    if not isinstance(sealed, dict):
         return sealed
-    headers: JsonObject = {
-        name: _sealed_header(value, key) if secrets_in_text.is_secret_name(name) else value
-        for name, value in named.items()
-    }
-    return {**sealed, "headers": headers}
+    named, query = sealed.get("headers"), sealed.get("query")
+    if isinstance(named, dict):
+        sealed = {**sealed, "headers": {name: _header(name, value, key) for name, value in named.items()}}
+    if isinstance(query, str) and masked_path(f"?{query}", masker) != f"?{query}":
+        # As it was sent, percent-encoded, it may hide a name or a value from the masks.
+        sealed = {**sealed, "query": _sealed(query, key)}
+    return sealed
 
 
-def _sealed_header(value: JsonValue, key: bytes) -> str:
+def _header(name: str, value: JsonValue, key: bytes) -> JsonValue:
+    return _sealed(value, key) if secrets_in_text.is_secret_name(name) else value
+
+
+def _sealed(value: JsonValue, key: bytes) -> str:
     return f"[sealed:{hmac.new(key, canonical(value), hashlib.sha256).hexdigest()}]"
 
 
@@ -36,8 +41,8 @@ def preview(asked: Decoded, target: Target, masker: Masker, intent: JsonValue) -
         "target": target.name,
         "upstream": f"{target.scheme}://{target.host}:{target.port}",
         "verb": asked.access.action.verb,
-        "resource": describe_resource(asked.access.resource),
+        "resource": shown_resource(asked.access.resource, masker),
         "arguments": masker.sealed(dict(asked.access.arguments)),
         "request": intent,
-        "unverified": dict(asked.access.unverified),
+        "unverified": masker.sealed({**asked.access.unverified}),
     }

