@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from holdpoint.ids import new_id
 from holdpoint.recording.flowfiles import Session
 
+MOST = 4_096
+"""Sessions at a time. Callers choose the ids: beyond, the one used longest ago ends early."""
+
 
 @dataclass(slots=True)
 class _Live:
@@ -40,6 +43,8 @@ class Sessions:
         live = self._live.get(key)
         if live is None or abs(now - live.seen) > self._idle:
             live = self._live[key] = _Live(Session(self._make_id("ses"), now), now)
+            while len(self._live) > MOST:
+                self._live.popitem(last=False)
         live.seen = now
         self._live.move_to_end(key)
         return live.session

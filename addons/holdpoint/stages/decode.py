@@ -43,6 +43,9 @@ class Decode(Stage):
         self._take(flow, target, state, call)
 
     def _take(self, flow: http.HTTPFlow, target: Target, state: Identified, call: Call) -> None:
+        owners = self.gateway.services.owners
+        if call.session and owners.is_of_another(target.name, call.session, state.principal.id):
+            raise Refusal(RefusalKind.NOT_FOUND, "no such session", detail="another principal began it")
         self.gateway.exchanges.of(flow).state = Decoded(
             identified=state,
             access=AccessRequest(

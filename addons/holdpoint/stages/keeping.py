@@ -25,9 +25,7 @@ def keep(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange) -> None:
         _join_session(gateway, flow, exchange, forwarded)
     if forwarded is not None and not exchange.settled:
         exchange.settled = True
-        services.settle(
-            forwarded.cleared.grant, exchange, sent=was_sent, answered=stage is AuditStage.ANSWERED
-        )
+        services.settle(forwarded.cleared.grant, exchange, sent=was_sent, answered=stage is AuditStage.ANSWERED)
     event = gateway.event(exchange, stage, describe.ending(flow, exchange, was_sent=was_sent))
     services.record(flow, exchange, event)
 
@@ -37,6 +35,7 @@ def _join_session(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, for
     access = forwarded.cleared.permitted.decoded.access
     named = flow.response.headers.get("mcp-session-id", "") if flow.response else ""
     if access.action.verb == "initialize" and named:
+        gateway.services.owners.began(access.target, named, access.principal.id)
         gateway.services.sessions.join(access.principal.id, access.target, exchange.id, named)
 
 

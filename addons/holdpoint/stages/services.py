@@ -31,6 +31,7 @@ from holdpoint.settings import Settings
 from holdpoint.stages import describe
 from holdpoint.stages.admin_methods import AdminMethods
 from holdpoint.stages.exchanges import Exchange
+from holdpoint.stages.owners import SessionOwners
 from holdpoint.stages.policies import Policies, load_policies
 from holdpoint.store.protocol import RefusalRecord, StoreUnavailable
 from holdpoint.store.sqlite import SqliteStore
@@ -54,6 +55,7 @@ class Services:
     store: SqliteStore
     broker: Broker
     sessions: Sessions
+    owners: SessionOwners = field(default_factory=SessionOwners)
     admin: AdminServer | None = None
     connections: ConnectionStates = field(default_factory=ConnectionStates)
     _leaving: dict[str, asyncio.Event] = field(default_factory=dict[str, asyncio.Event])
