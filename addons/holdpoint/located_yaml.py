@@ -109,7 +109,7 @@ class Located:
     def elements(self) -> list["Located"]:
         """Return the values of a list. Raises ConfigError if it is none."""
         if not self.is_sequence:
-            raise self.error("expected a list")
+            raise self.error("expected a list: write `[…]`, even around a single value")
         return [Located(n, self.file) for n in self.node.value]
 
     def text(self) -> str:

@@ -346,13 +346,14 @@ async def test_token_without_typ_counts_as_jwt(idp: FakeIssuer, wall: ManualCloc
 
 async def test_empty_audiences_accept_nothing(idp: FakeIssuer, wall: ManualClock):
     detail = await refused(idp.mint(), wall, settings_for(idp, audiences=ANY))
-    assert "`aud` does not name this gateway" in detail
+    assert "`aud` does not name this gateway: accepted here is nothing" in detail
 
 
 async def test_audience_of_another_target_is_refused(idp: FakeIssuer, wall: ManualClock):
     with pytest.raises(Refusal) as caught:
         await verify(idp.mint(), wall, settings_for(idp), audiences=frozenset({"https://gateway.example/k8s"}))
-    assert "`aud` does not name this gateway" in caught.value.detail
+    assert "`aud` does not name this gateway: accepted here is `https://gateway.example/k8s`" in caught.value.detail
+    assert "https://" not in caught.value.public
 
 
 async def test_id_token_is_no_access_token_even_where_typ_jwt_is_allowed(idp: FakeIssuer, wall: ManualClock):

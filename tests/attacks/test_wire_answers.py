@@ -13,7 +13,7 @@ from tests.fakes.wire import Wire, h2_connection, request
 from tests.fakes.wire_world import WireWorld
 from tests.fakes.world import UPSTREAM_TOKEN
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.threat("T07"), pytest.mark.threat("T10"), pytest.mark.threat("T20")]
 
 KEY = "AKIAIOSFODNN7EXAMPLE"
 SECRET = f'{{"password":"hunter2-hunter2","key":"{KEY}"}}'

@@ -14,7 +14,7 @@ from tests.fakes.wire import Answer, H2Wire, Wire, h2_connection, request
 from tests.fakes.wire_world import WireWorld
 from tests.fakes.world import call
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.threat("T18")]
 
 
 @pytest.fixture(scope="module")

@@ -154,6 +154,8 @@ class SabotagedGateway:
 
         script.gateway.open = open_and_tell
         await master.run()
+        # mitmproxy leaves its listeners to the end of the process, and this one goes on.
+        await master.addons.get("proxyserver").servers.update([])
 
     def __enter__(self) -> "SabotagedGateway":
         self._thread.start()

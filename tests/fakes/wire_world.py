@@ -157,7 +157,11 @@ class WireWorld(World):
         """The bytes of a tools/call."""
         return request("POST", "/rawmcp", self.mcp(*more), json.dumps(call(name, arguments)).encode())
 
-    # What was written down
+    # What was seen, and what was written down
+
+    def reached(self) -> int:
+        """How many requests reached an upstream, whichever."""
+        return sum(len(u.requests) for u in (self.raw, self.rawmcp, self.secure, self.h2up))
 
     def audited(self) -> list[dict[str, Any]]:
         """Every event of the audit log."""

@@ -175,7 +175,7 @@ def test_option_wins_over_the_environment(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("environ", [{}, {"HOLDPOINT_CONFIG": ""}], ids=["unset", "empty"])
 def test_without_option_and_environment_both_are_named(environ: dict[str, str]) -> None:
-    with pytest.raises(ConfigError, match=r"`holdpoint_config`.*`HOLDPOINT_CONFIG`"):
+    with pytest.raises(ConfigError, match=r"`HOLDPOINT_CONFIG`.*--config FILE.*--set holdpoint_config=FILE"):
         resolve_settings_path("", environ)
 
 

@@ -99,7 +99,7 @@ class AdminClient:
             case FileNotFoundError() | ConnectionRefusedError():
                 return AdminError(
                     "unavailable",
-                    f"no gateway listens at `{self._path}`: start it, or check `admin_socket` in the settings",
+                    f"no gateway listens at `{self._path}`: start it, or check `admin.socket` in gateway.yaml",
                 )
             case PermissionError():
                 return AdminError(

@@ -20,7 +20,7 @@ def check_path(path: Path) -> None:
     length = len(os.fsencode(path))
     if length > MAX_PATH:
         raise ConfigError(
-            f"`admin_socket` is {length} bytes long, a Unix socket takes {MAX_PATH}: choose a shorter path",
+            f"`admin.socket` is {length} bytes long, a Unix socket takes {MAX_PATH}: choose a shorter path",
             where=str(path),
         )
 
@@ -62,7 +62,7 @@ def remove_stale(path: Path) -> None:
             return
         except OSError as error:
             raise ConfigError(f"cannot be replaced: {error.strerror or error}", where=str(path)) from error
-    raise ConfigError("another process listens there: stop it, or choose another `admin_socket`", where=str(path))
+    raise ConfigError("another process listens there: stop it, or choose another `admin.socket`", where=str(path))
 
 
 def peer_uid(connection: socket.socket) -> int | None:

@@ -70,7 +70,7 @@ class AdminServer:
         except AlreadyLocked as error:
             who = f"process {error.owner}" if error.owner else "another process"
             raise ConfigError(
-                f"{who} listens there: stop it, or choose another `admin_socket`", where=str(self._path)
+                f"{who} listens there: stop it, or choose another `admin.socket`", where=str(self._path)
             ) from None
         except OSError as error:
             raise ConfigError(f"cannot be made: {error.strerror}", where=str(lock)) from error

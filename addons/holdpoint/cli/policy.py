@@ -5,11 +5,11 @@ from pathlib import Path
 
 from holdpoint.cli.common import Commands, ask, settings_of
 from holdpoint.domain.values import as_object, as_text
-from holdpoint.masking.masker import compile_masks
 from holdpoint.policy.bundle import load_bundle
 from holdpoint.policy.checks import check
 from holdpoint.policy.testing import run_tests
 from holdpoint.settings import Settings
+from holdpoint.stages.policies import load_policies
 
 
 def add(commands: Commands) -> None:
@@ -32,9 +32,8 @@ def _check(arguments: argparse.Namespace) -> int:
         print(problem)
     if problems:
         return 1
-    bundle = load_bundle(settings.policies, targets={t.name: t.protocol for t in settings.targets})
-    compile_masks([*bundle.masks.values()], key=b"a key that masks nothing but this check")
-    print(f"{len(settings.policies)} files are good, bundle {bundle.hash}")
+    policies = load_policies(settings, b"a key that masks nothing but this check")
+    print(f"{len(settings.policies)} files are good, bundle {policies.bundle.hash}")
     return 0
 
 

@@ -144,8 +144,10 @@ class Verifier:
         keys = source.current
         times = check_times(claims, now=self._clock.now(), max_lifetime=issuer.max_lifetime)
         named = audiences_of(claims)
-        if named.isdisjoint(audiences or issuer.audiences):
-            raise BadToken("claim `aud` does not name this gateway")
+        accepted = audiences or issuer.audiences
+        if named.isdisjoint(accepted):
+            wanted = ", ".join(f"`{a}`" for a in sorted(accepted)) or "nothing"
+            raise BadToken(f"claim `aud` does not name this gateway: accepted here is {wanted}")
         digest = token_digest(token)
         principal = principal_of(claims, issuer, token_id=digest.hex(), expires_at=times.expires)
         if keys is not None:

@@ -31,8 +31,8 @@ def resolve_settings_path(option: str, environ: Mapping[str, str]) -> Path:
     text = option or environ.get(VARIABLE, "")
     if not text:
         raise ConfigError(
-            f"no settings file: set the mitmproxy option `{OPTION}` (`--set {OPTION}=policies/gateway.yaml`) or the "
-            f"environment variable `{VARIABLE}`"
+            f"no settings file: name one in the environment variable `{VARIABLE}`, or with "
+            f"`holdpoint --config FILE …` or `mitmdump --set {OPTION}=FILE …`"
         )
     try:
         return Path(text).expanduser().absolute()

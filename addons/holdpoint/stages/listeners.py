@@ -4,7 +4,9 @@
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import asyncio
+import errno
 import logging
+import os
 from typing import Any
 
 from mitmproxy import ctx
@@ -63,8 +65,23 @@ async def bind(settings: Settings) -> dict[tuple[str, int], Listener]:
     for mode, listener in modes.items():
         instance = manager[mode]
         if not instance.is_running or instance.last_exception is not None:
-            reason = instance.last_exception or "it is not running"
-            raise ConfigError(f"cannot listen at {listener.address}: {reason}", where=f"listener `{listener.name}`")
+            raise ConfigError(
+                f"cannot listen at {listener.address}: {_reason(instance.last_exception)}",
+                where=f"listener `{listener.name}`",
+            )
         for host, port, *_ in instance.listen_addrs:
             bound["" if host in ("0.0.0.0", "::") else host, port] = listener  # noqa: S104  # recognised, not chosen
     return bound
+
+
+def _reason(error: BaseException | None) -> str:
+    """Say it without mitmproxy's mode, whose placeholder of an upstream tells nobody anything."""
+    match error:
+        case OSError(errno=errno.EADDRINUSE):
+            return "the port is taken: stop what listens there, or choose another `listen`"
+        case OSError(errno=int(number)):
+            return os.strerror(number)
+        case None:
+            return "it is not running"
+        case _:
+            return str(error)

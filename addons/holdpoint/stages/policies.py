@@ -47,9 +47,16 @@ def load_policies(settings: Settings, key: bytes) -> Policies:
         policies.masker((name,))
     policies.masker(policies.every_mask)
     for target in settings.targets:
+        _check_masks(bundle, target)
         policies.masker(target.masks)
         _check_credentials(bundle, target)
     return policies
+
+
+def _check_masks(bundle: Bundle, target: Target) -> None:
+    if missing := [n for n in target.masks if n not in bundle.masks]:
+        known = ", ".join(f"`{n}`" for n in bundle.masks) or "none"
+        raise ConfigError(f"unknown mask profile `{missing[0]}`; known: {known}", where=f"target `{target.name}`")
 
 
 def _check_credentials(bundle: Bundle, target: Target) -> None:

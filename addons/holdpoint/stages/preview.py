@@ -14,18 +14,18 @@ from holdpoint.stages.sealing import masked_path, shown_resource
 
 def sealed_intent(intent: JsonValue, masker: Masker, key: bytes) -> JsonValue:
     """Return an intent with everything that is masked, and every credential in a header, as keyed hashes."""
-    sealed = masker.sealed(intent)
-    if not isinstance(sealed, dict):
-        return sealed
-    made: JsonObject = {**sealed}  # where nothing is masked it is the intent itself
+    found = masker.sealed(intent)
+    if not isinstance(found, dict):
+        return found
+    sealed: JsonObject = {**found}
     named, query = sealed.get("headers"), sealed.get("query")
     if isinstance(named, dict):
-        shown: JsonObject = {name: _header(name, value, key) for name, value in named.items()}
-        made["headers"] = shown
+        headers: JsonObject = {name: _header(name, value, key) for name, value in named.items()}
+        sealed["headers"] = headers
     if isinstance(query, str) and masked_path(f"?{query}", masker) != f"?{query}":
         # As it was sent, percent-encoded, it may hide a name or a value from the masks.
-        made["query"] = _sealed(query, key)
-    return made
+        sealed["query"] = _sealed(query, key)
+    return sealed
 
 
 def _header(name: str, value: JsonValue, key: bytes) -> JsonValue:
