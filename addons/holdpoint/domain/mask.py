@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+MARK_PATTERN = r"\[masked(?::hmac:[0-9a-f]{16}|:last4:[A-Za-z0-9_+/=.-]{4})?\]|\[sealed:[0-9a-f]{64}\]"
+"""Regular expression of every mark that can stand in place of a value."""
+
 
 class MaskAction(StrEnum):
     """What takes the place of a value."""

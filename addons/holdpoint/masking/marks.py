@@ -6,7 +6,7 @@ import re
 from decimal import Decimal
 
 from holdpoint.domain.canonical import canonical
-from holdpoint.domain.mask import MaskAction
+from holdpoint.domain.mask import MARK_PATTERN, MaskAction
 from holdpoint.domain.values import JsonValue
 
 MASKED = "[masked]"
@@ -16,7 +16,7 @@ KEEP = 4
 HIDE = 12
 """Characters that `partial` must at least hide."""
 
-MARK = re.compile(rb"\[masked(?::hmac:[0-9a-f]{16}|:last4:[A-Za-z0-9_+/=.-]{4})?\]|\[sealed:[0-9a-f]{64}\]")
+MARK = re.compile(MARK_PATTERN.encode("ascii"))
 """Every mark that this module makes. A mark is never masked again."""
 _TAIL = re.compile(r"[A-Za-z0-9_+/=.-]{4}")
 _STRICTNESS = {MaskAction.REDACT: 2, MaskAction.HASH: 1, MaskAction.PARTIAL: 0}

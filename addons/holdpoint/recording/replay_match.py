@@ -12,12 +12,13 @@ from urllib.parse import unquote
 
 from mitmproxy import http
 
+from holdpoint.domain.mask import MARK_PATTERN
 from holdpoint.domain.values import JsonObject, JsonValue, as_object
 from holdpoint.recording import secrets_in_text
 from holdpoint.recording.json_text import read
 
 # As masking and scrubbing write them; masking is a neighbour that this package does not import.
-_MARK = re.compile(r"\[masked(?::hmac:[0-9a-f]{16}|:last4:[A-Za-z0-9_+/=.-]{4})?\]|\[sealed:[0-9a-f]{64}\]")
+_MARK = re.compile(MARK_PATTERN)
 _VARYING_PARAMS = frozenset({"_meta", "requestState"})
 """Progress tokens and traces; the server's own ticket, which is echoed and may be masked."""
 

@@ -12,7 +12,7 @@ from mitmproxy.connection import Client
 
 from holdpoint.clock import Clock, SystemClock
 from holdpoint.domain.audit import AuditEvent, AuditStage
-from holdpoint.domain.exchange import Decoded, Refused, decoded, received
+from holdpoint.domain.exchange import Refused, decoded
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject
 from holdpoint.ids import new_id
@@ -203,15 +203,6 @@ class Gateway:
         """Make an audit event of what is known of an exchange."""
         masker = self.services.policies.masker(exchange.masks)
         return describe.event(exchange, stage, at=self.clock.now(), detail=detail, masker=masker)
-
-    def call(self, flow: http.HTTPFlow) -> Decoded | None:
-        """Return what a flow asks, where that is known."""
-        return decoded(self.exchanges.get(flow))
-
-    def started(self, flow: http.HTTPFlow) -> float:
-        """Return when a flow was received, Unix seconds."""
-        first = received(self.exchanges.get(flow))
-        return first.at if first else self.clock.now()
 
 
 def _nothing(_chunk: bytes) -> list[bytes]:

@@ -16,7 +16,6 @@ from mitmproxy import exceptions, hooks, http, tcp, udp, websocket
 from mitmproxy.connection import Client, Server
 from mitmproxy.dns import DNSFlow
 from mitmproxy.proxy.layer import NextLayer
-from mitmproxy.proxy.layers.http import HttpLayer
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitmproxy.tls import ClientHelloData, TlsData
 
@@ -206,8 +205,3 @@ def _last_resort(gateway: Gateway, subject: object) -> None:
         gateway.wire.forget(subject)
         gateway.exchanges.mark_refused(subject)
         gateway.poison(subject.client_conn)
-
-
-def is_http_layer(candidate: object) -> bool:
-    """Tell whether a layer speaks HTTP."""
-    return isinstance(candidate, HttpLayer)
