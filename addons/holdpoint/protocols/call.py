@@ -45,6 +45,8 @@ class Call:
     """`requestState` of a call that goes on (2026-07-28), as the caller sent it."""
     input_responses: JsonMapping = field(default_factory=dict[str, JsonValue])
     last_event_id: str = ""
+    trace: tuple[str, str] = ("", "")
+    """`traceparent` and `tracestate` of `_meta` (SEP-414), by the caller's word."""
     answers: str | int | None = None
     """`id` of the server's request that this response is for."""
     members: "tuple[Call, ...]" = ()

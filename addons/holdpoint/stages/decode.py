@@ -65,6 +65,7 @@ class Decode(Stage):
             accepts_sse=call.accepts_sse,
             progress_token=call.progress_token,
             capabilities=call.capabilities,
+            trace=call.trace,
         )
 
 

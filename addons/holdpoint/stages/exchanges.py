@@ -23,6 +23,10 @@ class Exchange:
     credential: str = "main"
     record_bodies: bool = True
     response_limit: int = 0
+    began: float = 0.0
+    """Steady seconds at which its head was in."""
+    answer_error: str = ""
+    """JSON-RPC code of the answer, or `tool_error`."""
     streamed: bool = False
     """Whether the head of the answer is already on its way to the caller."""
     early: bool = False
