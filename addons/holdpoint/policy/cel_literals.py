@@ -1,4 +1,7 @@
-"""Find, in the text of a condition, the calls whose argument can be wrong in itself: patterns, times, time zones."""
+"""Read the text of a condition: the names in it, and the calls whose argument can be wrong in itself.
+
+Such arguments are patterns, times and time zones.
+"""
 
 import re
 from collections.abc import Iterator
@@ -45,6 +48,17 @@ class Call:
     probe: str
     line: int
     column: int
+
+
+def names_in(source: str) -> frozenset[str] | None:
+    """Return every name outside of strings and comments; None where the text cannot be told apart."""
+    names: set[str] = set()
+    for token in _TOKEN.finditer(source):
+        if token["name"]:
+            names.add(token["name"])
+        elif token["mark"] and token["mark"] in "\"'`":
+            return None
+    return frozenset(names)
 
 
 def constant_calls(source: str) -> Iterator[Call]:

@@ -4,16 +4,8 @@ import pytest
 from tests.fakes.policies import ADA, by, call, fetch, kube
 
 from holdpoint.domain.access import Actor, Protocol
-from holdpoint.policy.cel import (
-    MAX_CHARACTERS,
-    MAX_DEPTH,
-    MAX_NODES,
-    ConditionFailed,
-    ConditionProblem,
-    Facts,
-    bounded_copy,
-    compile_condition,
-)
+from holdpoint.policy.cel import ConditionFailed, ConditionProblem, Facts, compile_condition
+from holdpoint.policy.facts import MAX_CHARACTERS, MAX_DEPTH, MAX_NODES, bounded_copy
 
 
 def holds(source, request):
