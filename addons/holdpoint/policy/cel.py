@@ -8,13 +8,13 @@ at run time only, and arguments are converted whole and without a bound.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 
 from cel_expr_python import cel  # type: ignore[import-untyped]  # has a stub, but no py.typed
 
 from holdpoint.domain.access import AccessRequest, Protocol
-from holdpoint.policy.cel_literals import constant_calls, names_in
+from holdpoint.policy.cel_literals import constant_calls, members_read, names_in
+from holdpoint.policy.cel_messages import explain, explain_call, undeclared
 from holdpoint.policy.facts import ARGUMENTS, values_of
 
 MAX_SOURCE = 4_096
@@ -47,11 +47,10 @@ _RESOURCE: dict[Protocol, tuple[str, ...]] = {
     Protocol.KUBERNETES: ("group", "version", "resource", "subresource", "namespace", "name", "path"),
 }
 _FIRST_ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
-_UNDECLARED = re.compile(r"undeclared reference to '([^']*)'(?: \(in container ''\))?")
 _REASONS = {
     "NOT_FOUND": "it reads a key that is not there; guard it with `has(...)`",
     "INVALID_ARGUMENT": "a value is not of the type or range that it needs",
-    "UNKNOWN": "a value is not of the type that it needs, or the arguments are too large",
+    "UNKNOWN": "a value is not of the type it needs, or the arguments are too large, or hold an integer beyond 64 bits",
 }
 
 
@@ -94,6 +93,8 @@ class Condition:
     expression: cel.Expression
     reads: frozenset[str]
     """Variables that it may read; more than it does, where that cannot be told."""
+    keys: frozenset[str] | None
+    """Arguments that it may read; None: any."""
 
     @property
     def reads_arguments(self) -> bool:
@@ -131,9 +132,9 @@ def compile_condition(source: str, protocol: Protocol) -> Condition:
         raise _problem(str(error), protocol) from None
     if expression.return_type() != _T.BOOL:
         name = expression.return_type().name().lower()
-        raise ConditionProblem(f"the condition gives `{name}`, not a truth value; compare it with something")
+        raise ConditionProblem(f"the condition gives `{name}`, not a truth value; compare it, as in `… == true`")
     _check_constants(source)
-    return Condition(source, expression, _reads(source, protocol))
+    return Condition(source, expression, _reads(source, protocol), members_read(source, ARGUMENTS))
 
 
 def _reads(source: str, protocol: Protocol) -> frozenset[str]:
@@ -183,7 +184,7 @@ def _check_constants(source: str) -> None:
         except Exception as error:  # noqa: BLE001  # see Condition.holds
             failed, detail = True, str(error)
         if failed:
-            raise ConditionProblem(f"`{call.name}` cannot work: {detail}", line=call.line, column=call.column)
+            raise ConditionProblem(explain_call(call.name, detail), line=call.line, column=call.column)
 
 
 def _problem(message: str, protocol: Protocol) -> ConditionProblem:
@@ -191,31 +192,27 @@ def _problem(message: str, protocol: Protocol) -> ConditionProblem:
     if not found:
         return ConditionProblem("the condition is not valid CEL")
     text = found[3].removesuffix(" [INVALID_ARGUMENT]")
-    undeclared = _UNDECLARED.search(text)
-    if undeclared:
-        text = f"undeclared reference to `{undeclared[1]}`{_hint(undeclared[1], protocol)}"
-    return ConditionProblem(text, line=int(found[1]), column=int(found[2]))
-
-
-def _hint(name: str, protocol: Protocol) -> str:
-    elsewhere = [p.value for p in Protocol if name in variables(p)]
-    if elsewhere:
-        return f"; it exists on {' and '.join(elsewhere)} targets only, and this rule matches on {protocol.value} ones"
-    head, dot, tail = name.rpartition(".")
-    tails = [v.rpartition(".")[2] for v in variables(protocol) if v.rpartition(".")[0] == head]
-    close = get_close_matches(tail, tails, n=1)
-    return f"; did you mean `{head}{dot}{close[0]}`?" if close else ""
+    others = [p.value for p in Protocol if undeclared(text) in variables(p)]
+    elsewhere = ""
+    if others:
+        elsewhere = (
+            f"; it exists on {' and '.join(others)} targets only, and this rule matches on {protocol.value} ones"
+        )
+    return ConditionProblem(explain(text, variables(protocol), elsewhere), line=int(found[1]), column=int(found[2]))
 
 
 class Facts:
     """What the conditions of one decision read: converted once, on first use, from a copy of its own."""
 
-    __slots__ = ("_activation", "_reads", "_request")
+    __slots__ = ("_activation", "_keys", "_reads", "_request")
 
-    def __init__(self, request: AccessRequest, reads: frozenset[str] | None = None) -> None:
-        """Take a request and the variables that will be read of it; None: all."""
+    def __init__(
+        self, request: AccessRequest, reads: frozenset[str] | None = None, keys: frozenset[str] | None = None
+    ) -> None:
+        """Take a request, and the variables and arguments that will be read of it; None: all."""
         self._request = request
         self._reads = reads
+        self._keys = keys
         self._activation: cel.Activation | None = None
 
     @property
@@ -223,5 +220,5 @@ class Facts:
         """The engine's form of the facts."""
         if self._activation is None:
             environment = _environment(self._request.action.protocol)
-            self._activation = environment.Activation(values_of(self._request, self._reads))
+            self._activation = environment.Activation(values_of(self._request, self._reads, self._keys))
         return self._activation

@@ -61,6 +61,27 @@ def names_in(source: str) -> frozenset[str] | None:
     return frozenset(names)
 
 
+def members_read(source: str, roots: frozenset[str]) -> frozenset[str] | None:
+    """Return the members that are read of some variables, where it reads nothing else of them: `args.x`, `has(args.y)`.
+
+    None where it may read more: `size(args)`, `args[k]`, `args.exists(k, …)`, or text that cannot be told apart.
+    """
+    if names_in(source) is None:
+        return None
+    tokens = [t for t in _TOKEN.finditer(source) if t.lastgroup != "space"]
+    found: set[str] = set()
+    for position, token in enumerate(tokens):
+        if token["name"] not in roots:
+            continue
+        dot, member, after = (*tokens[position + 1 : position + 4], None, None, None)[:3]
+        if dot is None or dot["mark"] != "." or member is None or not member["name"]:
+            return None
+        if after is not None and after["mark"] == "(":
+            return None
+        found.add(member["name"])
+    return frozenset(found)
+
+
 def constant_calls(source: str) -> Iterator[Call]:
     """Yield the calls whose last argument is worth trying. Whether it is a constant, the engine tells."""
     tokens = [t for t in _TOKEN.finditer(source) if t.lastgroup != "space"]

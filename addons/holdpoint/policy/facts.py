@@ -4,7 +4,8 @@ Only what some condition reads is made. What is too large or no time is left out
 the others go on.
 """
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -27,6 +28,8 @@ MAX_NODES = 9_000
 """Values in one request's arguments. Below the engine's own limit of 10,000 steps of a comprehension."""
 MAX_CHARACTERS = 256 << 10
 MAX_DEPTH = 64
+_LOWEST, _HIGHEST = -(1 << 63), (1 << 63) - 1
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 ARGUMENTS = frozenset({"args", "object"})
 """Two names of the arguments."""
@@ -73,8 +76,14 @@ _RESOURCE: tuple[str, ...] = (
 )
 
 
-def values_of(request: AccessRequest, reads: frozenset[str] | None = None) -> dict[str, object]:
-    """Return the value of each variable in `reads`, or of all; what has none is left out."""
+def values_of(
+    request: AccessRequest, reads: frozenset[str] | None = None, keys: frozenset[str] | None = None
+) -> dict[str, object]:
+    """Return the value of each variable in `reads`, or of all; what has none is left out.
+
+    Of the arguments only those in `keys`, or all. Too large are they as a whole: what one condition reads of them must
+    not hang on what another does.
+    """
     values: dict[str, object] = {}
     for name, read in _COMMON.items():
         if reads is None or name in reads:
@@ -82,7 +91,7 @@ def values_of(request: AccessRequest, reads: frozenset[str] | None = None) -> di
             if value is not None:
                 values[name] = value
     if reads is None or not ARGUMENTS.isdisjoint(reads):
-        arguments = bounded_copy(request.arguments)
+        arguments = _arguments(request.arguments, keys)
         if arguments is not None:
             values["args"] = values["object"] = arguments
     if reads is None:
@@ -92,6 +101,48 @@ def values_of(request: AccessRequest, reads: frozenset[str] | None = None) -> di
         found = _of_resource(request)
         values |= {name: found.get(name, "") for name in reads if name.startswith("resource.")}
     return values
+
+
+def _arguments(arguments: JsonMapping, keys: frozenset[str] | None) -> JsonObject | None:
+    if keys is None:
+        return bounded_copy(arguments)
+    if not _is_readable(arguments):
+        return None
+    return bounded_copy({key: value for key, value in arguments.items() if key in keys})
+
+
+def _is_readable(value: JsonMapping) -> bool:
+    # What `bounded_copy` copies, without the copy.
+    nodes, characters = MAX_NODES, MAX_CHARACTERS
+    layer: list[JsonMapping | list[JsonValue]] = [value]
+    for _ in range(MAX_DEPTH):
+        below: list[JsonMapping | list[JsonValue]] = []
+        for container in layer:
+            nodes -= len(container)
+            children: Iterable[JsonValue]
+            if isinstance(container, list):
+                children = container
+            else:
+                characters -= _length("".join(container))
+                children = container.values()
+            for child in children:
+                if isinstance(child, str):
+                    characters -= _length(child)
+                elif isinstance(child, (dict, list)):
+                    below.append(child)
+                elif isinstance(child, int) and not _LOWEST <= child <= _HIGHEST:
+                    return False
+            if nodes < 0 or characters < 0:
+                return False
+        if not below:
+            return True
+        layer = below
+    return False
+
+
+def _length(text: str) -> int:
+    """Return the length; beyond every bound for text that is not Unicode, which the conditions' engine cannot take."""
+    return len(text) if text.isascii() or _SURROGATE.search(text) is None else MAX_CHARACTERS + 1
 
 
 def _time(at: float) -> datetime | None:
@@ -131,27 +182,20 @@ _NOTHING: Mapping[str, object] = MappingProxyType({})
 
 
 def bounded_copy(value: JsonMapping) -> JsonObject | None:
-    """Copy an object, or return None where it is larger or deeper than a condition may read."""
+    """Copy an object, or return None where a condition cannot read it.
+
+    That is: larger or deeper than it may be, or with an integer beyond 64 bits or a lone surrogate in it.
+    """
+    if not _is_readable(value):
+        return None
     root = dict(value)
-    nodes, characters = MAX_NODES, MAX_CHARACTERS
-    layer: list[JsonObject | list[JsonValue]] = [root]
-    for _ in range(MAX_DEPTH):
-        below: list[JsonObject | list[JsonValue]] = []
-        for container in layer:
-            nodes -= len(container)
-            if isinstance(container, dict):
-                characters -= sum(map(len, container))
-            slots: Any = container  # keys of a dict, indices of a list: both are written to in the same way
-            for key, child in container.items() if isinstance(container, dict) else enumerate(container):
-                if isinstance(child, str):
-                    characters -= len(child)
-                elif isinstance(child, (dict, list)):
-                    copied = child.copy()
-                    slots[key] = copied
-                    below.append(copied)
-            if nodes < 0 or characters < 0:
-                return None
-        if not below:
-            return root
-        layer = below
-    return None
+    waiting: list[JsonObject | list[JsonValue]] = [root]
+    while waiting:
+        container = waiting.pop()
+        slots: Any = container  # keys of a dict, indices of a list: both are written to in the same way
+        for key, child in container.items() if isinstance(container, dict) else enumerate(container):
+            if isinstance(child, (dict, list)):
+                copied = child.copy()
+                slots[key] = copied
+                waiting.append(copied)
+    return root

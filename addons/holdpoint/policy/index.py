@@ -51,10 +51,11 @@ class _Plan:
     conditions: tuple[Condition, ...]
     joined: Joined | None
     reads: frozenset[str]
+    keys: frozenset[str] | None
 
     def outcomes(self, request: AccessRequest) -> dict[str, Outcome]:
         """Return the outcome of each condition by its source."""
-        facts = Facts(request, self.reads)
+        facts = Facts(request, self.reads, self.keys)
         if self.joined is not None:
             found = self.joined.outcomes(facts)
             if found is not None:
@@ -123,6 +124,9 @@ class Kind:
         chosen = [c.condition for c in self.candidates if c.number in wanted and c.condition is not None]
         conditions = tuple({c.source: c for c in chosen}.values())
         reads = frozenset[str]().union(*(c.reads for c in conditions))
+        keys: frozenset[str] | None = frozenset()
+        for condition in conditions:
+            keys = None if keys is None or condition.keys is None else keys | condition.keys
         room = len(self._plans) < MAX_PLANS
         joined: Joined | None = None
         if room and 1 < len(conditions) <= MAX_JOINED:
@@ -130,7 +134,7 @@ class Kind:
                 joined = Joined(conditions, self._protocol)
             except ConditionProblem:
                 joined = None
-        plan = _Plan(conditions, joined, reads)
+        plan = _Plan(conditions, joined, reads, keys)
         if room:
             self._plans[numbers] = plan
         return plan

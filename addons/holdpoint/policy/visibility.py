@@ -58,7 +58,7 @@ class Viewer:
         elif condition is None:
             found = True
         else:
-            said = outcome(condition, Facts(request, condition.reads))
+            said = outcome(condition, Facts(request, condition.reads, condition.keys))
             found = candidate.rule.effect is not Effect.ALLOW if isinstance(said, str) else said
             if condition.reads_resource:
                 return found

@@ -82,9 +82,17 @@ def test_absent_person_and_actor_read_as_empty():
             10,
             id="misspelt field",
         ),
-        pytest.param("true &&\n  principal.kind == 1", "found no matching overload", 2, 18, id="wrong type"),
-        pytest.param("true && (", "Syntax error", 1, 10, id="syntax"),
-        pytest.param('principal.kind.startWith("h")', "undeclared reference to `startWith`", 1, 25, id="function"),
+        pytest.param(
+            "true &&\n  principal.kind == 1", "`==` cannot be used on `(string, int)`", 2, 18, id="wrong type"
+        ),
+        pytest.param("true && (", "ends too early", 1, 10, id="syntax"),
+        pytest.param(
+            'principal.kind.startWith("h")',
+            "undeclared reference to `startWith`; did you mean `startsWith`?",
+            1,
+            25,
+            id="function",
+        ),
         pytest.param("principal.kind", "gives `string`", 1, 1, id="no truth value"),
         pytest.param("args.flag", "gives `dyn`", 1, 1, id="any value"),
         pytest.param("  ", "is empty", 1, 1, id="empty"),
