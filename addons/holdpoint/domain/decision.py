@@ -121,6 +121,8 @@ class Permit:
     """Rules marked `shadow: true` that would have matched."""
     errors: tuple[str, ...] = ()
     """What went wrong in rules, for the operator: each counted for the stricter side."""
+    members: "tuple[Decision, ...]" = ()
+    """What was decided of each member of the request, in order."""
 
     @property
     def approvals(self) -> tuple[RequireApproval, ...]:
@@ -147,6 +149,8 @@ class Deny:
     shadow: tuple[RuleRef, ...] = field(default=())
     scopes: frozenset[str] = frozenset()
     """With reason SCOPE: every scope that a token needs for this (RFC 6750 section 3.1, `insufficient_scope`)."""
+    members: "tuple[Decision, ...]" = ()
+    """What was decided of each member of the request, in order."""
 
 
 type Decision = Permit | Deny

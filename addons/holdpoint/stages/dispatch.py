@@ -20,7 +20,7 @@ from holdpoint.stages import describe
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.sealing import seal_large
-from holdpoint.stages.verdicts import denied, take_duties
+from holdpoint.stages.verdicts import check_members, denied, take_duties
 from holdpoint.store.protocol import StoreUnavailable
 
 
@@ -103,6 +103,7 @@ def _check_again(gateway: Gateway, exchange: Exchange, state: Cleared) -> Cleare
         return state
     if permitted.decision.bundle != services.policies.bundle.hash:
         decision = services.policies.engine.decide(access)
+        check_members(access, decision)
         if isinstance(decision, Deny):
             exchange.denied = decision
             raise denied(decision)
