@@ -10,7 +10,7 @@ from holdpoint.domain.exchange import Decoded, Permitted
 from holdpoint.settings import TargetMode
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.rates import refuse_too_many
-from holdpoint.stages.verdicts import denied, take_duties
+from holdpoint.stages.verdicts import check_members, denied, take_duties
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ class Policy(Stage):
         target = self.gateway.exchanges.target(flow)
         policies = self.gateway.services.policies
         decision = policies.engine.decide(state.access)
+        check_members(state.access, decision)
         match decision:
             case Permit():
                 take_duties(exchange, decision)
