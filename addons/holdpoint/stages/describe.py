@@ -184,6 +184,8 @@ def ending(flow: http.HTTPFlow, exchange: Exchange, *, was_sent: bool) -> JsonOb
         detail["error"] = flow.error.msg[:256]
     if exchange.streamed:
         detail["streamed"] = True
+    if exchange.early:
+        detail["early"] = True
     if exchange.notes:
         detail["notes"] = [*exchange.notes]
     if isinstance(exchange.state, Refused):
@@ -219,6 +221,8 @@ def metadata(exchange: Exchange, said: AuditEvent, session: str) -> JsonObject:
         kept |= refused(state.refusal)
     if exchange.notes:
         kept["notes"] = [*exchange.notes]
+    if exchange.early:
+        kept["early"] = True
     if exchange.tape_full:
         kept["truncated"] = True
     return kept

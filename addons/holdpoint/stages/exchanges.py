@@ -10,6 +10,9 @@ from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
 from holdpoint.recording.flowfiles import Session
 from holdpoint.settings import Target
 
+TAPE_BYTES = 1 << 20
+"""How much of a streamed answer the record keeps."""
+
 
 @dataclass(slots=True)
 class Exchange:
@@ -49,6 +52,12 @@ class Exchange:
     """Recorded session, known once the request is about to be sent."""
     approved_by: tuple[str, ...] = ()
     """Persons whose approval cleared it."""
+
+    def show(self, data: bytes) -> None:
+        """Keep what a caller was shown of a stream, as far as there is room."""
+        room = TAPE_BYTES - len(self.tape)
+        self.tape += data[:room]
+        self.tape_full = self.tape_full or len(data) > room
 
 
 class Exchanges:
