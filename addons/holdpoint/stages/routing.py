@@ -166,7 +166,10 @@ def is_loopback(host: str) -> bool:
         address = ipaddress.ip_address(host)
     except ValueError:
         return False
-    return address.is_loopback and str(address) == host and getattr(address, "ipv4_mapped", None) is None
+    # One spelling, no IPv4 in disguise, no zone: it becomes part of the resource's URI.
+    if isinstance(address, ipaddress.IPv6Address):
+        return host == "::1"
+    return address.is_loopback and str(address) == host
 
 
 def _own(listener: Listener) -> tuple[str, str, int]:
