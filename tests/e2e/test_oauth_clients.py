@@ -1,22 +1,20 @@
 """The SDKs' own OAuth clients log in through the gateway, with nothing to begin with but a URL."""
 
 import json
-import shutil
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import httpx2
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from tests.fakes.node import NODE, need_node, run_client
 from tests.fakes.oauth_person import ALICE, Memory, Person, provider
-from tests.fakes.processes import ROOT, Program
+from tests.fakes.processes import Program, free_port
 from tests.fakes.world import UPSTREAM_TOKEN, World, call
 
 pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore")]
 
-NODE = ROOT / "tests" / "node"
 MODES = ("legacy", "auto")
 
 
@@ -30,23 +28,6 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with world:
         world.start()
         yield world
-
-
-def run_client(major: str, url: str, calls: list[list[object]]) -> dict[str, Any]:
-    """Run the TypeScript SDK's client to its end; return what it got, and what it asked the issuer for."""
-    need_node("@modelcontextprotocol/client" if major == "2" else "@modelcontextprotocol/sdk")
-    program = Program(["node", "oauth_client.mjs", major, url, json.dumps(calls)], cwd=NODE)
-    status = program.wait(timeout=60)
-    assert status == 0, program.output
-    told: dict[str, Any] = json.loads(program.lines[-1])
-    return told
-
-
-def need_node(package: str) -> None:
-    if shutil.which("node") is None:
-        pytest.skip("node is not installed")
-    if not (NODE / "node_modules" / package).is_dir():
-        pytest.skip("npm parts are not installed: run scripts/test once")
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
@@ -101,3 +82,39 @@ def test_typescript_sdk_logs_in_by_itself(world: World, major: str) -> None:
     assert [a["resource"] for a in told["asked"]] == [world.url]
     assert told["asked"][0]["scope"] == "email groups openid"
     assert told["asked"][0]["client_id"].startswith("registered-")
+
+
+@pytest.fixture(scope="module")
+def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """The same behind npm oidc-provider, which gives tokens for the resources it knows, and for no other."""
+    need_node("oidc-provider")
+    port = free_port()
+    world = World(tmp_path_factory.mktemp("npm"), target_lines="    scopes: [call]\n", json_response=True)
+    world.write_settings(
+        **{
+            f"url: {world.issuer.url}": f"url: http://127.0.0.1:{port}",
+            f'audiences: ["{world.url}"]': 'audiences: ["https://nobody.example"]',
+        }
+    )
+    program = Program(["node", "provider.mjs", str(port), world.url], cwd=NODE)
+    try:
+        program.wait_for("provider at")
+        with world:
+            world.start()
+            yield world
+    finally:
+        program.stop()
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_python_sdk_logs_in_at_a_certified_provider(certified: World, mode: str) -> None:
+    person, memory = Person(), Memory()
+    auth = provider(certified.url, person, memory)
+    async with (
+        httpx2.AsyncClient(auth=auth, trust_env=False, timeout=60) as http,
+        Client(streamable_http_client(certified.url, http_client=http), mode=mode) as session,
+    ):
+        result = await session.call_tool("read_note", {"name": "welcome"})
+    assert result.content[0].text == "agents may read this"  # type: ignore[union-attr]
+    assert person.asked[0]["resource"] == certified.url
+    assert person.asked[0]["scope"] == "call offline_access"  # the latter of its own accord

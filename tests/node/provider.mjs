@@ -15,6 +15,7 @@ const provider = new Provider(issuer, {
     redirect_uris: [],
     response_types: [],
   }],
+  scopes: ['openid', 'offline_access', ...scope.split(' ')],
   features: {
     devInteractions: { enabled: true },
     registration: { enabled: true },
