@@ -18,6 +18,7 @@ from holdpoint.domain.exchange import (
     Permitted,
     Received,
     Refused,
+    Replied,
     State,
     decoded,
     received,
@@ -53,7 +54,7 @@ def who_asks(state: State | None) -> Principal | None:
             return state.principal
         case Refused():
             return who_asks(state.reached)
-        case None | Received():
+        case None | Received() | Replied():
             return None
         case Decoded() | Permitted() | Cleared() | Forwarded() | Answered():
             asked = decoded(state)
