@@ -49,10 +49,17 @@ def test_it_lists_and_reads_what_the_server_offers(world: EverythingWorld, era: 
 @pytest.mark.parametrize(
     ("era", "tool", "arguments", "asked", "answer"),
     [
-        pytest.param("v1", "test_elicitation", {"message": "Sure?"}, "elicitation/create", '"response": "yes"', id="user"),
+        pytest.param(
+            "v1", "test_elicitation", {"message": "Sure?"}, "elicitation/create", '"response": "yes"', id="user"
+        ),
         pytest.param("v1", "test_sampling", {"prompt": "Capital?"}, "sampling/createMessage", "Paris", id="model"),
         pytest.param(
-            "v2", "test_input_required_result_elicitation", {}, "elicitation/create", "Hello, Ann!", id="user, stateless"
+            "v2",
+            "test_input_required_result_elicitation",
+            {},
+            "elicitation/create",
+            "Hello, Ann!",
+            id="user, stateless",
         ),
         pytest.param(
             "v2", "test_input_required_result_sampling", {}, "sampling/createMessage", "Paris", id="model, stateless"

@@ -154,9 +154,7 @@ def add_tools(server: MCPServer) -> None:
 
 def embedded(uri: str, mime_type: str, text: str) -> EmbeddedResource:
     """A text resource inside a result."""
-    return EmbeddedResource(
-        type="resource", resource=TextResourceContents(uri=uri, mime_type=mime_type, text=text)
-    )
+    return EmbeddedResource(type="resource", resource=TextResourceContents(uri=uri, mime_type=mime_type, text=text))
 
 
 def add_resources(server: MCPServer) -> None:
@@ -174,7 +172,9 @@ def add_resources(server: MCPServer) -> None:
     def watched_resource() -> str:
         return "Watched resource content"
 
-    @server.resource("test://template/{id}/data", description="Says what it was asked for", mime_type="application/json")
+    @server.resource(
+        "test://template/{id}/data", description="Says what it was asked for", mime_type="application/json"
+    )
     def template_resource(id: str) -> str:  # noqa: A002  # the name of the variable in the template
         return json.dumps({"id": id, "templateTest": True, "data": f"Data for ID: {id}"})
 

@@ -35,7 +35,7 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
     state = _check_again(gateway, exchange, state)
     # Whatever can fail comes before the grant is spent: what is spent and not settled counts as sent.
     if target.mode is not TargetMode.OBSERVE:
-        refuse_too_many(services, exchange, access, session=decoded.session, count=True)
+        refuse_too_many(services, exchange, access, state.permitted.decision, session=decoded.session, count=True)
     headers = await services.credentials.headers(target, exchange.credential)
     masker = services.policies.masker(exchange.masks)
     record_body = exchange.record_bodies or decoded.is_write

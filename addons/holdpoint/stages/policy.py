@@ -31,6 +31,10 @@ class Policy(Stage):
         match decision:
             case Permit():
                 take_duties(exchange, decision)
+                if target.mode is not TargetMode.OBSERVE:
+                    refuse_too_many(
+                        self.gateway.services, exchange, state.access, decision, session=state.session, count=False
+                    )
                 observed = ""
                 if decision.approvals and target.mode is TargetMode.OBSERVE:
                     observed = f"would be held by {', '.join(str(t.rule) for t in decision.approvals)}"
@@ -45,8 +49,6 @@ class Policy(Stage):
                 raise denied(decision)
             case _:
                 assert_never(decision)
-        if target.mode is not TargetMode.OBSERVE:
-            refuse_too_many(self.gateway.services, exchange, state.access, session=state.session, count=False)
         if exchange.state.observed:
             exchange.notes.append(exchange.state.observed)
             logger.warning("observe %s: %s", exchange.id, exchange.state.observed)
