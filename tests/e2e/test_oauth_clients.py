@@ -13,7 +13,7 @@ from tests.fakes.oauth_person import ALICE, Memory, Person, provider
 from tests.fakes.processes import Program, free_port
 from tests.fakes.world import UPSTREAM_TOKEN, World, call
 
-pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.e2e, pytest.mark.threat("T23"), pytest.mark.filterwarnings("ignore")]
 
 MODES = ("legacy", "auto")
 
