@@ -59,6 +59,8 @@ class Decoded:
     """What the client says it can do (MCP `clientCapabilities`), in this request or when its session began."""
     batch_ids: tuple[str | int, ...] = ()
     """Ids of the requests in a batch, in order."""
+    trace: tuple[str, str] = ("", "")
+    """`traceparent` and `tracestate` (W3C Trace Context) by the caller's word: they join traces, and decide nothing."""
     hold: str = ""
     """Ticket that an earlier leg of this call was given, opened and checked."""
 

@@ -73,7 +73,7 @@ def _wrap(name: str, hook: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(hook)
     def guarded(self: Stage, *args: Any) -> Awaitable[None] | None:  # noqa: ANN401  # a hook's own argument
         subject = args[0] if args else None
-        if name in _SKIPPED_ONCE_REFUSED and not self.sees_refused and _has_ended(self.gateway, subject):
+        if name in _SKIPPED_ONCE_REFUSED and _is_skipped(self, subject):
             return None
         try:
             result = hook(self, *args)
@@ -100,8 +100,11 @@ async def _guard_awaitable(stage: Stage, name: str, subject: object, awaitable: 
         deny(stage.gateway, name, subject, error)
 
 
-def _has_ended(gateway: Gateway, subject: object) -> bool:
-    return isinstance(subject, http.HTTPFlow) and isinstance(gateway.exchanges.get(subject), Refused | Replied)
+def _is_skipped(stage: Stage, subject: object) -> bool:
+    if not isinstance(subject, http.HTTPFlow):
+        return False
+    has_ended = isinstance(stage.gateway.exchanges.get(subject), Refused | Replied)
+    return (has_ended and not stage.sees_refused) or stage.gateway.is_over(subject)
 
 
 def deny(gateway: Gateway, hook: str, subject: object, error: BaseException) -> None:

@@ -133,6 +133,7 @@ class Lockdown(Stage):
         """Set the placeholder, check the head of the request, find its target."""
         flow.response = placeholder(self.gateway.clock.now())
         exchange = self.gateway.exchanges.begin(flow, new_id("ex"))
+        exchange.began = self.gateway.clock.monotonic()
         self._admit_connection(flow)
         if not flow.live or flow.is_replay:
             raise Refusal(RefusalKind.DENIED, "replayed requests are not served")
