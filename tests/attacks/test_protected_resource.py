@@ -27,11 +27,8 @@ MCP_HOSTED = """\
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WireWorld]:
     with WireWorld(tmp_path_factory.mktemp("resource")) as world:
-        text = world.settings_file.read_text()
-        for route, more in (("    routes: [/raw]\n", HOSTED), ("    routes: [/rawmcp]\n", MCP_HOSTED)):
-            assert route in text
-            text = text.replace(route, route + more)
-        world.settings_file.write_text(text)
+        world.add_settings("    routes: [/raw]\n", HOSTED)
+        world.add_settings("    routes: [/rawmcp]\n", MCP_HOSTED)
         world.rawmcp.answers["any"] = ANSWER
         world.start()
         yield world
