@@ -166,6 +166,21 @@ def test_the_plain_service_behind_a_host_is_not_asked_for_metadata_of_its_own(wo
         assert ask(world, f"{WELL_KNOWN}/else", *token, host="web.corp.example").status == 404
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/{WELL_KNOWN}",
+        "/%2ewell-known/oauth-protected-resource",
+        f"/x/..{WELL_KNOWN}",
+        f"/.{WELL_KNOWN}/x",
+        f"{WELL_KNOWN};x",
+    ],
+)
+def test_nor_by_another_spelling_of_its_path(world: WireWorld, path: str) -> None:
+    got = ask(world, path, ("Authorization", f"Bearer {world.token()}"), host="web.corp.example")
+    assert got.status == 400
+
+
 def test_over_a_forward_listener_the_gateway_answers_for_the_upstreams_own_host(world: WireWorld) -> None:
     upstream = f"127.0.0.1:{world.rawmcp.port}"
     with Wire(world.forward, timeout=6) as wire:
