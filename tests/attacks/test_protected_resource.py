@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from tests.fakes.audit_trail import trail, until_written
 from tests.fakes.byte_upstream import answer
 from tests.fakes.wire import Answer, Wire, h2_connection, request
 from tests.fakes.wire_world import WireWorld
@@ -228,14 +229,18 @@ def test_over_http2_another_authority_is_refused(world: WireWorld) -> None:
 
 
 def test_a_reply_is_one_line_of_the_audit_log_and_no_recording(world: WireWorld) -> None:
-    files = sorted((world.var / "recordings").rglob("*.flows"))
-    sizes = [f.stat().st_size for f in files]
-    assert ask(world, f"{WELL_KNOWN}/rawmcp").status == 200
-    assert sorted((world.var / "recordings").rglob("*.flows")) == files
-    assert [f.stat().st_size for f in files] == sizes
-    event = [e for e in world.audited() if e["stage"] == "Replied"][-1]
+    mark = "seen-nowhere-else"
+    recordings = world.var / "recordings"
+    before = len(trail(recordings))
+    assert ask(world, f"{WELL_KNOWN}/rawmcp", ("User-Agent", mark)).status == 200
+    event = until_written(recordings, after=before, stage="Replied")
     assert (event["target"], event["detail"]["reply"], event["detail"]["status"]) == ("rawmcp", "metadata", 200)
     assert "principal" not in event
+    # What comes later is written later: once this refusal is on disk, so would be the reply.
+    refused = ask(world, "/rawmcp", ("User-Agent", f"{mark}-but-here"), method="POST").json["error"]["data"]["refusal"]
+    until_written(recordings, exchange=refused)
+    kept = b"".join(f.read_bytes() for f in recordings.rglob("*.flows"))
+    assert kept.count(mark.encode()) == kept.count(f"{mark}-but-here".encode()) == 1
 
 
 # The challenge
