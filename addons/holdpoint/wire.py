@@ -19,7 +19,7 @@ private names. `Connections` lists those that they rely on, and they are checked
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 from weakref import WeakKeyDictionary
@@ -87,6 +87,8 @@ class Wire:
         """Largest body of a request (True) or an answer of this flow, in bytes."""
         self.on_early: Callable[[http.HTTPFlow], AsEvents] = lambda _flow: lambda _answer, _body: b""
         """Called when an event stream is begun before there is an answer. Returns what writes the answer as events."""
+        self.early_fields: Callable[[http.HTTPFlow], Sequence[tuple[bytes, bytes]]] = lambda _flow: ()
+        """Headers that the head of such a stream has beside its own."""
         self._answers: WeakKeyDictionary[http.HTTPFlow, http.Response] = WeakKeyDictionary()
         self._aborts: WeakKeyDictionary[http.HTTPFlow, AbortStream] = WeakKeyDictionary()
 

@@ -85,7 +85,9 @@ class GatewayHttpStream(HttpStream):
             case BeginEvents():
                 if self._early is None and self._can_begin():
                     self._early = EarlyEvents(self.stream_id, self.wire.on_early(self.flow))
-                    yield SendHttp(self._early.head(self.flow.request), self.context.client)
+                    yield SendHttp(
+                        self._early.head(self.flow.request, self.wire.early_fields(self.flow)), self.context.client
+                    )
                 event.delivered = self._early is not None and not self._client_left
             case SendEvents():
                 event.delivered = self._early is not None and not self._head_sent and not self._client_left

@@ -118,6 +118,12 @@ class WireWorld(World):
             for upstream in (self.raw, self.rawmcp, self.secure, self.h2up):
                 upstream.__exit__(None, None, None)
 
+    def add_settings(self, line: str, more: str) -> None:
+        """Put more lines of settings after one that is there."""
+        text = self.settings_file.read_text()
+        assert text.count(line) == 1, line
+        self.settings_file.write_text(text.replace(line, line + more))
+
     # What clients say
 
     def plain(self, *more: tuple[str, str]) -> list[tuple[str, str]]:

@@ -19,6 +19,7 @@ from holdpoint.domain.exchange import Forwarded, Received, Refused, Replied, dec
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject
 from holdpoint.ids import new_id
+from holdpoint.protocols import cors
 from holdpoint.protocols.mcp_events import body_events
 from holdpoint.settings import Listener, Settings, Target
 from holdpoint.stages import describe, metadata
@@ -56,6 +57,7 @@ class Gateway:
         self.wire.on_fenced = self._fenced
         self.wire.limit = self._limit
         self.wire.on_early = self._early
+        self.wire.early_fields = self._early_fields
 
     # -- readiness ------------------------------------------------------------------------------------------------
 
@@ -205,6 +207,9 @@ class Gateway:
             exchange.client_left = True
             if self._services is not None:
                 self._services.client_left(exchange.id)
+
+    def _early_fields(self, flow: http.HTTPFlow) -> cors.Fields:
+        return cors.answer_fields(self.exchanges.of(flow).readable_by)
 
     def _early(self, flow: http.HTTPFlow) -> AsEvents:
         exchange = self.exchanges.of(flow)
