@@ -217,7 +217,7 @@ def test_missing_file_fails(tmp_path):
 
 def test_rules_that_no_case_matched_are_noted(tmp_path):
     report = run(tmp_path, case("target: mcp, tool: get_a", "effect: allow"))
-    assert [str(r) for r in report.untested] == ["p/drop", "p/write"]
+    assert [str(r) for r in report.untested] == ["p/ask", "p/drop", "p/new", "p/scoped", "p/write"]
     assert "note rule `p/drop` at f0.yaml:8 was matched by no case" in list(report.lines())
 
 
