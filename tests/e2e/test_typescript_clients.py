@@ -49,10 +49,17 @@ def test_it_lists_and_reads_what_the_server_offers(world: EverythingWorld, era: 
 @pytest.mark.parametrize(
     ("era", "tool", "arguments", "asked", "answer"),
     [
-        pytest.param("v1", "test_elicitation", {"message": "Sure?"}, "elicitation/create", '"response": "yes"', id="user"),
+        pytest.param(
+            "v1", "test_elicitation", {"message": "Sure?"}, "elicitation/create", '"response": "yes"', id="user"
+        ),
         pytest.param("v1", "test_sampling", {"prompt": "Capital?"}, "sampling/createMessage", "Paris", id="model"),
         pytest.param(
-            "v2", "test_input_required_result_elicitation", {}, "elicitation/create", "Hello, Ann!", id="user, stateless"
+            "v2",
+            "test_input_required_result_elicitation",
+            {},
+            "elicitation/create",
+            "Hello, Ann!",
+            id="user, stateless",
         ),
         pytest.param(
             "v2", "test_input_required_result_sampling", {}, "sampling/createMessage", "Paris", id="model, stateless"
@@ -69,7 +76,7 @@ def test_it_lists_and_reads_what_the_server_offers(world: EverythingWorld, era: 
     ],
 )
 def test_what_the_server_asks_reaches_it_and_its_answer_returns(
-    world: EverythingWorld, era: Era, tool: str, arguments: dict[str, str], asked: str, answer: str
+    *, world: EverythingWorld, era: Era, tool: str, arguments: dict[str, str], asked: str, answer: str
 ) -> None:
     answers = {**ANSWERS, "elicitation": {"form": {"action": "accept", "content": _content(tool)}}}
     operations = [{"do": "callTool", "name": tool, "arguments": arguments}]

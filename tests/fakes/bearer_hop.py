@@ -5,6 +5,7 @@ that the gateway sees what it would see from a client that was given its URL. An
 """
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Iterator
 from types import TracebackType
@@ -100,10 +101,8 @@ class _LinkEnded(Exception):  # noqa: N818  # no error: it takes the other direc
 
 
 async def _then_stop(direction: "asyncio._CoroutineLike[None]") -> None:
-    try:
+    with contextlib.suppress(asyncio.IncompleteReadError, OSError):
         await direction
-    except (asyncio.IncompleteReadError, OSError):
-        pass
     raise _LinkEnded
 
 

@@ -43,9 +43,7 @@ class TypeScriptClient:
     `sampling`, `roots`, `negotiation`). Timeouts that no operation names are the SDK's own: 60 s.
     """
 
-    def __init__(
-        self, era: Era, url: str, token: str, operations: Sequence[Mapping[str, Any]], **script: Any
-    ) -> None:
+    def __init__(self, era: Era, url: str, token: str, operations: Sequence[Mapping[str, Any]], **script: Any) -> None:
         need(_PACKAGES[era])
         command = [str(node22()), f"client-{era}.mjs", url, json.dumps({**script, "operations": list(operations)})]
         self._program = Program(command, env={"MCP_TOKEN": token}, cwd=NODE)
