@@ -80,11 +80,32 @@ class Action:
     verb: str
 
 
+class PinState(StrEnum):
+    """How what a server says of a tool compares with the definition that was approved."""
+
+    NONE = ""
+    """The target does not pin, or the server has not described the tool yet."""
+    PINNED = "pinned"
+    """As approved."""
+    CHANGED = "changed"
+    """Description, schemas or annotations differ from what was approved."""
+    RENAMED = "renamed"
+    """New by name, and otherwise what another approved tool was."""
+    DUPLICATE = "duplicate"
+    """The server lists more than one tool of this name."""
+    HIDDEN = "hidden"
+    """Its definition holds text that a person does not see and a model reads."""
+    UNKNOWN = "unknown"
+    """Nobody approved a tool of this name."""
+
+
 @dataclass(frozen=True, slots=True)
 class McpTool:
     """A tool of an MCP server, by name (`tools/call`)."""
 
     name: str
+    pin: PinState = PinState.NONE
+    """Set by the gateway, never by the caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +120,13 @@ class McpResource:
     """A resource of an MCP server, by URI (`resources/read`, `resources/subscribe`)."""
 
     uri: str
+
+
+@dataclass(frozen=True, slots=True)
+class McpServerRequest:
+    """What an MCP server asks of its client, by method (`sampling/createMessage`), and the client's answer to it."""
+
+    method: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +162,7 @@ class KubePath:
     path: str
 
 
-type Resource = McpTool | McpPrompt | McpResource | McpMethod | HttpPath | KubeObject | KubePath
+type Resource = McpTool | McpPrompt | McpResource | McpServerRequest | McpMethod | HttpPath | KubeObject | KubePath
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +179,8 @@ class AccessRequest:
     """What the caller says of itself (client name, protocol version, reason): for deny and display, never for allow."""
     at: float = 0.0
     """Unix seconds at which the request was decoded."""
+    members: "tuple[AccessRequest, ...]" = ()
+    """The messages of a batch (JSON-RPC 2.0 section 6), each decided by itself: all pass, or none does."""
 
 
 def person_name(raw: str) -> str:
@@ -166,12 +196,14 @@ def person_name(raw: str) -> str:
 def describe_resource(resource: Resource) -> str:
     """Name a resource in one line, for reviewers and logs."""
     match resource:
-        case McpTool(name):
+        case McpTool(name=name):
             return f"tool {name}"
         case McpPrompt(name):
             return f"prompt {name}"
         case McpResource(uri):
             return f"resource {uri}"
+        case McpServerRequest(method):
+            return f"server request {method}"
         case McpMethod():
             return "message"
         case HttpPath(host, path):

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 
 class DenyReason(StrEnum):
@@ -9,6 +10,7 @@ class DenyReason(StrEnum):
 
     NO_RULE = "no rule allows this"
     RULE = "a rule denies this"
+    SCOPE = "the token lacks a scope"
     EVALUATION_ERROR = "a rule could not be evaluated"
     UNKNOWN_OBLIGATION = "a rule asks for a duty that this version does not know"
     NOT_READY = "no policy is loaded"
@@ -85,7 +87,26 @@ class Limit:
     response_bytes: int
 
 
-type Obligation = RequireApproval | MaskFields | UseCredential | RecordBodies | Limit
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How often the calls that one rule permits may be made by one principal."""
+
+    rule: RuleRef
+    calls: int
+    per: Literal["minute", "session"]
+    by_tool: bool = True
+    """Whether each tool is counted by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class GuardAnswer:
+    """Withhold an answer in which one of these patterns (RE2) is found."""
+
+    rule: RuleRef
+    patterns: tuple[str, ...]
+
+
+type Obligation = RequireApproval | MaskFields | UseCredential | RecordBodies | Limit | Rate | GuardAnswer
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +145,8 @@ class Deny:
     errors: tuple[str, ...] = ()
     """What went wrong in rules, for the operator."""
     shadow: tuple[RuleRef, ...] = field(default=())
+    scopes: frozenset[str] = frozenset()
+    """With reason SCOPE: every scope that a token needs for this (RFC 6750 section 3.1, `insufficient_scope`)."""
 
 
 type Decision = Permit | Deny

@@ -9,7 +9,7 @@ from holdpoint.domain.access import AccessRequest, Principal
 from holdpoint.domain.decision import Permit
 from holdpoint.domain.grant import Grant
 from holdpoint.domain.refusal import Refusal
-from holdpoint.domain.values import JsonValue
+from holdpoint.domain.values import JsonMapping, JsonValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,15 @@ class Decoded:
     is_write: bool = True
     """Whether the body must be durable before the request is sent. Unknown counts as yes."""
     accepts_sse: bool = False
+    progress_token: str | int | None = None
+    capabilities: JsonMapping = field(default_factory=dict[str, JsonValue])
+    """What the client says it can do (MCP `clientCapabilities`), in this request or when its session began."""
+    batch_ids: tuple[str | int, ...] = ()
+    """Ids of the requests in a batch, in order."""
+    trace: tuple[str, str] = ("", "")
+    """`traceparent` and `tracestate` (W3C Trace Context) by the caller's word: they join traces, and decide nothing."""
+    hold: str = ""
+    """Ticket that an earlier leg of this call was given, opened and checked."""
 
 
 @dataclass(frozen=True, slots=True)

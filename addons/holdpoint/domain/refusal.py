@@ -17,6 +17,7 @@ class RefusalKind(StrEnum):
     CONFLICT = "conflict"
     """The same request was already sent on behalf of another waiter, or its outcome is unknown."""
     TOO_LARGE = "too_large"
+    RATE_LIMITED = "rate_limited"
     NOT_ACCEPTABLE = "not_acceptable"
     UPSTREAM = "upstream"
     WITHHELD = "withheld"
@@ -35,6 +36,7 @@ HTTP_STATUS: dict[RefusalKind, int] = {
     RefusalKind.EXPIRED: 403,
     RefusalKind.CONFLICT: 409,
     RefusalKind.TOO_LARGE: 413,
+    RefusalKind.RATE_LIMITED: 429,
     RefusalKind.NOT_ACCEPTABLE: 406,
     RefusalKind.UPSTREAM: 502,
     RefusalKind.WITHHELD: 502,

@@ -24,6 +24,7 @@ from holdpoint.domain.access import (
     McpMethod,
     McpPrompt,
     McpResource,
+    McpServerRequest,
     McpTool,
     Protocol,
 )
@@ -226,13 +227,13 @@ def _add_resource(values: dict[str, object], request: AccessRequest) -> None:
     for name in _RESOURCE[request.action.protocol]:
         values[f"resource.{name}"] = ""
     match request.resource:
-        case McpTool(name):
+        case McpTool(name=name):
             values["resource.tool"] = name
         case McpPrompt(name):
             values["resource.prompt"] = name
         case McpResource(uri):
             values["resource.uri"] = uri
-        case McpMethod():
+        case McpMethod() | McpServerRequest():
             pass
         case HttpPath(host, path):
             values["resource.host"] = host

@@ -101,7 +101,7 @@ def _of_named(globs: tuple[str, ...]) -> Test:
 
     def test(request: AccessRequest) -> bool:
         match request.resource:
-            case McpTool(name) | McpPrompt(name):
+            case McpTool(name=name) | McpPrompt(name=name):
                 return fits(name)
             case McpResource(uri):
                 return fits(uri)

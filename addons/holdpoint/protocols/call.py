@@ -37,6 +37,20 @@ class Call:
     """False only for messages known to change nothing."""
     accepts_sse: bool = False
     progress_token: str | int | None = None
+    capabilities: JsonMapping = field(default_factory=dict[str, JsonValue])
+    """`clientCapabilities` of this very request, or of `initialize`."""
+    task: str = ""
+    """`taskId` that this message is about."""
+    request_state: str = ""
+    """`requestState` of a call that goes on (2026-07-28), as the caller sent it."""
+    input_responses: JsonMapping = field(default_factory=dict[str, JsonValue])
+    last_event_id: str = ""
+    trace: tuple[str, str] = ("", "")
+    """`traceparent` and `tracestate` of `_meta` (SEP-414), by the caller's word."""
+    answers: str | int | None = None
+    """`id` of the server's request that this response is for."""
+    members: "tuple[Call, ...]" = ()
+    """The messages of a batch, in order."""
 
 
 class Undecodable(ValueError):  # noqa: N818  # named after what it is, as Refusal

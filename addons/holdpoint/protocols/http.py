@@ -150,6 +150,7 @@ _TITLES = {
     RefusalKind.EXPIRED: "Not approved in time",
     RefusalKind.CONFLICT: "Already sent",
     RefusalKind.TOO_LARGE: "Too large",
+    RefusalKind.RATE_LIMITED: "Too many requests",
     RefusalKind.NOT_ACCEPTABLE: "Not acceptable",
     RefusalKind.UPSTREAM: "Upstream failed",
     RefusalKind.WITHHELD: "Answer withheld",

@@ -129,6 +129,7 @@ def _asked(message: jsonrpc.Request | jsonrpc.Notification, index: Index, versio
         is_write=verb not in READS,
         accepts_sse=index.accepts_sse(),
         progress_token=_progress_token(meta),
+        trace=_trace(meta),
     )
 
 
@@ -193,6 +194,11 @@ def _unverified(params: JsonObject, meta: JsonObject, version: str) -> dict[str,
     info = as_object(meta.get(mcp_version.CLIENT_INFO) or params.get("clientInfo"))
     said = {"client": info.get("name"), "client_version": info.get("version"), "protocol_version": version}
     return {key: value for key, value in said.items() if isinstance(value, str)}
+
+
+def _trace(meta: JsonObject) -> tuple[str, str]:
+    parent, state = meta.get("traceparent"), meta.get("tracestate")
+    return (parent, state if isinstance(state, str) else "") if isinstance(parent, str) else ("", "")
 
 
 def _progress_token(meta: JsonObject) -> str | int | None:

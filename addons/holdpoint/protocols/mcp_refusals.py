@@ -19,6 +19,7 @@ CODES: dict[RefusalKind, int] = {
     RefusalKind.EXPIRED: 4033,
     RefusalKind.CONFLICT: 4090,
     RefusalKind.TOO_LARGE: 4130,
+    RefusalKind.RATE_LIMITED: 4290,
     RefusalKind.NOT_ACCEPTABLE: 4060,
     RefusalKind.UPSTREAM: 5020,
     RefusalKind.WITHHELD: 5021,

@@ -13,6 +13,7 @@ from holdpoint.protocols import http as plain_http
 from holdpoint.protocols import mcp
 from holdpoint.protocols.call import Call, Undecodable
 from holdpoint.settings import Target
+from holdpoint.stages.binding import bind
 from holdpoint.stages.fields import raw
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.heads import check_length
@@ -43,9 +44,7 @@ class Decode(Stage):
         self._take(flow, target, state, call)
 
     def _take(self, flow: http.HTTPFlow, target: Target, state: Identified, call: Call) -> None:
-        owners = self.gateway.services.owners
-        if call.session and owners.is_of_another(target.name, call.session, state.principal.id):
-            raise Refusal(RefusalKind.NOT_FOUND, "no such session", detail="another principal began it")
+        call = bind(self.gateway, target, state.principal, call)
         self.gateway.exchanges.of(flow).state = Decoded(
             identified=state,
             access=AccessRequest(
@@ -64,6 +63,9 @@ class Decode(Stage):
             is_notification=call.is_notification,
             is_write=call.is_write,
             accepts_sse=call.accepts_sse,
+            progress_token=call.progress_token,
+            capabilities=call.capabilities,
+            trace=call.trace,
         )
 
 

@@ -29,6 +29,7 @@ from holdpoint.recording import scrub
 from holdpoint.stages import sealing
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.fields import raw
+from holdpoint.telemetry.ended import Outcome
 
 
 def principal(who: Principal) -> JsonObject:
@@ -197,7 +198,7 @@ def metadata(exchange: Exchange, said: AuditEvent, session: str) -> JsonObject:
     kept: JsonObject = {
         "exchange": exchange.id,
         "session": session,
-        "outcome": _outcome(state),
+        "outcome": outcome(state),
         "at": said.at,
         "principal": said.principal,
         "target": said.target,
@@ -223,7 +224,8 @@ def metadata(exchange: Exchange, said: AuditEvent, session: str) -> JsonObject:
     return kept
 
 
-def _outcome(state: State | None) -> str:
+def outcome(state: State | None) -> Outcome:
+    """Return in one word how an exchange ended."""
     match state:
         case Answered():
             return "answered"

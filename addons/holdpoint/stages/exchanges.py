@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from mitmproxy import http
 
-from holdpoint.domain.decision import Deny
+from holdpoint.domain.decision import Deny, GuardAnswer, Rate
 from holdpoint.domain.exchange import Received, Refused, State
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
 from holdpoint.recording.flowfiles import Session
@@ -23,8 +23,16 @@ class Exchange:
     credential: str = "main"
     record_bodies: bool = True
     response_limit: int = 0
+    began: float = 0.0
+    """Steady seconds at which its head was in."""
+    answer_error: str = ""
+    """JSON-RPC code of the answer, or `tool_error`."""
     streamed: bool = False
     """Whether the head of the answer is already on its way to the caller."""
+    early: bool = False
+    """Whether the gateway itself began an event stream towards the caller, before anything was sent upstream."""
+    rates: tuple[Rate, ...] = ()
+    guards: tuple[GuardAnswer, ...] = ()
     masked: int = 0
     sealed: tuple[bytes, str] | None = None
     """The request's body, and what is written down of it."""

@@ -10,6 +10,7 @@ from holdpoint.domain.exchange import Answered, Forwarded, Refused
 from holdpoint.stages import describe
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
+from holdpoint.stages.metering import meter
 
 
 def keep(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange) -> None:
@@ -28,6 +29,7 @@ def keep(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange) -> None:
         services.settle(forwarded.cleared.grant, exchange, sent=was_sent, answered=stage is AuditStage.ANSWERED)
     event = gateway.event(exchange, stage, describe.ending(flow, exchange, was_sent=was_sent))
     services.record(flow, exchange, event)
+    meter(services, flow, exchange)
 
 
 def _join_session(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, forwarded: Forwarded) -> None:

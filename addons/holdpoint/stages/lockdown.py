@@ -140,6 +140,7 @@ class Lockdown(Stage):
         now = self.gateway.clock.now()
         flow.response = placeholder(now)
         exchange = self.gateway.exchanges.begin(flow, new_id("ex"))
+        exchange.began = self.gateway.clock.monotonic()
         self._admit_connection(flow)
         if not flow.live or flow.is_replay:
             raise Refusal(RefusalKind.DENIED, "replayed requests are not served")

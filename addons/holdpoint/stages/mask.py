@@ -24,8 +24,9 @@ from holdpoint.stages.answer_heads import check_answer, clean, refuse_detour
 from holdpoint.stages.answers import decoded_body, media_type
 from holdpoint.stages.fields import raw
 from holdpoint.stages.guard import Stage
+from holdpoint.stages.looking import stream_look
 from holdpoint.stages.sealing import OFF_THE_LOOP
-from holdpoint.stages.streaming import stream_events, stream_look
+from holdpoint.stages.streaming import stream_events
 
 _STALE = re.compile(
     rb"content-encoding|etag|(?:content-|repr-)?digest|content-md5|(?:.*-)?(?:hash|checksum)(?:-.*)?",

@@ -9,6 +9,7 @@ from holdpoint.domain.decision import Deny, Permit
 from holdpoint.domain.exchange import Decoded, Permitted
 from holdpoint.settings import TargetMode
 from holdpoint.stages.guard import Stage
+from holdpoint.stages.rates import refuse_too_many
 from holdpoint.stages.verdicts import denied, take_duties
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,8 @@ class Policy(Stage):
                 raise denied(decision)
             case _:
                 assert_never(decision)
+        if target.mode is not TargetMode.OBSERVE:
+            refuse_too_many(self.gateway.services, exchange, state.access, session=state.session, count=False)
         if exchange.state.observed:
             exchange.notes.append(exchange.state.observed)
             logger.warning("observe %s: %s", exchange.id, exchange.state.observed)

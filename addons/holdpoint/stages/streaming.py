@@ -8,19 +8,15 @@ from collections.abc import Callable
 
 from mitmproxy import http
 
-from holdpoint.domain.access import Protocol
 from holdpoint.domain.exchange import decoded
 from holdpoint.domain.refusal import Refusal, RefusalKind
-from holdpoint.domain.values import JsonValue
 from holdpoint.masking.masker import Masker
 from holdpoint.masking.streams import SseMasker
-from holdpoint.protocols import jsonrpc
-from holdpoint.protocols.mcp_answers import server_message
-from holdpoint.protocols.mcp_refusals import refusal_event, refusal_message
+from holdpoint.protocols.mcp_refusals import refusal_event
 from holdpoint.protocols.sse import Event, Parser, encode
-from holdpoint.settings import Target
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
+from holdpoint.stages.looking import stream_look
 
 logger = logging.getLogger(__name__)
 
@@ -90,41 +86,3 @@ def _last_event(refusal: Refusal, exchange: Exchange) -> list[bytes]:
         verb=call.access.action.verb,
     )
     return [told]
-
-
-def stream_look(exchange: Exchange, target: Target) -> Callable[[JsonValue], JsonValue | None]:
-    """Return what each JSON message of a stream is passed through before it is masked. None withholds it."""
-    if target.protocol is not Protocol.MCP:
-        return lambda value: value
-
-    def look(value: JsonValue) -> JsonValue | None:
-        return look_at_message(value, exchange, target)
-
-    return look
-
-
-def look_at_message(value: JsonValue, exchange: Exchange, target: Target) -> JsonValue | None:
-    """Withhold what an MCP server asks of the client, unless the settings let it. Raises Undecodable.
-
-    A request is withheld (None); an answer that asks for something is replaced by an error, so that its caller is not
-    left waiting.
-    """
-    message = server_message(value)
-    asks = [a for a in message.asks if a not in target.server_requests and a != "ping"]
-    if not asks:
-        return value
-    note = f"withheld what the server asked of the client: {', '.join(sorted(set(asks)))}"
-    exchange.notes.append(note)
-    logger.warning("%s %s", exchange.id, note)
-    match message.message:
-        case jsonrpc.Response(id=request_id) | jsonrpc.ErrorResponse(id=request_id):
-            call = decoded(exchange.state)
-            return refusal_message(
-                Refusal(RefusalKind.WITHHELD, "the server asked the client for something that is not allowed"),
-                refusal_id=exchange.id,
-                request_id=request_id,
-                protocol_version=call.protocol_version if call else "",
-                verb="",
-            )
-        case _:
-            return None

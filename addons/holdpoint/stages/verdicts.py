@@ -4,9 +4,11 @@ from typing import assert_never
 
 from holdpoint.domain.decision import (
     Deny,
+    GuardAnswer,
     Limit,
     MaskFields,
     Permit,
+    Rate,
     RecordBodies,
     RequireApproval,
     UseCredential,
@@ -41,6 +43,10 @@ def take_duties(exchange: Exchange, decision: Permit) -> None:
                 exchange.record_bodies = exchange.record_bodies and enabled
             case Limit(response_bytes):
                 exchange.response_limit = min(exchange.response_limit, response_bytes)
+            case Rate():
+                exchange.rates = (*(r for r in exchange.rates if r != duty), duty)
+            case GuardAnswer():
+                exchange.guards = (*(g for g in exchange.guards if g != duty), duty)
             case _:
                 assert_never(duty)
     exchange.masks = tuple(sorted(masks))
