@@ -5,12 +5,12 @@ A refused call counts for nothing, so that a caller who waits as long as he is t
 
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Final
 
-from holdpoint.domain.decision import Rate
+from holdpoint.domain.decision import Charge
 
 MINUTE: Final = 60.0
 MOST_KEYS: Final = 200_000
@@ -47,41 +47,35 @@ class RateLimiter:
     def __len__(self) -> int:
         return len(self._counters)
 
-    def wait(self, rates: Sequence[Rate], caller: Caller, names: Sequence[str], now: float) -> float:
-        """Return the seconds until calls of these names may be made: 0 now, `inf` never in this session.
+    def wait(self, charges: Sequence[Charge], caller: Caller, now: float) -> float:
+        """Return the seconds until all of this may be called: 0 now, `inf` never in this session. Counts nothing."""
+        return max((self._wait_for(charge, _key(charge, caller), now) for charge in charges), default=0.0)
 
-        `names` has one name for each call that is about to be made together. Counts nothing.
-        """
-        return max(
-            (self._wait_for(rate, key, count, now) for rate, key, count in _keys(rates, caller, names)), default=0.0
-        )
-
-    def take(self, rates: Sequence[Rate], caller: Caller, names: Sequence[str], now: float) -> float:
+    def take(self, charges: Sequence[Charge], caller: Caller, now: float) -> float:
         """Count the calls if all of them may be made now and return 0; else count nothing and return the wait."""
-        wanted = list(_keys(rates, caller, names))
-        longest = max((self._wait_for(rate, key, count, now) for rate, key, count in wanted), default=0.0)
-        if longest > 0:
+        if (longest := self.wait(charges, caller, now)) > 0:
             return longest
-        for rate, key, count in wanted:
-            counter = self._counter(key)
-            if rate.per == "session":
-                counter.total += count
+        for charge in charges:
+            counter = self._counter(_key(charge, caller))
+            if charge.rate.per == "session":
+                counter.total += charge.calls
             else:
                 # A call made exactly a minute ago no longer counts.
                 del counter.times[: bisect_right(counter.times, now - MINUTE)]
-                counter.times.extend([now] * count)
+                counter.times.extend([now] * charge.calls)
         return 0.0
 
-    def _wait_for(self, rate: Rate, key: Key, count: int, now: float) -> float:
-        if count > rate.calls:
+    def _wait_for(self, charge: Charge, key: Key, now: float) -> float:
+        most = charge.rate.calls
+        if charge.calls > most:
             return inf
         counter = self._counters.get(key)
         if counter is None:
             return 0.0
-        if rate.per == "session":
-            return inf if counter.total + count > rate.calls else 0.0
+        if charge.rate.per == "session":
+            return inf if counter.total + charge.calls > most else 0.0
         old = bisect_right(counter.times, now - MINUTE)
-        surplus = len(counter.times) - old + count - rate.calls
+        surplus = len(counter.times) - old + charge.calls - most
         return counter.times[old + surplus - 1] + MINUTE - now if surplus > 0 else 0.0
 
     def _counter(self, key: Key) -> _Counter:
@@ -92,13 +86,7 @@ class RateLimiter:
         return counter
 
 
-def _keys(rates: Iterable[Rate], caller: Caller, names: Sequence[str]) -> Iterable[tuple[Rate, Key, int]]:
-    for rate in rates:
-        who: Key = (str(rate.rule), rate.per, caller.principal, caller.actor, caller.target)
-        if rate.per == "session":
-            who = (*who, caller.session)
-        if not rate.by_tool:
-            yield rate, who, len(names)
-            continue
-        for name in dict.fromkeys(names):
-            yield rate, (*who, name), names.count(name)
+def _key(charge: Charge, caller: Caller) -> Key:
+    rate = charge.rate
+    session = caller.session if rate.per == "session" else ""
+    return (str(rate.rule), rate.per, caller.principal, caller.actor, caller.target, session, charge.tool)

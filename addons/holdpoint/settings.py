@@ -155,6 +155,10 @@ class Target:
     audiences: frozenset[str] = frozenset()
     issuers: frozenset[str] = frozenset()
     """Names of the issuers whose tokens it takes; empty: all."""
+    scopes: frozenset[str] = frozenset()
+    """What clients are told to ask for when they log in. Whether a token needs them, rules say."""
+    origins: frozenset[str] = frozenset()
+    """Origins, beside the gateway's own, whose pages may call from a browser: `https://app.example.com`, or `null`."""
     mode: TargetMode = TargetMode.ENFORCE
     credentials: Mapping[str, Credential] = field(default_factory=dict[str, Credential])
     """`main`, and others that rules may name."""

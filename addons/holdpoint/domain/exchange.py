@@ -1,9 +1,11 @@
 """One request and its answer, as a typestate: each stage takes what the stage before made.
 
-Received → Identified → Decoded → Permitted → Cleared → Forwarded → Answered; or Refused from anywhere.
+Received → Identified → Decoded → Permitted → Cleared → Forwarded → Answered; or Refused from anywhere; or Replied,
+where the gateway itself has the answer.
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from holdpoint.domain.access import AccessRequest, Principal
 from holdpoint.domain.decision import Permit
@@ -111,7 +113,15 @@ class Refused:
     notes: tuple[str, ...] = field(default=())
 
 
-type State = Received | Identified | Decoded | Permitted | Cleared | Forwarded | Answered | Refused
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """The gateway answered by itself, with what it tells everybody: nobody was identified, nothing is sent."""
+
+    received: Received
+    what: Literal["metadata", "preflight"]
+
+
+type State = Received | Identified | Decoded | Permitted | Cleared | Forwarded | Answered | Refused | Replied
 
 
 def received(state: State | None) -> Received | None:
@@ -121,7 +131,7 @@ def received(state: State | None) -> Received | None:
             return None
         case Received():
             return state
-        case Identified():
+        case Identified() | Replied():
             return state.received
         case Decoded():
             return state.identified.received

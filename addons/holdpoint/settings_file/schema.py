@@ -52,7 +52,7 @@ LOGIN = _shape("issuers[].login", "client_id", "scopes")
 TARGET = _shape(
     "targets[]",
     "name protocol url credential",
-    "routes hosts audiences issuers mode credentials ca_file limits record hold masks server_requests",
+    "routes hosts audiences issuers scopes origins mode credentials ca_file limits record hold masks server_requests",
 )
 CREDENTIAL_NONE = _shape("targets[].credential", "kind")
 CREDENTIAL_STATIC = _shape("targets[].credential", "kind from", "header prefix")

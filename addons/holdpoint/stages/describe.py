@@ -18,6 +18,7 @@ from holdpoint.domain.exchange import (
     Permitted,
     Received,
     Refused,
+    Replied,
     State,
     decoded,
     received,
@@ -53,7 +54,7 @@ def who_asks(state: State | None) -> Principal | None:
             return state.principal
         case Refused():
             return who_asks(state.reached)
-        case None | Received():
+        case None | Received() | Replied():
             return None
         case Decoded() | Permitted() | Cleared() | Forwarded() | Answered():
             asked = decoded(state)
@@ -184,6 +185,8 @@ def ending(flow: http.HTTPFlow, exchange: Exchange, *, was_sent: bool) -> JsonOb
         detail["error"] = flow.error.msg[:256]
     if exchange.streamed:
         detail["streamed"] = True
+    if exchange.early:
+        detail["early"] = True
     if exchange.notes:
         detail["notes"] = [*exchange.notes]
     if isinstance(exchange.state, Refused):
@@ -219,6 +222,8 @@ def metadata(exchange: Exchange, said: AuditEvent, session: str) -> JsonObject:
         kept |= refused(state.refusal)
     if exchange.notes:
         kept["notes"] = [*exchange.notes]
+    if exchange.early:
+        kept["early"] = True
     if exchange.tape_full:
         kept["truncated"] = True
     return kept

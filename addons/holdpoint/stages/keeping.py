@@ -6,7 +6,7 @@
 from mitmproxy import http
 
 from holdpoint.domain.audit import AuditStage
-from holdpoint.domain.exchange import Answered, Forwarded, Refused
+from holdpoint.domain.exchange import Answered, Forwarded, Refused, Replied
 from holdpoint.stages import describe
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
@@ -19,6 +19,11 @@ def keep(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange) -> None:
         return
     exchange.recorded = True
     services = gateway.services
+    if isinstance(exchange.state, Replied):
+        # Made of the settings alone, for whoever asks: one line says it all, and nobody fills the recordings with it.
+        detail = describe.ending(flow, exchange, was_sent=False) | {"reply": exchange.state.what}
+        services.submit(gateway.event(exchange, AuditStage.REPLIED, detail))
+        return
     stage, forwarded = _ending(exchange)
     permission = gateway.wire.permission(flow)
     was_sent = permission is not None and permission.sent

@@ -2,7 +2,8 @@
 
 import math
 
-from holdpoint.domain.access import AccessRequest, describe_resource
+from holdpoint.domain.access import AccessRequest
+from holdpoint.domain.decision import Permit, charges
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.limits import Caller
 from holdpoint.stages.exchanges import Exchange
@@ -10,7 +11,7 @@ from holdpoint.stages.services import Services
 
 
 def refuse_too_many(
-    services: Services, exchange: Exchange, access: AccessRequest, *, session: str, count: bool
+    services: Services, exchange: Exchange, access: AccessRequest, permit: Permit, *, session: str, count: bool
 ) -> None:
     """Refuse a call over the limits of the rules that permit it. With `count`, one that passes counts. Raises Refusal.
 
@@ -21,9 +22,8 @@ def refuse_too_many(
     who = access.principal
     recorded = services.session(who, access.target, session).id
     caller = Caller(who.id, who.actor.id if who.actor else "", access.target, recorded)
-    names = [describe_resource(call.resource) for call in access.members or (access,)]
     act = services.rates.take if count else services.rates.wait
-    seconds = act(exchange.rates, caller, names, services.clock.monotonic())
+    seconds = act(charges(access, permit), caller, services.clock.monotonic())
     if seconds <= 0:
         return
     rules = ", ".join(str(r.rule) for r in exchange.rates)
