@@ -21,6 +21,7 @@ from holdpoint.stages import describe
 from holdpoint.stages.exchanges import Exchange, Exchanges
 from holdpoint.stages.rendering import render
 from holdpoint.stages.services import Services
+from holdpoint.stages.under_way import UnderWay
 from holdpoint.tasks import spawn
 from holdpoint.wire import Connections, Wire
 
@@ -35,6 +36,7 @@ class Gateway:
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock: Clock = clock or SystemClock()
         self.exchanges = Exchanges()
+        self.under_way = UnderWay()
         self.wire = Wire()
         self.settings: Settings | None = None
         self.listeners: dict[tuple[str, int], Listener] = {}
