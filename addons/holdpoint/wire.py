@@ -1,16 +1,17 @@
 """What mitmproxy's private layers are told of flows, and what is done to live connections.
 
-Three things cannot be done with mitmproxy's public API, and the gateway needs each of them:
+Four things cannot be done with mitmproxy's public API, and the gateway needs each of them:
 
 - a **fence**: whatever addons did or failed to do, no request head leaves for an upstream without a pass that the last
   stage issued for exactly that request;
 - **credentials on the wire**: the upstream's credential is added to a copy of the request at the moment it is sent, so
   that it never enters a flow, a log or a recording;
 - **one stream's end**: ending a single HTTP stream in the middle (`flow.kill()` only sets a flag while data flows on),
-  and noticing that the client of a held stream has left.
+  and noticing that the client of a held stream has left;
+- **early events**: telling a caller how his request fares while a hook of it still waits.
 
-This module, `wire_layers` and `wire_http1` are the one place that touches mitmproxy's private names. `Connections`
-lists those that they rely on, and they are checked at start.
+This module, `wire_layers`, `wire_streams`, `wire_early` and `wire_http1` are the one place that touches mitmproxy's
+private names. `Connections` lists those that they rely on, and they are checked at start.
 """
 
 # mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
@@ -33,11 +34,38 @@ from holdpoint.passes import Pass
 
 
 @dataclass
-class AbortStream(events.Event):
-    """End the one stream of this flow, on both sides."""
+class FlowEvent(events.Event):
+    """Something for the one stream of this flow, noticed even while a hook of it waits."""
 
     flow: http.HTTPFlow
+
+
+@dataclass
+class AbortStream(FlowEvent):
+    """End the stream, on both sides."""
+
     reason: str
+    last: bytes | None = None
+    """What the caller is told last where his answer has begun, which then ends whole. None: it ends torn."""
+
+
+@dataclass
+class BeginEvents(FlowEvent):
+    """Begin an event stream towards the caller, before there is an answer."""
+
+    delivered: bool = False
+
+
+@dataclass
+class SendEvents(FlowEvent):
+    """Send bytes on the event stream that was begun."""
+
+    data: bytes
+    delivered: bool = False
+
+
+type AsEvents = Callable[[http.Response, bytes], bytes]
+"""Writes a whole answer, given with its body, as events of a stream that was begun early."""
 
 
 class Wire:
@@ -57,7 +85,10 @@ class Wire:
         """Called to set the refusal as `flow.response` when a request came to the fence without a pass."""
         self.limit: Callable[[http.HTTPFlow, bool], int] = lambda _flow, _is_request: 0
         """Largest body of a request (True) or an answer of this flow, in bytes."""
+        self.on_early: Callable[[http.HTTPFlow], AsEvents] = lambda _flow: lambda _answer, _body: b""
+        """Called when an event stream is begun before there is an answer. Returns what writes the answer as events."""
         self._answers: WeakKeyDictionary[http.HTTPFlow, http.Response] = WeakKeyDictionary()
+        self._aborts: WeakKeyDictionary[http.HTTPFlow, AbortStream] = WeakKeyDictionary()
 
     def admit(self, flow: http.HTTPFlow, permission: Pass) -> None:
         """Let this flow's request go upstream, once."""
@@ -84,6 +115,14 @@ class Wire:
         """Return what was left for this flow, once."""
         return self._answers.pop(flow, None)
 
+    def leave_abort(self, abort: AbortStream) -> None:
+        """Have a stream end as soon as what it is doing is done: not one event of it is handled any more."""
+        self._aborts[abort.flow] = abort
+
+    def take_abort(self, flow: http.HTTPFlow) -> AbortStream | None:
+        """Return the abort that was left for this flow, once."""
+        return self._aborts.pop(flow, None)
+
     def take(self, flow: http.HTTPFlow, connection_address: tuple[str, int] | None) -> Pass | None:
         """Spend the pass of this flow. None where there is none, it was spent, or it is for another address."""
         permission = self._passes.get(flow.id)
@@ -106,6 +145,7 @@ class Connections:
         (HttpStream, "handle_event"),
         (HttpStream, "check_body_size"),
         (HttpStream, "start_response_stream"),
+        (HttpStream, "state_stream_response_body"),
         (HttpStream, "state_errored"),
         (http1.Http1Server, "read_headers"),
         (http1.Http1Server, "read_body"),
@@ -127,10 +167,29 @@ class Connections:
         if handler := self._proxyserver.connections.get(client.id):
             handler.max_conns = defaultdict(lambda: asyncio.Semaphore(limit))
 
-    async def abort_stream(self, flow: http.HTTPFlow, reason: str) -> None:
-        """End the one stream of this flow."""
-        if handler := self._proxyserver.connections.get(flow.client_conn.id):
-            await handler.server_event(AbortStream(flow, reason))
+    async def abort_stream(self, abort: AbortStream) -> None:
+        """End the one stream of a flow."""
+        await self._tell(abort)
+
+    async def begin_events(self, flow: http.HTTPFlow) -> bool:
+        """Send the caller the head of an event stream while a hook of this flow still waits.
+
+        Whatever becomes the answer then reaches him as events of that stream, and the stream ends. Beginning twice
+        changes nothing. Returns False where he has left or has an answer already.
+        """
+        event = BeginEvents(flow)
+        await self._tell(event)
+        return event.delivered
+
+    async def send_events(self, flow: http.HTTPFlow, data: bytes) -> bool:
+        """Send encoded events or comments on the stream that `begin_events` began. Returns False as that does."""
+        event = SendEvents(flow, data)
+        await self._tell(event)
+        return event.delivered
+
+    async def _tell(self, event: FlowEvent) -> None:
+        if handler := self._proxyserver.connections.get(event.flow.client_conn.id):
+            await handler.server_event(event)
 
     def release(self, client: Client, connection: Connection) -> None:
         """Close the socket of a connection that mitmproxy is done with, should it have forgotten to.

@@ -175,7 +175,9 @@ def test_an_event_that_cannot_be_inspected_ends_its_stream(world: World, upstrea
     seen, whole_one = read_stream(world, upstream, sent)
     assert "first" in seen
     assert LEAK not in seen
-    assert not whole_one
+    assert whole_one
+    last = json.loads(seen.rstrip().rpartition("data: ")[2])
+    assert (last["id"], last["error"]["data"]["kind"]) == (1, "withheld")
     event = until_written(world.var / "recordings", after=written, stage="Withheld")
     assert event["detail"]["refusal"]["kind"] == "withheld"
     still_serves(world, upstream)

@@ -46,6 +46,8 @@ class Call:
     input_responses: JsonMapping = field(default_factory=dict[str, JsonValue])
     """What the caller answers to the `inputRequests` of such a call, or of a task, by the server's keys."""
     last_event_id: str = ""
+    trace: tuple[str, str] = ("", "")
+    """`traceparent` and `tracestate` of `_meta` (SEP-414), by the caller's word."""
     answers: str | int | None = None
     """`id` of the server's request that this response is for."""
     members: "tuple[Call, ...]" = ()

@@ -47,6 +47,7 @@ def asked(
         is_write=method.writes,
         accepts_sse=index.accepts_sse(),
         progress_token=_progress_token(meta),
+        trace=_trace(meta),
         capabilities=_capabilities(verb, params, meta, is_modern=is_modern),
         task=task,
         request_state=state,
@@ -134,6 +135,11 @@ def _unverified(params: JsonObject, meta: JsonObject, version: str) -> dict[str,
     info = as_object(meta.get(mcp_version.CLIENT_INFO) or params.get("clientInfo"))
     said = {"client": info.get("name"), "client_version": info.get("version"), "protocol_version": version}
     return {key: value for key, value in said.items() if isinstance(value, str)}
+
+
+def _trace(meta: JsonObject) -> tuple[str, str]:
+    parent, state = meta.get("traceparent"), meta.get("tracestate")
+    return (parent, state if isinstance(state, str) else "") if isinstance(parent, str) else ("", "")
 
 
 def _progress_token(meta: JsonObject) -> str | int | None:

@@ -63,6 +63,7 @@ class Decode(Stage):
             accepts_sse=call.accepts_sse,
             progress_token=call.progress_token,
             capabilities=call.capabilities,
+            trace=call.trace,
             # What a stream will tell of is no batch, and owes no answers of its own.
             batch_ids=tuple(m.request_id for m in call.members if m.request_id is not None),
         )

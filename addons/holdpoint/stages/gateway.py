@@ -6,24 +6,28 @@
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Literal
+from weakref import WeakSet
 
 from mitmproxy import http
 from mitmproxy.connection import Client
 
 from holdpoint.clock import Clock, SystemClock
+from holdpoint.domain.access import Protocol
 from holdpoint.domain.audit import AuditEvent, AuditStage
-from holdpoint.domain.exchange import Refused, decoded
+from holdpoint.domain.exchange import Forwarded, Received, Refused, Replied, decoded
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject
 from holdpoint.ids import new_id
-from holdpoint.settings import Listener, Settings
-from holdpoint.stages import describe
+from holdpoint.protocols.mcp_events import body_events
+from holdpoint.settings import Listener, Settings, Target
+from holdpoint.stages import describe, metadata
 from holdpoint.stages.exchanges import Exchange, Exchanges
 from holdpoint.stages.rendering import render
 from holdpoint.stages.services import Services
 from holdpoint.stages.under_way import UnderWay
 from holdpoint.tasks import spawn
-from holdpoint.wire import Connections, Wire
+from holdpoint.wire import AbortStream, AsEvents, Connections, Wire
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +48,7 @@ class Gateway:
         self.connections: Connections | None = None
         self._services: Services | None = None
         self._poisoned: OrderedDict[str, None] = OrderedDict()
+        self._over: WeakSet[http.HTTPFlow] = WeakSet()
         self.on_aborted: Callable[[http.HTTPFlow], None] = lambda _flow: None
         """Called for a flow that the gateway itself ended in the middle."""
         self.wire.on_client_left = self._client_left
@@ -52,6 +57,7 @@ class Gateway:
         self.wire.is_unwanted = self._unwanted
         self.wire.on_fenced = self._fenced
         self.wire.limit = self._limit
+        self.wire.on_early = self._early
 
     # -- readiness ------------------------------------------------------------------------------------------------
 
@@ -84,14 +90,36 @@ class Gateway:
         The audit event is written when the flow ends, with the digest of its record; `now` writes one at once, for
         flows that end without a record.
         """
+        if self.is_over(flow):
+            return
         exchange = self.exchanges.find(flow) or self.exchanges.begin(flow, new_id("ex"))
         if isinstance(exchange.state, Refused):
             return
         reached = exchange.state
         self.wire.revoke(flow)
         exchange.state = Refused(exchange.id, refusal, reached, tuple(exchange.notes))
-        flow.response = render(refusal, exchange=exchange, call=decoded(reached), flow=flow)
+        told = metadata.with_challenge(refusal, exchange, self.scopes(exchange.target))
+        flow.response = render(told, exchange=exchange, call=decoded(reached), flow=flow)
+        metadata.let_read(flow.response, exchange)
         self._write_down(exchange, refusal, AuditStage.REFUSED if now else None)
+
+    def scopes(self, target: Target | None) -> frozenset[str]:
+        """Return the scopes that the policies in force ask for at a target. Empty while they are not known."""
+        if target is None or self._services is None:
+            return frozenset()
+        return self._services.policies.scopes(target.name)
+
+    def reply(self, flow: http.HTTPFlow, what: Literal["metadata", "preflight"], answer: http.Response) -> None:
+        """Answer with what the gateway tells everybody, before anybody was identified. Raises GatewayFault.
+
+        INVARIANT: from here on the exchange can only be recorded or refused: no stage sees it, and it gets no pass.
+        """
+        exchange = self.exchanges.of(flow)
+        if not isinstance(exchange.state, Received):
+            raise GatewayFault(f"a reply to an exchange that is {type(exchange.state).__name__}")
+        self.wire.revoke(flow)
+        exchange.state = Replied(exchange.state, what)
+        flow.response = answer
 
     def stream_refusal(self, flow: http.HTTPFlow) -> None:
         """Make the refusal in `flow.response` take the place of an upstream's body that is still arriving."""
@@ -107,17 +135,41 @@ class Gateway:
         return exchange is not None and exchange.streamed
 
     def abort(self, flow: http.HTTPFlow, refusal: Refusal) -> None:
-        """End a flow whose answer is already under way: nothing more of it passes."""
+        """End a flow whose answer is already under way: nothing more of it passes.
+
+        An MCP caller reads why in a last event, and his stream ends whole; any other stream ends torn, because its
+        caller would take it for complete.
+        """
         exchange = self.exchanges.of(flow)
+        last = self._last_words(flow, exchange, refusal)
         if not isinstance(exchange.state, Refused):
             reached = exchange.state
             exchange.state = Refused(exchange.id, refusal, reached, tuple(exchange.notes))
-            self._write_down(exchange, refusal, AuditStage.WITHHELD)
+            # Nothing was withheld of an answer that was never asked for.
+            self._write_down(exchange, refusal, AuditStage.WITHHELD if isinstance(reached, Forwarded) else None)
         self.wire.revoke(flow)
+        self._over.add(flow)
+        exchange.show(last or b"")
+        abort = AbortStream(flow, refusal.public, last)
+        # Where the stream itself found out, not even the rest of what arrived with it is handled.
+        self.wire.leave_abort(abort)
         if self.connections is not None:
-            spawn(self.connections.abort_stream(flow, refusal.public), name="abort stream")
+            spawn(self.connections.abort_stream(abort), name="abort stream")
         # The abort runs no hook of mitmproxy: what the record stage does at a flow's end is done here.
         self.on_aborted(flow)
+
+    def is_over(self, flow: http.HTTPFlow) -> bool:
+        """Tell whether a flow was aborted, and written down as that. A hook of it may still run, to no effect."""
+        return flow in self._over
+
+    def _last_words(self, flow: http.HTTPFlow, exchange: Exchange, refusal: Refusal) -> bytes | None:
+        if exchange.target is None or exchange.target.protocol is not Protocol.MCP:
+            return None
+        call = decoded(exchange.state)
+        if call is None or (call.request_id is None and not call.batch_ids):
+            return b""  # nobody waits for an answer: a GET stream
+        answer = render(refusal, exchange=exchange, call=call, flow=flow)
+        return body_events(answer.raw_content or b"", request_id=call.request_id)
 
     def note_fault(self, flow: http.HTTPFlow, refusal: Refusal) -> None:
         """Write down a fault that came when the flow had already ended."""
@@ -155,6 +207,22 @@ class Gateway:
             exchange.client_left = True
             if self._services is not None:
                 self._services.client_left(exchange.id)
+
+    def _early(self, flow: http.HTTPFlow) -> AsEvents:
+        exchange = self.exchanges.of(flow)
+        exchange.early = True
+
+        def as_events(answer: http.Response, body: bytes) -> bytes:
+            # NOTE: by now the exchange may be over for the stages, and forgotten.
+            call = decoded(exchange.state)
+            request_id = call.request_id if call is not None else None
+            if told := body_events(body, request_id=request_id):
+                return told
+            why = f"the upstream answered with status {answer.status_code} and no message"
+            refused = render(Refusal(RefusalKind.UPSTREAM, why), exchange=exchange, call=call, flow=flow)
+            return body_events(refused.raw_content or b"", request_id=request_id)
+
+        return as_events
 
     def _too_large(self, flow: http.HTTPFlow, is_request: bool) -> None:  # noqa: FBT001  # called by the wire
         limit = self._limit(flow, is_request)

@@ -8,20 +8,16 @@ from collections.abc import Callable
 
 from mitmproxy import http
 
-from holdpoint.domain.exchange import decoded
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.masking.masker import Masker
 from holdpoint.masking.streams import SseMasker
-from holdpoint.protocols.mcp_refusals import refusal_event
 from holdpoint.protocols.sse import Event, Parser, encode
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.looking import stream_look
+from holdpoint.wire_early import frame_stream
 
 logger = logging.getLogger(__name__)
-
-TAPE_BYTES = 1 << 20
-"""How much of a streamed answer the record keeps."""
 
 
 def stream_events(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, masker: Masker) -> None:
@@ -31,9 +27,7 @@ def stream_events(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, mas
         raise Refusal(RefusalKind.WITHHELD, "the upstream answered in a way that cannot be inspected")
     target = gateway.exchanges.target(flow)
     reader = SseMasker(masker, stream_look(exchange, target), parser=Parser(exchange.response_limit), encode=encode)
-    response.headers.pop("content-length", None)
-    if not flow.request.is_http2:
-        response.headers["transfer-encoding"] = "chunked"
+    frame_stream(flow.request, response)
     exchange.streamed = True
     response.stream = _pump(gateway, flow, exchange, reader)
 
@@ -58,31 +52,13 @@ def _pump(
             failed = True
             logger.error("stream of %s withheld: %s", exchange.id, error)  # noqa: TRY400  # its text may hold data
             refusal = Refusal(RefusalKind.WITHHELD, "the answer could not be inspected", detail=type(error).__name__)
-            last = _last_event(refusal, exchange)
             gateway.abort(flow, refusal)
-            return last
+            return []
         own += found
         exchange.masked = before + reader.count + own
         if shown:
-            room = TAPE_BYTES - len(exchange.tape)
-            exchange.tape += shown[:room]
-            exchange.tape_full = exchange.tape_full or len(shown) > room
+            exchange.show(shown)
             return [shown]
         return []
 
     return pump
-
-
-def _last_event(refusal: Refusal, exchange: Exchange) -> list[bytes]:
-    """Return what tells an MCP client why its call gets no answer any more."""
-    call = decoded(exchange.state)
-    if call is None or call.request_id is None:
-        return []
-    told = refusal_event(
-        refusal,
-        refusal_id=exchange.id,
-        request_id=call.request_id,
-        protocol_version=call.protocol_version,
-        verb=call.access.action.verb,
-    )
-    return [told]

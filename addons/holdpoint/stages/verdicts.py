@@ -6,6 +6,7 @@ from holdpoint.domain.access import AccessRequest
 from holdpoint.domain.decision import (
     Decision,
     Deny,
+    DenyReason,
     GuardAnswer,
     Limit,
     MaskFields,
@@ -23,9 +24,20 @@ from holdpoint.stages.exchanges import Exchange
 
 
 def denied(decision: Deny) -> Refusal:
-    """Turn a denial into a refusal: the rule's own words for the caller, everything else for the audit."""
+    """Turn a denial into a refusal: the rule's own words for the caller, everything else for the audit.
+
+    Where only scopes are missing the caller learns all that this needs at once (RFC 6750 section 3.1).
+    """
     rules = ", ".join(str(r) for r in decision.rules)
     detail = "; ".join(filter(None, (decision.reason.value, rules, *decision.errors)))
+    if decision.reason is DenyReason.SCOPE and decision.scopes:
+        return Refusal(
+            RefusalKind.DENIED,
+            decision.message or "the access token lacks a scope that this needs",
+            detail=f"{detail}; needs {' '.join(sorted(decision.scopes))}",
+            challenge='Bearer error="insufficient_scope"',
+            scopes=decision.scopes,
+        )
     return Refusal(RefusalKind.DENIED, decision.message or "policy does not allow this", detail=detail)
 
 
