@@ -26,6 +26,7 @@ from holdpoint.stages import describe, metadata
 from holdpoint.stages.exchanges import Exchange, Exchanges
 from holdpoint.stages.rendering import render
 from holdpoint.stages.services import Services
+from holdpoint.stages.under_way import UnderWay
 from holdpoint.tasks import spawn
 from holdpoint.wire import AbortStream, AsEvents, Connections, Wire
 
@@ -40,6 +41,7 @@ class Gateway:
     def __init__(self, clock: Clock | None = None) -> None:
         self.clock: Clock = clock or SystemClock()
         self.exchanges = Exchanges()
+        self.under_way = UnderWay()
         self.wire = Wire()
         self.settings: Settings | None = None
         self.listeners: dict[tuple[str, int], Listener] = {}

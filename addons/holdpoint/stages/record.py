@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from mitmproxy import http
 
-from holdpoint.domain.exchange import Answered, Cleared, Forwarded, Refused, Replied
+from holdpoint.domain.exchange import Answered, Cleared, Forwarded, Refused, Replied, State, decoded
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.recording import secrets_in_text
 from holdpoint.settings import Target
@@ -107,5 +107,15 @@ class Record(Stage):
                 flow.response.content = answer.raw_content
 
     def _end(self, flow: http.HTTPFlow) -> None:
+        exchange = self.gateway.exchanges.find(flow)
+        if exchange is not None and (asked := decoded(exchange.state)) is not None:
+            self.gateway.under_way.end(exchange, asked, is_over=_is_over(exchange.state))
         self.gateway.wire.forget(flow)
         self.gateway.exchanges.end(flow)
+
+
+def _is_over(state: State | None) -> bool:
+    """Tell whether nothing more can come of an exchange: it was answered whole, or never sent."""
+    if isinstance(state, Refused):
+        return not isinstance(state.reached, Forwarded | Answered)
+    return isinstance(state, Answered)
