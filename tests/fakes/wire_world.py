@@ -30,7 +30,7 @@ targets: [rawmcp]
 rules:
   - name: talk
     effect: allow
-    match: {verbs: [initialize, "notifications/*", ping, tools/list, session/listen]}
+    match: {verbs: [initialize, "notifications/*", ping, tools/list, session/listen, subscriptions/listen]}
   - name: held
     effect: hold
     match: {verbs: [tools/call], tools: ["held*"]}
@@ -68,7 +68,7 @@ TARGETS = """\
     url: http://127.0.0.1:{rawmcp}/mcp
     routes: [/rawmcp]
     credential: {{kind: static, from: {{env: NOTES_TOKEN}}}}
-    limits: {{request: 64KiB, response: 1MiB}}
+    limits: {{request: 64KiB, response: 1MiB, answer: 2s}}
     hold: {{wait: 40s}}
     masks: [credentials]
 """
