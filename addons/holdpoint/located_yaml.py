@@ -192,11 +192,12 @@ class Located:
             case "null":
                 return None
             case "float":
-                return self._number()
+                return self.number()
             case tag:
                 raise self.error(f"a value of type `{tag}` is not allowed here")
 
-    def _number(self) -> float:
+    def number(self) -> float:
+        """Return a finite number, whole or not. Raises ConfigError."""
         with contextlib.suppress(ValueError):
             if math.isfinite(number := float(str(self.node.value))):
                 return number

@@ -155,6 +155,10 @@ class Target:
     audiences: frozenset[str] = frozenset()
     issuers: frozenset[str] = frozenset()
     """Names of the issuers whose tokens it takes; empty: all."""
+    scopes: frozenset[str] = frozenset()
+    """What clients are told to ask for when they log in. Whether a token needs them, rules say."""
+    origins: frozenset[str] = frozenset()
+    """Origins, beside the gateway's own, whose pages may call from a browser: `https://app.example.com`, or `null`."""
     mode: TargetMode = TargetMode.ENFORCE
     credentials: Mapping[str, Credential] = field(default_factory=dict[str, Credential])
     """`main`, and others that rules may name."""
@@ -200,6 +204,24 @@ class Console:
 
 
 @dataclass(frozen=True, slots=True)
+class Metrics:
+    """Where Prometheus scrapes, at `/metrics`."""
+
+    address: Address
+    tls: ListenerTls | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Otlp:
+    """An OpenTelemetry collector (OTLP over HTTP)."""
+
+    endpoint: str
+    """Base URL, without `/v1/traces`."""
+    sample: float = 1.0
+    """Part of the traces that is exported, where the caller's trace does not say."""
+
+
+@dataclass(frozen=True, slots=True)
 class Reviewers:
     """Whose word counts, beside what each rule says."""
 
@@ -224,6 +246,8 @@ class Settings:
     admin_socket: Path
     reviewers: Reviewers = field(default_factory=Reviewers)
     console: Console | None = None
+    metrics: Metrics | None = None
+    otlp: Otlp | None = None
 
     def issuer(self, name: str) -> Issuer:
         """Return the issuer of that name. Raises KeyError."""

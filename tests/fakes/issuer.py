@@ -3,8 +3,9 @@
 It keeps passwords in clear, asks for no consent, limits no attempts, forgets everything when it stops, and can be told
 to misbehave. It therefore binds to loopback and to nothing else.
 
-It speaks OpenID Connect discovery, authorization code with PKCE S256 (RFC 7636, RFC 9207), client credentials, refresh
-with rotation, the device grant (RFC 8628), resource indicators (RFC 8707) and access tokens by RFC 9068.
+It speaks OpenID Connect and RFC 8414 discovery, dynamic registration (RFC 7591), authorization code with PKCE S256
+(RFC 7636, RFC 9207), client credentials, refresh with rotation, the device grant (RFC 8628), resource indicators
+(RFC 8707) and access tokens by RFC 9068.
 
     python -m tests.fakes.issuer --port 9000 --users users.json
 
@@ -251,6 +252,7 @@ class FakeIssuer:
                 Route("/.well-known/oauth-authorization-server", self._metadata),
                 Route("/jwks", self._jwks),
                 Route("/authorize", self._authorize, methods=["GET", "POST"]),
+                Route("/register", self._register, methods=["POST"]),
                 Route("/token", self._token, methods=["POST"]),
                 Route("/device_authorization", self._device_authorization, methods=["POST"]),
                 Route("/device", self._device, methods=["GET", "POST"]),
@@ -293,6 +295,7 @@ class FakeIssuer:
             "jwks_uri": f"{self.url}/jwks",
             "authorization_endpoint": f"{self.url}/authorize",
             "token_endpoint": f"{self.url}/token",
+            "registration_endpoint": f"{self.url}/register",
             "device_authorization_endpoint": f"{self.url}/device_authorization",
             "response_types_supported": ["code"],
             "subject_types_supported": ["public"],
@@ -326,6 +329,12 @@ class FakeIssuer:
         answer = {"code": code, "state": query.get("state", ""), "iss": self.url}
         mark = "&" if urlsplit(redirect).query else "?"
         return RedirectResponse(redirect + mark + urlencode(answer), 303)
+
+    async def _register(self, request: Request) -> Response:
+        try:
+            return JSONResponse(self.grants.register(await request.json()), 201, headers={"Cache-Control": "no-store"})
+        except OAuthError as error:
+            return JSONResponse({"error": error.code, "error_description": str(error)}, 400)
 
     async def _token(self, request: Request) -> Response:
         form = {k: str(v) for k, v in (await request.form()).items()}

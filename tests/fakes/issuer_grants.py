@@ -15,6 +15,8 @@ from holdpoint.clock import Clock
 
 CODE_FOR = 60
 DEVICE_FOR = 300
+REGISTERED = ("authorization_code", "refresh_token")
+"""Grants that whoever registers by themselves may have."""
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 
@@ -76,6 +78,29 @@ class Grants:
         self.refresh: dict[str, Authorization] = {}
         self.spent: dict[str, str] = {}
         self.devices: dict[str, Device] = {}
+
+    def register(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Register a client by RFC 7591: whoever asks, for loopback and public clients' grants only."""
+        redirects = asked.get("redirect_uris")
+        if not isinstance(redirects, list) or not redirects:
+            raise OAuthError("invalid_redirect_uri")
+        method = asked.get("token_endpoint_auth_method") or "none"
+        if method not in ("none", "client_secret_basic", "client_secret_post"):
+            raise OAuthError("invalid_client_metadata")
+        client = {
+            "client_id": f"registered-{secrets.token_hex(8)}",
+            "redirect_uris": redirects,
+            "grant_types": [g for g in asked.get("grant_types", REGISTERED) if g in REGISTERED],
+            "response_types": ["code"],
+            "token_endpoint_auth_method": method,
+        }
+        if method != "none":
+            client["client_secret"] = secrets.token_urlsafe(24)
+        for known in ("client_name", "scope"):
+            if known in asked:
+                client[known] = asked[known]
+        self.clients[client["client_id"]] = client
+        return client
 
     def user_by_password(self, form: dict[str, str]) -> dict[str, Any] | None:
         for user in self.users:
@@ -220,15 +245,15 @@ class Grants:
         }
         audience = granted.resource or resource or self.issuer.audience
         access = {"aud": audience, "client_id": granted.client_id, "scope": granted.scope or None}
-        refresh = secrets.token_urlsafe(24)
-        self.refresh[refresh] = granted
         answer = {
             "access_token": self.issuer.mint(person | access),
             "token_type": "Bearer",
             "expires_in": 600,
-            "refresh_token": refresh,
             "scope": granted.scope,
         }
+        if "refresh_token" in self.clients[granted.client_id].get("grant_types", REGISTERED):
+            refresh = answer["refresh_token"] = secrets.token_urlsafe(24)
+            self.refresh[refresh] = granted
         if with_id_token and "openid" in granted.scope.split():
             claims = person | {"aud": granted.client_id, "nonce": granted.nonce or None}
             answer["id_token"] = self.issuer.mint_id_token(claims)

@@ -196,6 +196,27 @@ CASES = [
         "nobody can log in at issuer `machines`",
     ),
     ("console's address", '"127.0.0.1:8082"', '«"127.0.0.1:8080"', "taken by listener `routes`"),
+    (
+        "metrics at a listener's address",
+        "store:",
+        'metrics: {listen: «"127.0.0.1:8080"}\nstore:',
+        "taken by listener `routes`",
+    ),
+    ("metrics at the console's", "store:", 'metrics: {listen: «"127.0.0.1:8082"}\nstore:', "taken by the console"),
+    (
+        "metrics by plain HTTP",
+        "store:",
+        'metrics: {listen: «"192.0.2.1:9464"}\nstore:',
+        "plain HTTP is for loopback only",
+    ),
+    ("collector by plain HTTP", "store:", 'otlp: {endpoint: «"http://192.0.2.1:4318"}\nstore:', "loopback"),
+    (
+        "more than all traces",
+        "store:",
+        "otlp: {endpoint: https://c.example, sample: «1.5}\nstore:",
+        "between 0 (none) and 1",
+    ),
+    ("sample that is no number", "store:", "otlp: {endpoint: https://c.example, sample: «half}\nstore:", "number"),
     ("console's issuer", "issuer: corp", "issuer: «crop", "no issuer is named `crop`"),
     ("console by plain HTTP", '"127.0.0.1:8082"', '«"192.0.2.1:8082"', "plain HTTP is for loopback only"),
     (

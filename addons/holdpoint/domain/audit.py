@@ -20,6 +20,8 @@ class AuditStage(StrEnum):
     """Durable before the first byte goes upstream."""
     ANSWERED = "Answered"
     """Carries the digest of the flow record."""
+    REPLIED = "Replied"
+    """The gateway had the answer itself."""
     FAILED = "Failed"
     OUTCOME_UNKNOWN = "OutcomeUnknown"
     WITHHELD = "Withheld"

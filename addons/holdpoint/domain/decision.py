@@ -1,8 +1,11 @@
 """What policy answers. The default is Deny."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
+
+from holdpoint.domain.access import AccessRequest, McpTool
 
 
 class DenyReason(StrEnum):
@@ -95,7 +98,7 @@ class Rate:
     calls: int
     per: Literal["minute", "session"]
     by_tool: bool = True
-    """Whether each tool is counted by itself."""
+    """Whether each tool is counted by itself. What is no tool is counted together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +124,8 @@ class Permit:
     """Rules marked `shadow: true` that would have matched."""
     errors: tuple[str, ...] = ()
     """What went wrong in rules, for the operator: each counted for the stricter side."""
+    members: "tuple[Decision, ...]" = ()
+    """What was decided of each member of the request, in order."""
 
     @property
     def approvals(self) -> tuple[RequireApproval, ...]:
@@ -147,6 +152,43 @@ class Deny:
     shadow: tuple[RuleRef, ...] = field(default=())
     scopes: frozenset[str] = frozenset()
     """With reason SCOPE: every scope that a token needs for this (RFC 6750 section 3.1, `insufficient_scope`)."""
+    members: "tuple[Decision, ...]" = ()
+    """What was decided of each member of the request, in order."""
+
+    @property
+    def by_rule(self) -> bool:
+        """Whether a rule denies this, or nobody can tell whether one does; not, that no rule allows it."""
+        return self.reason not in (DenyReason.NO_RULE, DenyReason.SCOPE)
 
 
 type Decision = Permit | Deny
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """What a request takes of one rate."""
+
+    rate: Rate
+    tool: str
+    """The tool that is counted by itself; empty: all that the rule permits is counted together."""
+    calls: int
+
+
+def charges(request: AccessRequest, permit: Permit) -> tuple[Charge, ...]:
+    """Return what a permitted request takes of its rates: each member of a batch counts by itself."""
+    counted: dict[tuple[Rate, str], int] = {}
+    for rate, tool in _charges(request, permit):
+        counted[rate, tool] = counted.get((rate, tool), 0) + 1
+    return tuple(Charge(rate, tool, calls) for (rate, tool), calls in counted.items())
+
+
+def _charges(request: AccessRequest, permit: Permit) -> Iterator[tuple[Rate, str]]:
+    of_members: set[Rate] = set()
+    for member, decision in zip(request.members, permit.members, strict=True):
+        if isinstance(decision, Permit):
+            of_members.update(d for d in decision.obligations if isinstance(d, Rate))
+            yield from _charges(member, decision)
+    for duty in permit.obligations:
+        if isinstance(duty, Rate) and duty not in of_members:
+            tool = request.resource.name if isinstance(request.resource, McpTool) else ""
+            yield duty, tool if duty.by_tool else ""

@@ -1,9 +1,11 @@
 """One request and its answer, as a typestate: each stage takes what the stage before made.
 
-Received → Identified → Decoded → Permitted → Cleared → Forwarded → Answered; or Refused from anywhere.
+Received → Identified → Decoded → Permitted → Cleared → Forwarded → Answered; or Refused from anywhere; or Replied,
+where the gateway itself has the answer.
 """
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 from holdpoint.domain.access import AccessRequest, Principal
 from holdpoint.domain.decision import Permit
@@ -57,6 +59,8 @@ class Decoded:
     """What the client says it can do (MCP `clientCapabilities`), in this request or when its session began."""
     batch_ids: tuple[str | int, ...] = ()
     """Ids of the requests in a batch, in order."""
+    trace: tuple[str, str] = ("", "")
+    """`traceparent` and `tracestate` (W3C Trace Context) by the caller's word: they join traces, and decide nothing."""
     hold: str = ""
     """Ticket that an earlier leg of this call was given, opened and checked."""
 
@@ -109,7 +113,15 @@ class Refused:
     notes: tuple[str, ...] = field(default=())
 
 
-type State = Received | Identified | Decoded | Permitted | Cleared | Forwarded | Answered | Refused
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """The gateway answered by itself, with what it tells everybody: nobody was identified, nothing is sent."""
+
+    received: Received
+    what: Literal["metadata", "preflight"]
+
+
+type State = Received | Identified | Decoded | Permitted | Cleared | Forwarded | Answered | Refused | Replied
 
 
 def received(state: State | None) -> Received | None:
@@ -119,7 +131,7 @@ def received(state: State | None) -> Received | None:
             return None
         case Received():
             return state
-        case Identified():
+        case Identified() | Replied():
             return state.received
         case Decoded():
             return state.identified.received

@@ -62,6 +62,7 @@ class Refusal(Exception):  # noqa: N818  # a refusal is an outcome, not an error
         link: str = "",
         retry_after: int | None = None,
         challenge: str = "",
+        scopes: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__(public)
         self.kind = kind
@@ -74,7 +75,9 @@ class Refusal(Exception):  # noqa: N818  # a refusal is an outcome, not an error
         self.retry_after = retry_after
         """Seconds."""
         self.challenge = challenge
-        """Value of `WWW-Authenticate` on a 401 or a step-up 403 (RFC 6750 section 3)."""
+        """Value of `WWW-Authenticate` on a 401 or a step-up 403 (RFC 6750 section 3), without scopes and addresses."""
+        self.scopes = scopes
+        """What the challenge asks for, beside what the target always does."""
 
     @property
     def status(self) -> int:

@@ -2,11 +2,14 @@
 
 import re
 from collections.abc import Sequence
+from urllib.parse import unquote_plus
 
 from holdpoint.domain.refusal import Refusal, RefusalKind
 
 # b64token of RFC 6750 section 2.1 (= token68 of RFC 9110): no comma, so that two joined credentials never pass.
 _CREDENTIALS = re.compile(rb"(?i:bearer) +([A-Za-z0-9\-._~+/]+=*) *")
+_IN_QUERY = "access_token"
+_PAIRS = re.compile(r"[&;]")
 _SCHEME = re.compile(rb"(?i:bearer)(?: |$)")
 
 
@@ -31,6 +34,26 @@ def bearer_token(headers: Sequence[tuple[bytes, bytes]]) -> str:
         detail="the authorization header is not of scheme bearer",
         challenge="Bearer",
     )
+
+
+def refuse_token_in_query(target: str) -> None:
+    """Refuse a request target whose query holds an access token (RFC 6750 section 2.3, which OAuth 2.1 took out).
+
+    It would stand in logs on the way, and go upstream with the rest of the query. Raises Refusal.
+    """
+    query = target.partition("?")[2]
+    # As most readers of queries read it: any case, `;` between pairs, percent-encoded.
+    if query and any(_name(pair) == _IN_QUERY for pair in _PAIRS.split(query)):
+        raise Refusal(
+            RefusalKind.BAD_REQUEST,
+            "an access token belongs in the authorization header",
+            detail="the query holds an access token",
+            challenge='Bearer error="invalid_request"',
+        )
+
+
+def _name(pair: str) -> str:
+    return unquote_plus(pair.partition("=")[0]).strip().lower()
 
 
 def _malformed(detail: str) -> Refusal:

@@ -38,7 +38,8 @@ class Verifier:
     """Checks tokens of the configured issuers.
 
     `audiences` empty means the issuer's own, `issuers` (names) empty means all configured ones, as in the settings of a
-    target. An issuer without audiences accepts nothing. Raises ConfigError on settings that could not be safe.
+    target; `own` are audiences beside those, which name the very resource that is asked for. An issuer without
+    audiences accepts nothing else. Raises ConfigError on settings that could not be safe.
     """
 
     def __init__(
@@ -72,7 +73,9 @@ class Verifier:
         """Return the issuers, by name, whose tokens cannot be verified now, and why."""
         return {s.issuer.name: s.last_error for s in self._sources.values() if not s.is_usable}
 
-    def cached(self, token: str, *, audiences: frozenset[str], issuers: frozenset[str]) -> Principal | None:
+    def cached(
+        self, token: str, *, audiences: frozenset[str], issuers: frozenset[str], own: frozenset[str] = frozenset()
+    ) -> Principal | None:
         """Return the principal if this very token was verified within `CACHE_FOR` and nothing changed since.
 
         No I/O. None says nothing about the token: call `verify`.
@@ -92,21 +95,26 @@ class Verifier:
         ):
             del self._cache[digest]
             return None
-        if (issuers and issuer.name not in issuers) or entry.audiences.isdisjoint(audiences or issuer.audiences):
+        # What the token is for is compared anew for each resource: verified for one, it is not verified for another.
+        if issuers and issuer.name not in issuers:
+            return None
+        if entry.audiences.isdisjoint(own) and entry.audiences.isdisjoint(audiences or issuer.audiences):
             return None
         self._cache.move_to_end(digest)
         return entry.principal
 
-    async def verify(self, token: str, *, audiences: frozenset[str], issuers: frozenset[str]) -> Principal:
+    async def verify(
+        self, token: str, *, audiences: frozenset[str], issuers: frozenset[str], own: frozenset[str] = frozenset()
+    ) -> Principal:
         """Return the principal of an access token.
 
         Raises Refusal: UNAUTHENTICATED for any fault of the token, UNAVAILABLE where the issuer's keys cannot be had.
         """
-        found = self.cached(token, audiences=audiences, issuers=issuers)
+        found = self.cached(token, audiences=audiences, issuers=issuers, own=own)
         if found is not None:
             return found
         try:
-            return await self._verify(token, audiences, issuers)
+            return await self._verify(token, audiences, issuers, own)
         except (BadToken, UnknownKey) as error:
             raise _not_accepted("the access token was not accepted", error) from None
         except KeysUnavailable as error:
@@ -134,7 +142,9 @@ class Verifier:
         except KeysUnavailable as error:
             raise _unavailable(error) from None
 
-    async def _verify(self, token: str, audiences: frozenset[str], issuers: frozenset[str]) -> Principal:
+    async def _verify(
+        self, token: str, audiences: frozenset[str], issuers: frozenset[str], own: frozenset[str]
+    ) -> Principal:
         parts = take_apart(token)
         source = self._source_of(parts, issuers or frozenset(s.issuer.name for s in self._sources.values()))
         issuer = source.issuer
@@ -144,7 +154,7 @@ class Verifier:
         keys = source.current
         times = check_times(claims, now=self._clock.now(), max_lifetime=issuer.max_lifetime)
         named = audiences_of(claims)
-        accepted = audiences or issuer.audiences
+        accepted = (audiences or issuer.audiences) | own
         if named.isdisjoint(accepted):
             wanted = ", ".join(f"`{a}`" for a in sorted(accepted)) or "nothing"
             raise BadToken(f"claim `aud` does not name this gateway: accepted here is {wanted}")

@@ -6,36 +6,18 @@ at run time only, and arguments are converted whole and without a bound.
 """
 
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from difflib import get_close_matches
 from functools import cache
-from typing import Any
 
 from cel_expr_python import cel  # type: ignore[import-untyped]  # has a stub, but no py.typed
 
-from holdpoint.domain.access import (
-    AccessRequest,
-    HttpPath,
-    KubeObject,
-    KubePath,
-    McpMethod,
-    McpPrompt,
-    McpResource,
-    McpServerRequest,
-    McpTool,
-    Protocol,
-)
-from holdpoint.domain.values import JsonObject, JsonValue
-from holdpoint.policy.cel_literals import constant_calls
+from holdpoint.domain.access import AccessRequest, Protocol
+from holdpoint.policy.cel_literals import constant_calls, members_read, names_in
+from holdpoint.policy.cel_messages import explain, explain_call, undeclared
+from holdpoint.policy.facts import ARGUMENTS, values_of
 
 MAX_SOURCE = 4_096
-MAX_NODES = 9_000
-"""Values in one request's arguments. Below the engine's own limit of 10,000 steps of a comprehension."""
-MAX_CHARACTERS = 256 << 10
-MAX_DEPTH = 64
 
 _T = cel.Type
 _BOOL = _T.BOOL
@@ -60,16 +42,15 @@ _COMMON: dict[str, cel.Type] = {
     "object": _MAP,
 }
 _RESOURCE: dict[Protocol, tuple[str, ...]] = {
-    Protocol.MCP: ("tool", "prompt", "uri"),
+    Protocol.MCP: ("tool", "pin", "prompt", "uri", "server_request"),
     Protocol.HTTP: ("host", "path"),
     Protocol.KUBERNETES: ("group", "version", "resource", "subresource", "namespace", "name", "path"),
 }
 _FIRST_ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
-_UNDECLARED = re.compile(r"undeclared reference to '([^']*)'(?: \(in container ''\))?")
 _REASONS = {
     "NOT_FOUND": "it reads a key that is not there; guard it with `has(...)`",
     "INVALID_ARGUMENT": "a value is not of the type or range that it needs",
-    "UNKNOWN": "a value is not of the type that it needs, or the arguments are too large",
+    "UNKNOWN": "a value is not of the type it needs, or the arguments are too large, or hold an integer beyond 64 bits",
 }
 
 
@@ -88,7 +69,10 @@ class ConditionFailed(Exception):  # noqa: N818  # an outcome that the engine we
 
 def variables(protocol: Protocol) -> Mapping[str, cel.Type]:
     """Return the variables that a condition may read on targets of a protocol."""
-    return _COMMON | {f"resource.{name}": _T.STRING for name in _RESOURCE[protocol]}
+    own = {f"resource.{name}": _T.STRING for name in _RESOURCE[protocol]}
+    if protocol is Protocol.MCP:
+        own["request.protocol_version"] = _T.STRING
+    return _COMMON | own
 
 
 @cache
@@ -107,6 +91,20 @@ class Condition:
 
     source: str
     expression: cel.Expression
+    reads: frozenset[str]
+    """Variables that it may read; more than it does, where that cannot be told."""
+    keys: frozenset[str] | None
+    """Arguments that it may read; None: any."""
+
+    @property
+    def reads_arguments(self) -> bool:
+        """Whether what it says may depend on the arguments."""
+        return not ARGUMENTS.isdisjoint(self.reads)
+
+    @property
+    def reads_resource(self) -> bool:
+        """Whether what it says may depend on the resource."""
+        return any(name.startswith("resource.") for name in self.reads)
 
     def holds(self, facts: "Facts") -> bool:
         """Evaluate. Raises ConditionFailed on anything that is not plainly true or false."""
@@ -134,9 +132,42 @@ def compile_condition(source: str, protocol: Protocol) -> Condition:
         raise _problem(str(error), protocol) from None
     if expression.return_type() != _T.BOOL:
         name = expression.return_type().name().lower()
-        raise ConditionProblem(f"the condition gives `{name}`, not a truth value; compare it with something")
+        raise ConditionProblem(f"the condition gives `{name}`, not a truth value; compare it, as in `… == true`")
     _check_constants(source)
-    return Condition(source, expression)
+    return Condition(source, expression, _reads(source, protocol), members_read(source, ARGUMENTS))
+
+
+def _reads(source: str, protocol: Protocol) -> frozenset[str]:
+    known = variables(protocol)
+    names = names_in(source)
+    return frozenset(known if names is None else (v for v in known if v.rpartition(".")[2] in names))
+
+
+class Joined:
+    """Conditions evaluated at once, as one list. Safe to share between threads."""
+
+    __slots__ = ("_count", "_expression")
+
+    def __init__(self, conditions: Sequence[Condition], protocol: Protocol) -> None:
+        """Join conditions that were compiled for a protocol. Raises ConditionProblem where there is too much."""
+        # A newline before each closing bracket: a condition may end with a comment.
+        source = "[" + ",".join(f"({c.source}\n)" for c in conditions) + "]"
+        try:
+            self._expression: cel.Expression = _environment(protocol).compile(source)
+        except (RuntimeError, TypeError):
+            raise ConditionProblem("too much for one expression") from None
+        self._count = len(conditions)
+
+    def outcomes(self, facts: "Facts") -> list[bool] | None:
+        """Return what each condition says; None where any of them fails, and each must be asked by itself."""
+        try:
+            found: object = self._expression.eval(facts.activation).plain_value()
+        except Exception:  # noqa: BLE001  # see Condition.holds
+            return None
+        if not isinstance(found, list) or len(found) != self._count:
+            return None
+        truths = [value for value in found if value is True or value is False]
+        return truths if len(truths) == self._count else None
 
 
 def _check_constants(source: str) -> None:
@@ -153,7 +184,7 @@ def _check_constants(source: str) -> None:
         except Exception as error:  # noqa: BLE001  # see Condition.holds
             failed, detail = True, str(error)
         if failed:
-            raise ConditionProblem(f"`{call.name}` cannot work: {detail}", line=call.line, column=call.column)
+            raise ConditionProblem(explain_call(call.name, detail), line=call.line, column=call.column)
 
 
 def _problem(message: str, protocol: Protocol) -> ConditionProblem:
@@ -161,116 +192,33 @@ def _problem(message: str, protocol: Protocol) -> ConditionProblem:
     if not found:
         return ConditionProblem("the condition is not valid CEL")
     text = found[3].removesuffix(" [INVALID_ARGUMENT]")
-    undeclared = _UNDECLARED.search(text)
-    if undeclared:
-        text = f"undeclared reference to `{undeclared[1]}`{_hint(undeclared[1], protocol)}"
-    return ConditionProblem(text, line=int(found[1]), column=int(found[2]))
-
-
-def _hint(name: str, protocol: Protocol) -> str:
-    elsewhere = [p.value for p in Protocol if name in variables(p)]
-    if elsewhere:
-        return f"; it exists on {' and '.join(elsewhere)} targets only, and this rule matches on {protocol.value} ones"
-    head, dot, tail = name.rpartition(".")
-    tails = [v.rpartition(".")[2] for v in variables(protocol) if v.rpartition(".")[0] == head]
-    close = get_close_matches(tail, tails, n=1)
-    return f"; did you mean `{head}{dot}{close[0]}`?" if close else ""
+    others = [p.value for p in Protocol if undeclared(text) in variables(p)]
+    elsewhere = ""
+    if others:
+        elsewhere = (
+            f"; it exists on {' and '.join(others)} targets only, and this rule matches on {protocol.value} ones"
+        )
+    return ConditionProblem(explain(text, variables(protocol), elsewhere), line=int(found[1]), column=int(found[2]))
 
 
 class Facts:
     """What the conditions of one decision read: converted once, on first use, from a copy of its own."""
 
-    __slots__ = ("_activation", "_request")
+    __slots__ = ("_activation", "_keys", "_reads", "_request")
 
-    def __init__(self, request: AccessRequest) -> None:
+    def __init__(
+        self, request: AccessRequest, reads: frozenset[str] | None = None, keys: frozenset[str] | None = None
+    ) -> None:
+        """Take a request, and the variables and arguments that will be read of it; None: all."""
         self._request = request
+        self._reads = reads
+        self._keys = keys
         self._activation: cel.Activation | None = None
 
     @property
     def activation(self) -> cel.Activation:
         """The engine's form of the facts."""
         if self._activation is None:
-            self._activation = _environment(self._request.action.protocol).Activation(_values(self._request))
+            environment = _environment(self._request.action.protocol)
+            self._activation = environment.Activation(values_of(self._request, self._reads, self._keys))
         return self._activation
-
-
-def _values(request: AccessRequest) -> dict[str, object]:
-    principal = request.principal
-    values: dict[str, object] = {
-        "principal.subject": principal.subject,
-        "principal.issuer": principal.issuer,
-        "principal.person": principal.person or "",
-        "principal.kind": principal.kind,
-        "principal.groups": sorted(principal.groups),
-        "principal.actor": principal.actor.subject if principal.actor else "",
-        "principal.owners": sorted(principal.owners),
-        "principal.client_id": principal.client_id,
-        "principal.scopes": sorted(principal.scopes),
-        "target.name": request.target,
-        "request.verb": request.action.verb,
-        "request.protocol": request.action.protocol.value,
-    }
-    # What is too large, or no time, is left out: a condition that reads it fails, and the others go on.
-    with suppress(ValueError, OverflowError, OSError):
-        values["request.time"] = datetime.fromtimestamp(request.at, UTC)
-    claims = bounded_copy(dict(principal.claims))
-    if claims is not None:
-        values["principal.claims"] = claims
-    arguments = bounded_copy(dict(request.arguments))
-    if arguments is not None:
-        values["args"] = values["object"] = arguments
-    _add_resource(values, request)
-    return values
-
-
-def _add_resource(values: dict[str, object], request: AccessRequest) -> None:
-    for name in _RESOURCE[request.action.protocol]:
-        values[f"resource.{name}"] = ""
-    match request.resource:
-        case McpTool(name=name):
-            values["resource.tool"] = name
-        case McpPrompt(name):
-            values["resource.prompt"] = name
-        case McpResource(uri):
-            values["resource.uri"] = uri
-        case McpMethod() | McpServerRequest():
-            pass
-        case HttpPath(host, path):
-            values["resource.host"] = host
-            values["resource.path"] = path
-        case KubePath(path):
-            values["resource.path"] = path
-        case KubeObject() as kube:
-            values["resource.group"] = kube.group
-            values["resource.version"] = kube.version
-            values["resource.resource"] = kube.resource
-            values["resource.subresource"] = kube.subresource
-            values["resource.namespace"] = kube.namespace
-            values["resource.name"] = kube.name
-
-
-def bounded_copy(value: JsonObject) -> JsonObject | None:
-    """Copy an object, or return None where it is larger or deeper than a condition may read."""
-    root = dict(value)
-    nodes, characters = MAX_NODES, MAX_CHARACTERS
-    layer: list[JsonObject | list[JsonValue]] = [root]
-    for _ in range(MAX_DEPTH):
-        below: list[JsonObject | list[JsonValue]] = []
-        for container in layer:
-            nodes -= len(container)
-            if isinstance(container, dict):
-                characters -= sum(map(len, container))
-            slots: Any = container  # keys of a dict, indices of a list: both are written to in the same way
-            for key, child in container.items() if isinstance(container, dict) else enumerate(container):
-                if isinstance(child, str):
-                    characters -= len(child)
-                elif isinstance(child, (dict, list)):
-                    copied = child.copy()
-                    slots[key] = copied
-                    below.append(copied)
-            if nodes < 0 or characters < 0:
-                return None
-        if not below:
-            return root
-        layer = below
-    return None

@@ -1,4 +1,7 @@
-"""Find, in the text of a condition, the calls whose argument can be wrong in itself: patterns, times, time zones."""
+"""Read the text of a condition: the names in it, and the calls whose argument can be wrong in itself.
+
+Such arguments are patterns, times and time zones.
+"""
 
 import re
 from collections.abc import Iterator
@@ -45,6 +48,38 @@ class Call:
     probe: str
     line: int
     column: int
+
+
+def names_in(source: str) -> frozenset[str] | None:
+    """Return every name outside of strings and comments; None where the text cannot be told apart."""
+    names: set[str] = set()
+    for token in _TOKEN.finditer(source):
+        if token["name"]:
+            names.add(token["name"])
+        elif token["mark"] and token["mark"] in "\"'`":
+            return None
+    return frozenset(names)
+
+
+def members_read(source: str, roots: frozenset[str]) -> frozenset[str] | None:
+    """Return the members that are read of some variables, where it reads nothing else of them: `args.x`, `has(args.y)`.
+
+    None where it may read more: `size(args)`, `args[k]`, `args.exists(k, …)`, or text that cannot be told apart.
+    """
+    if names_in(source) is None:
+        return None
+    tokens = [t for t in _TOKEN.finditer(source) if t.lastgroup != "space"]
+    found: set[str] = set()
+    for position, token in enumerate(tokens):
+        if token["name"] not in roots:
+            continue
+        dot, member, after = (*tokens[position + 1 : position + 4], None, None, None)[:3]
+        if dot is None or dot["mark"] != "." or member is None or not member["name"]:
+            return None
+        if after is not None and after["mark"] == "(":
+            return None
+        found.add(member["name"])
+    return frozenset(found)
 
 
 def constant_calls(source: str) -> Iterator[Call]:

@@ -3,9 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
-from holdpoint.domain.access import Protocol
-from holdpoint.domain.decision import RequireApproval, RuleRef
+from holdpoint.domain.access import PinState, Protocol
+from holdpoint.domain.decision import GuardAnswer, Rate, RequireApproval, RuleRef
+from holdpoint.policy.argument_paths import ArgumentPath
 from holdpoint.policy.cel import Condition
 
 type Globs = tuple[str, ...] | None
@@ -22,17 +24,16 @@ class Effect(StrEnum):
     """Adds duties to what other rules permit, and permits nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class PrincipalMatch:
-    """Globs over what the caller's token proves."""
-
-    groups: Globs = None
-    persons: Globs = None
-    subjects: Globs = None
-    issuers: Globs = None
-    kinds: Globs = None
-    clients: Globs = None
-    actors: Globs = None
+type PrincipalKey = Literal["groups", "persons", "subjects", "issuers", "kinds", "clients", "actors"]
+PRINCIPAL_KEYS: tuple[PrincipalKey, ...] = (
+    "groups",
+    "persons",
+    "subjects",
+    "issuers",
+    "kinds",
+    "clients",
+    "actors",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +46,19 @@ class Match:
     tools: Globs = None
     prompts: Globs = None
     uris: Globs = None
+    server_requests: Globs = None
+    pins: frozenset[PinState] | None = None
+    protocol_versions: Globs = None
+    arguments: Mapping[ArgumentPath, tuple[str, ...]] = field(default_factory=dict[ArgumentPath, tuple[str, ...]])
+    argument_patterns: tuple[str, ...] = ()
     paths: Globs = None
     hosts: Globs = None
     resources: Globs = None
     groups: Globs = None
     namespaces: Globs = None
     names: Globs = None
-    principals: PrincipalMatch = field(default_factory=PrincipalMatch)
+    principals: Mapping[PrincipalKey, tuple[str, ...]] = field(default_factory=dict[PrincipalKey, tuple[str, ...]])
+    """Globs over what the caller's token proves."""
     unverified: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
     @property
@@ -61,8 +68,13 @@ class Match:
 
     @property
     def names_mcp(self) -> bool:
-        """Whether it speaks of tools, prompts or resources of an MCP server."""
-        return any(g is not None for g in (self.tools, self.prompts, self.uris))
+        """Whether it speaks of tools, prompts or resources of an MCP server, or of what one asks of its clients."""
+        return any(g is not None for g in (self.tools, self.prompts, self.uris, self.server_requests, self.pins))
+
+    @property
+    def is_mcp_only(self) -> bool:
+        """Whether it asks for something that only messages of MCP have."""
+        return bool(self.protocol_versions or self.arguments or self.argument_patterns or self.pins is not None)
 
     @property
     def names_something(self) -> bool:
@@ -85,6 +97,10 @@ class Rule:
     credential: str = ""
     record_bodies: bool | None = None
     response_bytes: int | None = None
+    scopes: frozenset[str] = frozenset()
+    """Scopes that the token must have, all of them. Of hold and allow rules."""
+    rates: tuple[Rate, ...] = ()
+    guard: GuardAnswer | None = None
     reason: str = ""
     shadow: bool = False
 

@@ -4,27 +4,27 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from holdpoint.domain.access import Protocol, person_name
-from holdpoint.domain.decision import RequireApproval, RuleRef, Scope
+from holdpoint.domain.access import Protocol
+from holdpoint.domain.decision import RuleRef
 from holdpoint.domain.refusal import ConfigError
 from holdpoint.located_yaml import Fields, Located
 from holdpoint.policy.cel import Condition, ConditionProblem, compile_condition
 from holdpoint.policy.places import place_in_text
 from holdpoint.policy.rules import Effect, Match, Policy, Rule
+from holdpoint.policy.schema_approval import read_approval
+from holdpoint.policy.schema_duties import Limits, read_guard, read_limits, read_scopes
 from holdpoint.policy.schema_match import reaches, read_match
 
 API_VERSION = "holdpoint/v1"
-MAX_TIMEOUT = 30 * 86_400.0
 MAX_REASON = 500
-MAX_REVIEWERS = 20
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
-_RULE_KEYS = frozenset({"match", "when", "approval", "mask", "credential", "record", "limit", "reason", "shadow"})
-_DUTIES = frozenset({"mask", "record", "limit"})
+_DUTIES = frozenset({"mask", "record", "limits", "guard"})
+_RULE_KEYS = _DUTIES | {"match", "when", "approval", "credential", "scopes", "reason", "shadow"}
 _NOT_FOR: dict[Effect, frozenset[str]] = {
-    Effect.DENY: _DUTIES | {"approval", "credential"},
+    Effect.DENY: _DUTIES | {"approval", "credential", "scopes"},
     Effect.HOLD: frozenset(),
     Effect.ALLOW: frozenset({"approval"}),
-    Effect.MASK: frozenset({"approval", "credential"}),
+    Effect.MASK: frozenset({"approval", "credential", "scopes"}),
 }
 
 
@@ -102,15 +102,17 @@ def _rule(node: Located, policy: str, protocols: set[Protocol], around: Surround
         if unfit:
             raise unfit.error(f"`{key}` has no meaning in a rule of effect `{effect.value}`")
     if effect is Effect.MASK and not _DUTIES & fields.values.keys():
-        raise node.error("a mask rule needs `mask`, `record` or `limit`")
+        raise node.error("a mask rule needs `mask`, `record`, `limits` or `guard`")
     match = read_match(fields["match"], effect, protocols)
     reason = _reason(fields)
     approval = None
     if effect is Effect.HOLD:
         if "approval" not in fields.values:
             raise node.error("a hold rule needs `approval`, which says who may approve")
-        approval = _approval(fields["approval"], ref, match, reason)
-    shadow, limit, record = fields.get("shadow"), fields.get("limit"), fields.get("record")
+        approval = read_approval(fields["approval"], ref, match, reason)
+    shadow, limits, record = fields.get("shadow"), fields.get("limits"), fields.get("record")
+    limited = read_limits(limits, ref) if limits else Limits()
+    scopes, guard = fields.get("scopes"), fields.get("guard")
     return Rule(
         ref=ref,
         effect=effect,
@@ -120,7 +122,10 @@ def _rule(node: Located, policy: str, protocols: set[Protocol], around: Surround
         mask=_masks(fields.get("mask"), around.profiles),
         credential=read_name(fields["credential"]) if "credential" in fields.values else "",
         record_bodies=record.fields(required=frozenset({"bodies"}))["bodies"].boolean() if record else None,
-        response_bytes=_limit(limit) if limit else None,
+        response_bytes=limited.response_bytes,
+        rates=limited.rates,
+        scopes=read_scopes(scopes) if scopes else frozenset(),
+        guard=read_guard(guard, ref) if guard else None,
         reason=reason,
         shadow=shadow.boolean() if shadow else False,
     )
@@ -167,78 +172,3 @@ def _masks(node: Located | None, profiles: frozenset[str]) -> tuple[str, ...]:
     if not found:
         raise node.error("an empty list masks nothing; leave `mask` out")
     return tuple(found)
-
-
-def _limit(node: Located) -> int:
-    size = node.fields(required=frozenset({"response"}))["response"]
-    found = size.size()
-    if found < 1:
-        raise size.error("a limit of nothing refuses every answer; write a deny rule")
-    return found
-
-
-def _approval(node: Located, ref: RuleRef, match: Match, reason: str) -> RequireApproval:
-    fields = node.fields(
-        required=frozenset({"reviewers"}), optional=frozenset({"required", "timeout", "grant", "auto_approve_after"})
-    )
-    reviewers = _reviewers(fields["reviewers"])
-    count = fields.get("required")
-    required = count.integer(low=1, high=MAX_REVIEWERS) if count else 1
-    if count and required > len(reviewers) and all(r.startswith("person:") for r in reviewers):
-        raise count.error(f"{required} persons are required and {len(reviewers)} named: nobody could ever pass")
-    timeout = _span(fields.get("timeout"), 600.0)
-    silence = fields.get("auto_approve_after")
-    if silence and match.unverified:
-        raise silence.error("silence cannot approve what a caller's own word (`unverified`) selects")
-    if silence and _span(silence, 0.0) >= timeout:
-        raise silence.error("`auto_approve_after` must end before `timeout` does")
-    scope, duration = _grant(fields.get("grant"))
-    return RequireApproval(
-        rule=ref,
-        reviewers=reviewers,
-        required=required,
-        timeout=timeout,
-        scope=scope,
-        duration=duration,
-        auto_approve_after=_span(silence, 0.0) if silence else None,
-        reason=reason,
-    )
-
-
-def _reviewers(node: Located) -> frozenset[str]:
-    found: set[str] = set()
-    for element in node.elements():
-        text = element.text()
-        kind, _, name = text.partition(":")
-        if kind not in ("group", "person") or not name or name != name.strip() or "*" in name:
-            raise element.error(f"`{text}` is no reviewer; write `group:NAME` or `person:NAME`, without wildcards")
-        if kind == "person":
-            text = f"person:{person_name(name)}"
-        if text in found:
-            raise element.error(f"`{text}` is listed twice")
-        found.add(text)
-    if not found:
-        raise node.error("no reviewers: nobody could ever approve")
-    return frozenset(found)
-
-
-def _span(node: Located | None, default: float) -> float:
-    if node is None:
-        return default
-    seconds = node.duration()
-    if not 0 < seconds <= MAX_TIMEOUT:
-        raise node.error("expected more than nothing and at most `30d`")
-    return seconds
-
-
-def _grant(node: Located | None) -> tuple[Scope, float]:
-    if node is None:
-        return Scope.REQUEST, 0.0
-    fields = node.fields(required=frozenset({"scope"}), optional=frozenset({"for"}))
-    scope = Scope(fields["scope"].choice(*(s.value for s in Scope)))
-    span = fields.get("for")
-    if scope is Scope.REQUEST and span:
-        raise span.error("a grant for this request is spent once; `for` belongs to `window` and `session`")
-    if scope is not Scope.REQUEST and span is None:
-        raise node.error(f"a grant of scope `{scope.value}` needs `for`: how long it holds")
-    return scope, _span(span, 0.0)

@@ -7,14 +7,22 @@ from difflib import get_close_matches
 from holdpoint.domain.access import Protocol
 from holdpoint.located_yaml import Fields, Located
 from holdpoint.policy import verbs
-from holdpoint.policy.globs import compile_globs, glob_problem
-from holdpoint.policy.rules import Effect, Globs, Match, PrincipalMatch
+from holdpoint.policy.globs import compile_globs
+from holdpoint.policy.rules import PRINCIPAL_KEYS, Effect, Globs, Match, PrincipalKey
+from holdpoint.policy.schema_globs import read_globs
+from holdpoint.policy.schema_match_mcp import (
+    check_mcp,
+    read_argument_patterns,
+    read_arguments,
+    read_pins,
+    read_protocol_versions,
+)
 
-_PRINCIPAL_KEYS = frozenset({"groups", "persons", "subjects", "issuers", "kinds", "clients", "actors"})
+_MCP = frozenset({Protocol.MCP})
+_MCP_GLOBS = frozenset({"tools", "prompts", "uris", "server_requests"})
+_MCP_OTHERS = frozenset({"pins", "protocol_versions", "arguments", "argument_patterns"})
 _WHERE_IT_EXISTS: dict[str, frozenset[Protocol]] = {
-    "tools": frozenset({Protocol.MCP}),
-    "prompts": frozenset({Protocol.MCP}),
-    "uris": frozenset({Protocol.MCP}),
+    **dict.fromkeys(sorted(_MCP_GLOBS | _MCP_OTHERS), _MCP),
     "paths": frozenset({Protocol.HTTP, Protocol.KUBERNETES}),
     "hosts": frozenset({Protocol.HTTP}),
     "resources": frozenset({Protocol.KUBERNETES}),
@@ -23,6 +31,8 @@ _WHERE_IT_EXISTS: dict[str, frozenset[Protocol]] = {
     "names": frozenset({Protocol.KUBERNETES}),
 }
 _KEYS = frozenset({"any", "verbs", "principals", "unverified"}) | _WHERE_IT_EXISTS.keys()
+_GLOBS = (_WHERE_IT_EXISTS.keys() - _MCP_OTHERS) | {"verbs"}
+_ANY_GOES_WITH = frozenset({"any", "principals", "unverified", "protocol_versions", "arguments", "argument_patterns"})
 _UNVERIFIED = frozenset({"client", "client_version", "protocol_version", "reason"})
 _MAY_BE_EMPTY = frozenset({"groups", "namespaces"})
 
@@ -36,9 +46,13 @@ def read_match(node: Located, effect: Effect, protocols: AbstractSet[Protocol]) 
         raise node.error("an empty match; name what the rule is about, or write `any: true` in a rule that denies")
     match = Match(
         any=_any(fields, effect),
-        **{key: _globs(fields.get(key), key) for key in sorted(_WHERE_IT_EXISTS.keys() | {"verbs"})},
+        **{key: read_globs(fields.get(key), may_be_empty=key in _MAY_BE_EMPTY) for key in sorted(_GLOBS)},
         principals=_principals(fields.get("principals")),
         unverified=_unverified(fields.get("unverified"), effect),
+        pins=read_pins(fields.get("pins")),
+        protocol_versions=read_protocol_versions(fields.get("protocol_versions")),
+        arguments=read_arguments(fields.get("arguments")),
+        argument_patterns=read_argument_patterns(fields.get("argument_patterns"), effect),
     )
     for key, where in _WHERE_IT_EXISTS.items():
         found = fields.get(key)
@@ -49,7 +63,7 @@ def read_match(node: Located, effect: Effect, protocols: AbstractSet[Protocol]) 
     _check_forms(fields)
     _check_combination(fields, match)
     if Protocol.MCP in protocols:
-        _check_mcp(node, fields, match, effect)
+        check_mcp(node, fields, match, effect)
     if not any(reaches(match, protocol) for protocol in protocols):
         raise node.error("this can match nothing here: on an `http` target name `paths` (`*` is all of them)")
     return match
@@ -57,6 +71,8 @@ def read_match(node: Located, effect: Effect, protocols: AbstractSet[Protocol]) 
 
 def reaches(match: Match, protocol: Protocol) -> bool:
     """Tell whether a rule can match anything on targets of a protocol."""
+    if match.is_mcp_only and protocol is not Protocol.MCP:
+        return False
     if match.any:
         return True
     match protocol:
@@ -76,39 +92,23 @@ def _any(fields: Fields, effect: Effect) -> bool:
         raise node.error("write `any: true`, or leave it out")
     if effect is Effect.ALLOW:
         raise node.error("an allow rule must say what it allows; `any: true` is for deny, hold and mask rules")
-    others = sorted(fields.values.keys() - {"any", "principals", "unverified"})
+    others = sorted(fields.values.keys() - _ANY_GOES_WITH)
     if others:
         raise node.error(f"`any: true` covers every verb and resource already; take out `{others[0]}`, or `any`")
     return True
 
 
-def _globs(node: Located | None, key: str) -> Globs:
+def _principals(node: Located | None) -> dict[PrincipalKey, tuple[str, ...]]:
     if node is None:
-        return None
-    found: list[str] = []
-    for element in node.elements():
-        text = element.text()
-        problem = glob_problem(text, may_be_empty=key in _MAY_BE_EMPTY)
-        if problem:
-            raise element.error(problem)
-        if text in found:
-            raise element.error(f"`{text}` is listed twice")
-        found.append(text)
-    if not found:
-        raise node.error("an empty list matches nothing; leave the key out, or name something")
-    return tuple(found)
-
-
-def _principals(node: Located | None) -> PrincipalMatch:
-    if node is None:
-        return PrincipalMatch()
-    fields = node.fields(optional=_PRINCIPAL_KEYS)
+        return {}
+    fields = node.fields(optional=frozenset(PRINCIPAL_KEYS))
     if not fields.values:
         raise node.error("an empty `principals` says nothing; leave it out, or name somebody")
     kinds = fields.get("kinds")
     for element in kinds.elements() if kinds else ():
         element.choice("human", "workload")
-    return PrincipalMatch(**{key: _globs(fields.get(key), "") for key in sorted(_PRINCIPAL_KEYS)})
+    found: dict[PrincipalKey, Globs] = {key: read_globs(fields.get(key)) for key in PRINCIPAL_KEYS}
+    return {key: globs for key, globs in found.items() if globs is not None}
 
 
 def _unverified(node: Located | None, effect: Effect) -> dict[str, tuple[str, ...]]:
@@ -121,7 +121,7 @@ def _unverified(node: Located | None, effect: Effect) -> dict[str, tuple[str, ..
         if name not in _UNVERIFIED:
             known = ", ".join(f"`{k}`" for k in sorted(_UNVERIFIED))
             raise key.error(f"unknown key `{name}`; what callers say of themselves is {known}")
-        found[name] = _globs(value, "") or ()
+        found[name] = read_globs(value) or ()
     if not found:
         raise node.error("an empty `unverified` says nothing; leave it out")
     return found
@@ -136,6 +136,8 @@ def _check_verbs(fields: Fields, protocols: AbstractSet[Protocol]) -> None:
         known |= verbs.KUBERNETES
     for element in node.elements() if node else ():
         verb = element.text()
+        if verb == verbs.BATCH and Protocol.MCP in protocols:
+            raise element.error("no rule is about a `batch`: each of its messages is decided by itself")
         if Protocol.MCP in protocols:
             # Methods of extensions are welcome; what looks like a slip of a known one is not.
             close = [] if "*" in verb else get_close_matches(verb, verbs.MCP | known, n=1, cutoff=0.85)
@@ -170,23 +172,10 @@ def _check_combination(fields: Fields, match: Match) -> None:
         node = fields.get(key)
         if node and (match.paths is not None or match.names_mcp):
             raise node.error(f"`{key}` is about Kubernetes objects; give them a rule of their own")
+    for key in sorted(_MCP_OTHERS):
+        node = fields.get(key)
+        if node and (match.paths is not None or match.names_objects):
+            raise node.error(f"`{key}` is about messages of MCP; give them a rule of their own")
     hosts = fields.get("hosts")
     if hosts and match.paths is None:
         raise hosts.error("`hosts` needs `paths` beside it (`*` is all of them)")
-
-
-def _check_mcp(node: Located, fields: Fields, match: Match, effect: Effect) -> None:
-    listed = match.verbs or ()
-    named = {key for key in ("tools", "prompts", "uris") if fields.get(key)}
-    covers = compile_globs(listed if match.verbs is not None else ["*"])
-    where = fields.get("verbs") or node
-    for verb, key in verbs.MCP_NAMED.items():
-        if named and verb in listed and key not in named:
-            raise where.error(f"`{verb}` can match nothing here: this rule names `{min(named)}` and no `{key}`")
-        if effect is Effect.ALLOW and not match.names_something and covers(verb):
-            raise where.error(
-                f"this would allow `{verb}` without saying of what; name `{key}` (`*` is all of them), "
-                "or list verbs that leave it out"
-            )
-    if named and match.verbs is not None and set(listed) <= verbs.MCP_PLAIN:
-        raise where.error(f"a rule that names `{min(named)}` matches them only, and none of these verbs is about them")

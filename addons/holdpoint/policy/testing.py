@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from holdpoint.domain.decision import Decision, Deny, Permit, RequireApproval, RuleRef
+from holdpoint.domain.decision import Decision, Deny, GuardAnswer, Permit, Rate, RequireApproval, RuleRef
 from holdpoint.domain.refusal import ConfigError
 from holdpoint.located_yaml import load_all
 from holdpoint.policy.bundle import Bundle
@@ -84,7 +84,8 @@ def _run_file(engine: Engine, file: Path) -> Iterator[CaseResult]:
         yield CaseResult(str(file), "", str(file), (f"{file}: no cases: this file tests nothing",))
     for case in cases:
         decision = engine.decide(case.request)
-        yield CaseResult(str(file), case.name, case.where, tuple(_compare(case, decision)), decision)
+        problems = [*_compare(case, decision), *_compare_visible(case, engine)]
+        yield CaseResult(str(file), case.name, case.where, tuple(problems), decision)
 
 
 def effect_of(decision: Decision) -> str:
@@ -106,6 +107,14 @@ def _compare(case: Case, decision: Decision) -> Iterator[str]:
     yield from _compare_sets("shadow rules", expected.shadow, {str(r) for r in decision.shadow})
     masks = set(decision.masks) if isinstance(decision, Permit) else set[str]()
     yield from _compare_sets("masks", expected.masks, masks)
+    yield from _compare_sets(
+        "scopes", expected.scopes, set(decision.scopes) if isinstance(decision, Deny) else set[str]()
+    )
+    duties = decision.obligations if isinstance(decision, Permit) else ()
+    rates = {f"{d.calls} a {d.per}" for d in duties if isinstance(d, Rate)}
+    yield from _compare_sets("limits", expected.limits, rates)
+    guards = {pattern for d in duties if isinstance(d, GuardAnswer) for pattern in d.patterns}
+    yield from _compare_sets("guards", expected.guards, guards)
     if expected.message is not None:
         message = decision.message if isinstance(decision, Deny) else ""
         if message != expected.message:
@@ -116,6 +125,12 @@ def _compare(case: Case, decision: Decision) -> Iterator[str]:
         yield "expected a condition to fail, and none did"
     if expected.approval is not None:
         yield from _compare_terms(expected, decision.approvals if isinstance(decision, Permit) else ())
+
+
+def _compare_visible(case: Case, engine: Engine) -> Iterator[str]:
+    wanted = case.expected.visible
+    if wanted is not None and engine.visible(case.request) is not wanted:
+        yield "expected lists to show it, and they hide it" if wanted else "expected lists to hide it, and they show it"
 
 
 def _compare_sets(what: str, expected: frozenset[str] | None, found: set[str]) -> Iterator[str]:

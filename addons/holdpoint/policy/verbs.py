@@ -9,6 +9,21 @@ MCP_NAMED: dict[str, str] = {
 }
 """Verbs that are about a named thing, and the key of a match that names it."""
 
+MCP_MAY_NAME: dict[str, frozenset[str]] = {
+    "completion/complete": frozenset({"prompts", "uris"}),
+    "subscriptions/listen": frozenset({"uris"}),
+}
+"""Verbs that are about a named thing at times, and the keys that name it."""
+
+MCP_OF_SERVERS = frozenset({"elicitation/create", "roots/list", "sampling/createMessage"})
+"""What a server asks of its client: named by `server_requests`, with the method for its verb."""
+
+RESPONSE = "response"
+"""The client's answer to what a server asks."""
+
+BATCH = "batch"
+"""Several messages in one request: each is decided by itself, and the verb by no rule."""
+
 MCP_PLAIN = frozenset(
     {
         "completion/complete",

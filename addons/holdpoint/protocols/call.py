@@ -40,15 +40,18 @@ class Call:
     capabilities: JsonMapping = field(default_factory=dict[str, JsonValue])
     """`clientCapabilities` of this very request, or of `initialize`."""
     task: str = ""
-    """`taskId` that this message is about."""
+    """`taskId` of a task of the server's that this message is about."""
     request_state: str = ""
     """`requestState` of a call that goes on (2026-07-28), as the caller sent it."""
     input_responses: JsonMapping = field(default_factory=dict[str, JsonValue])
+    """What the caller answers to the `inputRequests` of such a call, or of a task, by the server's keys."""
     last_event_id: str = ""
+    trace: tuple[str, str] = ("", "")
+    """`traceparent` and `tracestate` of `_meta` (SEP-414), by the caller's word."""
     answers: str | int | None = None
     """`id` of the server's request that this response is for."""
     members: "tuple[Call, ...]" = ()
-    """The messages of a batch, in order."""
+    """The messages of a batch, in order; or, of a stream that is asked for, what it will tell of, one by one."""
 
 
 class Undecodable(ValueError):  # noqa: N818  # named after what it is, as Refusal
@@ -79,6 +82,8 @@ class Undecodable(ValueError):  # noqa: N818  # named after what it is, as Refus
         """Value of `Allow` on a 405 (RFC 9110 section 15.5.6)."""
         self.protocol_version = ""
         """Version the caller spoke, where that is known."""
+        self.batch_ids: tuple[str | int, ...] = ()
+        """Ids of the requests in the batch that this was found in, in order; `request_id` is the one at fault."""
 
     def refusal(self) -> Refusal:
         """Return this as a refusal, for the audit and for renderers that know nothing of codes."""

@@ -60,7 +60,7 @@ def parse(value: JsonValue, *, extra: Literal["refuse", "ignore"] = "refuse") ->
     character, is always refused: some decoders take it for the known one (CVE-2026-27896, GHSA-q382-vc8q-7jhj).
     """
     if not isinstance(value, dict):
-        raise _invalid("a batch is not accepted: send one message" if isinstance(value, list) else "not a message")
+        raise _invalid("an array is not a message" if isinstance(value, list) else "not a message")
     for key in value.keys() - _MEMBERS:
         if extra == "refuse" or is_lookalike(key, _MEMBERS):
             raise _invalid("a member of the message is unknown")
@@ -115,6 +115,16 @@ def _id(value: JsonValue) -> Id:
     if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
         return value
     raise _invalid("`id` is neither a string nor an integer")
+
+
+def id_key(value: Id) -> str:
+    """Return what the laxest server tells ids apart by: as text (Python SDK 1.30), and integers as doubles."""
+    if isinstance(value, str):
+        return value
+    try:
+        return str(int(float(value)))
+    except OverflowError:
+        return ""
 
 
 def is_plain_name(text: str) -> bool:

@@ -3,8 +3,11 @@
 docs/reference/refusals.md describes each kind to those who receive it.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from holdpoint.domain.refusal import Refusal, RefusalKind
-from holdpoint.domain.values import JsonObject
+from holdpoint.domain.values import JsonObject, JsonValue
 from holdpoint.protocols import jsonrpc, mcp_version, sse, strict_json
 from holdpoint.protocols.call import Rendered, Undecodable
 from holdpoint.protocols.headers import HEADER_MISMATCH
@@ -47,6 +50,10 @@ _STATUS_MATTERS = frozenset(
 )
 """Kinds whose HTTP status clients of every version act on: to log in, to start anew, to send less."""
 
+_SHOWN_IN_BODY = frozenset({jsonrpc.INVALID_PARAMS, jsonrpc.METHOD_NOT_FOUND})
+"""Codes that servers with sessions send with status 200: no client shows them with another."""
+_UNSUPPORTED_MEDIA_TYPE = 415
+
 _ADVICE = {
     RefusalKind.HELD: "Nothing was done yet: the call waits for a reviewer. Once it is approved, "
     "call again with the same arguments and it goes through.",
@@ -55,6 +62,19 @@ _ADVICE = {
     RefusalKind.REVIEW_DENIED: "Nothing was done: a reviewer said no. "
     "Do not call again with the same arguments unless the reviewer asks for it.",
 }
+
+
+NOT_SENT = "not sent: another message of the batch was refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """One request of a batch that was refused, and what its caller is told."""
+
+    id: str | int
+    verb: str
+    public: str | None = None
+    """Words of its own in place of the refusal's."""
 
 
 def refusal(
@@ -98,6 +118,25 @@ def refusal_event(
     return sse.encode(sse.Event(type="message", data=strict_json.dumps(message).decode()))
 
 
+def batch_refusal(refused: Refusal, *, refusal_id: str, owed: Sequence[Owed], protocol_version: str = "") -> Rendered:
+    """Return the HTTP answer to a batch: an array with one answer for each request. Never raises.
+
+    Without requests nobody is owed an answer, and it is an error without an id (2025-03-26, transports).
+    """
+    if not owed:
+        return refusal(refused, refusal_id=refusal_id, protocol_version=protocol_version)
+    messages: list[JsonValue] = []
+    for one in owed:
+        words = refused if one.public is None else _in_other_words(refused, one.public)
+        messages.append(
+            refusal_message(
+                words, refusal_id=refusal_id, request_id=one.id, protocol_version=protocol_version, verb=one.verb
+            )
+        )
+    status = refused.status if refused.kind in _STATUS_MATTERS or refused.challenge else 200
+    return Rendered(status, _headers(refused), strict_json.dumps(messages))
+
+
 def refusal_message(
     refused: Refusal, *, refusal_id: str, request_id: str | int | None, protocol_version: str, verb: str
 ) -> JsonObject:
@@ -130,9 +169,22 @@ def undecodable(error: Undecodable, *, refusal_id: str) -> Rendered:
     headers = _headers(refused)
     if error.allow:
         headers = (*headers, ("Allow", error.allow))
-    is_legacy_answer = error.request_id is not None and mcp_version.is_legacy(error.protocol_version)
-    status = 200 if code == jsonrpc.INVALID_PARAMS and is_legacy_answer else error.status
-    return Rendered(status, headers, strict_json.dumps(_error(code, str(error), data, error.request_id)))
+    if error.status == _UNSUPPORTED_MEDIA_TYPE:
+        # What would be taken (RFC 9110 section 15.5.16).
+        headers = (*headers, ("Accept", "application/json"), ("Accept-Encoding", "identity"))
+    is_owed = error.request_id is not None or bool(error.batch_ids)
+    is_shown_in_body = code in _SHOWN_IN_BODY and is_owed and mcp_version.is_legacy(error.protocol_version)
+    status = 200 if is_shown_in_body else error.status
+    if not error.batch_ids:
+        return Rendered(status, headers, strict_json.dumps(_error(code, str(error), data, error.request_id)))
+    messages: list[JsonValue] = [
+        _error(code, str(error) if one == error.request_id else NOT_SENT, data, one) for one in error.batch_ids
+    ]
+    return Rendered(status, headers, strict_json.dumps(messages))
+
+
+def _in_other_words(refused: Refusal, public: str) -> Refusal:
+    return Refusal(refused.kind, public, ticket=refused.ticket, link=refused.link, retry_after=refused.retry_after)
 
 
 def _error(code: int, message: str, data: JsonObject, request_id: str | int | None) -> JsonObject:

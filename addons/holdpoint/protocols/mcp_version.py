@@ -3,13 +3,15 @@
 from holdpoint.domain.values import JsonObject, JsonValue
 from holdpoint.protocols import jsonrpc
 from holdpoint.protocols.call import Undecodable
-from holdpoint.protocols.headers import HEADER_MISMATCH, Index, sentinel
+from holdpoint.protocols.headers import HEADER_MISMATCH, Index
 
 LEGACY = ("2025-03-26", "2025-06-18", "2025-11-25")
 MODERN = ("2026-07-28",)
 SUPPORTED = (*LEGACY, *MODERN)
 DEFAULT = "2025-03-26"
 """What a message without `MCP-Protocol-Version` speaks (2025-06-18, transports)."""
+WITH_BATCHES = "2025-03-26"
+"""The one version in which an array of messages is a message."""
 
 UNSUPPORTED_VERSION = -32022
 
@@ -17,47 +19,38 @@ VERSION = "io.modelcontextprotocol/protocolVersion"
 CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
 CLIENT_INFO = "io.modelcontextprotocol/clientInfo"
 
-_NAMED_BY = {
-    "tools/call": "name",
-    "prompts/get": "name",
-    "resources/read": "uri",
-    "tasks/get": "taskId",
-    "tasks/update": "taskId",
-    "tasks/cancel": "taskId",
-}
-"""Parameter that `Mcp-Name` repeats."""
-_GONE = frozenset({"initialize", "logging/setLevel", "ping", "resources/subscribe", "resources/unsubscribe"})
-"""Methods that 2026-07-28 no longer has."""
-_NAME_OPTIONAL = frozenset({"tasks/get", "tasks/update", "tasks/cancel"})
+
+def header_version(index: Index) -> str | None:
+    """Return what `MCP-Protocol-Version` says, or None where it is absent. Raises Undecodable if nobody speaks that."""
+    header = index.get(b"mcp-protocol-version")
+    if header is not None and header not in SUPPORTED:
+        supported: list[JsonValue] = list(SUPPORTED)
+        data: JsonObject = {"supported": supported, "requested": header[:64]}
+        raise Undecodable("unsupported protocol version", code=UNSUPPORTED_VERSION, data=data)
+    return header
 
 
-def agree(index: Index, message: jsonrpc.Message) -> str:
-    """Return the version that headers and body agree on. Raises Undecodable where they do not.
+def agree(header: str | None, message: jsonrpc.Message) -> str:
+    """Return the version that header and body agree on. Raises Undecodable where they do not.
 
     Servers find the version in the header or in the body, each in its own way: a message that says different things in
     the two would be read by other rules than the gateway's.
     """
-    header = index.get(b"mcp-protocol-version")
-    _refuse_unsupported(header)
     meta = _meta(message)
     if header in MODERN:
         _check_modern(header, message, meta)
     elif VERSION in meta and meta[VERSION] != header:
-        raise _mismatch("`MCP-Protocol-Version` and `_meta` name different versions")
-    _check_mirrors(index, message, required=header in MODERN)
-    if header in MODERN and isinstance(message, jsonrpc.Request) and message.method in _GONE:
-        raise Undecodable("no such method in this protocol version", code=jsonrpc.METHOD_NOT_FOUND, status=404)
+        raise mismatch("`MCP-Protocol-Version` and `_meta` name different versions")
     return header or _asked_for(message)
 
 
 def of_session(index: Index) -> str:
     """Return the version of a GET or DELETE. Raises Undecodable: 2026-07-28 has neither."""
-    header = index.get(b"mcp-protocol-version")
-    _refuse_unsupported(header)
+    header = header_version(index)
     if header in MODERN:
         raise Undecodable("this HTTP method is not part of the protocol version", status=405, allow="POST")
     if index.get(b"mcp-method") is not None or index.get(b"mcp-name") is not None:
-        raise _mismatch("`Mcp-Method` and `Mcp-Name` do not belong on this HTTP method")
+        raise mismatch("`Mcp-Method` and `Mcp-Name` do not belong on this HTTP method")
     return header or DEFAULT
 
 
@@ -66,11 +59,9 @@ def is_legacy(version: str) -> bool:
     return version in LEGACY
 
 
-def _refuse_unsupported(header: str | None) -> None:
-    if header is not None and header not in SUPPORTED:
-        supported: list[JsonValue] = list(SUPPORTED)
-        data: JsonObject = {"supported": supported, "requested": header[:64]}
-        raise Undecodable("unsupported protocol version", code=UNSUPPORTED_VERSION, data=data)
+def mismatch(message: str) -> Undecodable:
+    """Return the error for headers that are missing, or at odds with the body (2026-07-28, server validation)."""
+    return Undecodable(message, code=HEADER_MISMATCH)
 
 
 def _meta(message: jsonrpc.Message) -> JsonObject:
@@ -94,31 +85,7 @@ def _check_modern(header: str, message: jsonrpc.Message, meta: JsonObject) -> No
         case _:
             raise Undecodable("a client does not send responses in this version", code=jsonrpc.INVALID_REQUEST)
     if meta.get(VERSION, header) != header:
-        raise _mismatch("`MCP-Protocol-Version` and `_meta` name different versions")
-
-
-def _check_mirrors(index: Index, message: jsonrpc.Message, *, required: bool) -> None:
-    method_header, name_header = index.get(b"mcp-method"), index.get(b"mcp-name")
-    match message:
-        case jsonrpc.Request(_, method, params):
-            pass
-        case jsonrpc.Notification(method, params):
-            required = False
-        case _:
-            if method_header is not None or name_header is not None:
-                raise _mismatch("`Mcp-Method` and `Mcp-Name` do not belong on a response")
-            return
-    if method_header is None:
-        if required:
-            raise _mismatch("`Mcp-Method` is missing")
-    elif method_header != method:
-        raise _mismatch("`Mcp-Method` and the body name different methods")
-    key = _NAMED_BY.get(method)
-    if name_header is None:
-        if required and key is not None and method not in _NAME_OPTIONAL:
-            raise _mismatch("`Mcp-Name` is missing")
-    elif key is None or sentinel(name_header) != params.get(key):
-        raise _mismatch("`Mcp-Name` and the body name different things")
+        raise mismatch("`MCP-Protocol-Version` and `_meta` name different versions")
 
 
 def _asked_for(message: jsonrpc.Message) -> str:
@@ -128,7 +95,3 @@ def _asked_for(message: jsonrpc.Message) -> str:
         if isinstance(version, str) and version in LEGACY:
             return version
     return DEFAULT
-
-
-def _mismatch(message: str) -> Undecodable:
-    return Undecodable(message, code=HEADER_MISMATCH)

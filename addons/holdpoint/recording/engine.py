@@ -1,13 +1,15 @@
-"""The writer thread: takes everything that waits, writes it, syncs once, tells all waiters. It never waits for a batch.
+"""The writer thread: takes everything that waits, writes it, syncs once, tells all waiters.
 
-Between two syncs of the log it syncs one flow file, so that a request waits for at most one sync that is not its own.
-The event that vouches for a flow record is chained once the record is durable.
+Who waits is never kept waiting for a batch. What nobody waits for, a flow record and the event that vouches for it once
+the record is durable, is synced a moment later, so that it stands in nobody's way and shares its syncs with others.
+Between two syncs of the log one flow file is synced, so that a request waits for at most one sync that is not its own.
 """
 
 import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
+from math import inf
 from queue import Empty, SimpleQueue
 from typing import Final
 
@@ -25,6 +27,9 @@ logger = logging.getLogger(__name__)
 KEPT: Final = 10_000
 """Jobs without a waiter that are kept through an outage. What is dropped beyond that is counted in the log."""
 _BATCH: Final = 512
+LINGER: Final = 0.02
+"""Seconds for which a flow record may be written and not yet synced. A kill within them leaves `outcome unknown`."""
+_MOST_STAGED: Final = 256
 
 type Failure = OSError | FileFault
 
@@ -50,6 +55,8 @@ class Engine:
         """Records written and not yet synced, with the events that will vouch for them, by session."""
         self._ready: list[LineJob] = []
         """Events whose records are durable."""
+        self._due: float | None = None
+        """Steady seconds at which what nobody waits for is synced. None: there is nothing of it."""
         self.thread = threading.Thread(target=self._run, name="holdpoint-audit", daemon=True)
 
     def note(self, detail: JsonObject) -> Entry:
@@ -72,18 +79,21 @@ class Engine:
 
     def _take(self) -> list[Job]:
         jobs: list[Job] = []
-        busy = not self.problem and bool(self._ready or self._staged)
+        patience = self._patience()
         try:
-            jobs.append(self.queue.get_nowait() if busy else self.queue.get(timeout=self._patience()))
+            jobs.append(self.queue.get(timeout=patience) if patience != 0 else self.queue.get_nowait())
             while len(jobs) < _BATCH:
                 jobs.append(self.queue.get_nowait())
         except Empty:
-            pass
+            if not jobs and self._due is not None:
+                self._due = -inf  # however the clock is set: so long nobody came
         return jobs
 
     def _patience(self) -> float | None:
         if self.problem:
             return self._probe
+        if self._due is not None:
+            return max(0.0, self._due - self._clock.monotonic())
         return max(0.0, self._next_head - self._clock.monotonic()) if self._journal.unsigned else None
 
     def _turn(self, jobs: list[Job]) -> None:
@@ -101,20 +111,35 @@ class Engine:
             self._sign()
 
     def _work(self, jobs: list[LineJob | FlowJob]) -> None:
-        lines, self._ready = self._ready, []
-        lines += [j for j in jobs if isinstance(j, LineJob)]
+        lines = [j for j in jobs if isinstance(j, LineJob)]
         flows = [j for j in jobs if isinstance(j, FlowJob)]
+        is_due = self._is_due()
+        if lines or is_due:
+            lines, self._ready = [*self._ready, *lines], []
         try:
             self._write(lines)
             while flows:
                 self._stage(flows[0])
                 flows.pop(0)
-            if self._staged:
+            if self._staged and is_due:
                 self._sync(next(iter(self._staged)))
         except (OSError, FileFault) as error:
             self._fail(error)
             self._unstage()
             self._hold(flows)
+        self._due = self._next_due(was_due=is_due)
+
+    def _is_due(self) -> bool:
+        return self._due is not None and (
+            self._clock.monotonic() >= self._due or sum(map(len, self._staged.values())) >= _MOST_STAGED
+        )
+
+    def _next_due(self, *, was_due: bool) -> float | None:
+        if self._staged and was_due:
+            return -inf  # one file at a time: whoever waits goes before the next
+        if not self._staged and not self._ready:
+            return None
+        return self._clock.monotonic() + LINGER if was_due or self._due is None else self._due
 
     def _write(self, lines: list[LineJob]) -> None:
         if not lines:
@@ -203,6 +228,7 @@ class Engine:
             return
         logger.info("recording works again after %s s: %s", seconds, self.problem)
         self._ready, self._dropped, self.problem = [], 0, ""
+        self._due = None
 
     def _sign(self) -> None:
         self._next_head = self._clock.monotonic() + self._checkpoint
@@ -213,6 +239,7 @@ class Engine:
 
     def _finish(self, flushes: list[FlushJob], *, stop: bool) -> None:
         while not self.problem and (self._ready or self._staged):
+            self._due = -inf
             self._work([])
         if stop and not self.problem:
             self._sign()

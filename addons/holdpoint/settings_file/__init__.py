@@ -17,6 +17,7 @@ from holdpoint.settings_file.listeners import read_console, read_listeners
 from holdpoint.settings_file.places import Places, read_set, regular_file, seconds
 from holdpoint.settings_file.roads import leads_to, leads_to_url
 from holdpoint.settings_file.targets import read_targets
+from holdpoint.settings_file.telemetry import read_metrics, read_otlp
 
 OPTION = "holdpoint_config"
 VARIABLE = "HOLDPOINT_CONFIG"
@@ -70,6 +71,8 @@ def load_settings(file: Path, environ: Mapping[str, str], *, check_machine: bool
         admin_socket=_socket(fields["admin"], places),
         reviewers=read_reviewers(fields.get("reviewers"), issuers, console),
         console=console,
+        metrics=read_metrics(fields.get("metrics"), places, listeners, console),
+        otlp=read_otlp(fields.get("otlp")),
     )
     _refuse_shared_places(fields, settings)
     return settings

@@ -14,6 +14,7 @@ _HOST_NAME = re.compile(
 )
 _NUMERIC = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)(?:\.(?:0x[0-9a-f]*|[0-9]+))*\.?")
 _PATH = re.compile(r"(?:/[A-Za-z0-9._~!$&'()*+,=:@-]+)*/?")
+_APPLICATION = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9][a-z0-9._-]*")
 _DEFAULT_PORT = {"http": 80, "https": 443}
 
 
@@ -140,6 +141,26 @@ def read_host(value: Located) -> str:
         raise value.error("a host stands here without its port")
     bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
     return _check_host(value, bare, "a target", bracketed=":" in bare or bare != text)
+
+
+def read_origin(value: Located) -> str:
+    """Read an origin as browsers send it: scheme and host, the port only where it is not the scheme's own; or `null`.
+
+    Schemes of applications (`vscode-webview://…`) are taken as they are. Raises ConfigError.
+    """
+    text = value.text()
+    if text == "null":
+        return text
+    if "*" in text:
+        raise value.error("wildcards are not supported: list every origin")
+    if text.startswith(("http://", "https://")):
+        origin = read_url(value, what="an origin", path=False).origin
+        if origin != text:
+            raise value.error(f"browsers send this origin as `{origin}`: write it so")
+        return text
+    if not _APPLICATION.fullmatch(text):
+        raise value.error("expected an origin such as `https://app.example.com`: lower case, no path, no slash last")
+    return text
 
 
 def read_listen(value: Located) -> Address:

@@ -32,7 +32,7 @@ def _shape(path: str, required: str, optional: str = "") -> Shape:
 GATEWAY = _shape(
     "",
     "apiVersion kind listeners keys issuers targets policies store recordings admin",
-    "reviewers console",
+    "reviewers console metrics otlp",
 )
 LISTENER = _shape("listeners[]", "name mode listen", "url tls")
 LISTENER_TLS = _shape("listeners[].tls", "certificate key")
@@ -52,7 +52,7 @@ LOGIN = _shape("issuers[].login", "client_id", "scopes")
 TARGET = _shape(
     "targets[]",
     "name protocol url credential",
-    "routes hosts audiences issuers mode credentials ca_file limits record hold masks server_requests",
+    "routes hosts audiences issuers scopes origins mode credentials ca_file limits record hold masks server_requests",
 )
 CREDENTIAL_NONE = _shape("targets[].credential", "kind")
 CREDENTIAL_STATIC = _shape("targets[].credential", "kind from", "header prefix")
@@ -67,10 +67,14 @@ REVIEWERS = _shape("reviewers", "", "issuers max_age")
 CONSOLE = _shape("console", "listen issuer client_id", "url client_secret tls")
 CONSOLE_TLS = _shape("console.tls", "certificate key")
 CONSOLE_SECRET = _shape("console.client_secret", "", "env file")
+METRICS = _shape("metrics", "listen", "tls")
+METRICS_TLS = _shape("metrics.tls", "certificate key")
+OTLP = _shape("otlp", "endpoint", "sample")
 
 SHAPES = (
     *(GATEWAY, LISTENER, LISTENER_TLS, KEYS, CA, AUDIT, RING, DIGEST),
     *(ISSUER, CLAIMS, WORKLOADS, LOGIN),
     *(TARGET, CREDENTIAL_NONE, CREDENTIAL_STATIC, SECRET, LIMITS, RECORD, HOLD),
     *(STORE, RECORDINGS, ADMIN, REVIEWERS, CONSOLE, CONSOLE_TLS, CONSOLE_SECRET),
+    *(METRICS, METRICS_TLS, OTLP),
 )

@@ -7,7 +7,7 @@ from holdpoint.domain.access import Protocol
 from holdpoint.located_yaml import Fields, Located
 from holdpoint.settings import Issuer, Listener, Target, TargetMode
 from holdpoint.settings_file import schema
-from holdpoint.settings_file.addresses import read_host, read_url
+from holdpoint.settings_file.addresses import read_host, read_origin, read_url
 from holdpoint.settings_file.credentials import read_credentials
 from holdpoint.settings_file.issuers import known_issuer
 from holdpoint.settings_file.places import Places, printable, read_name, read_set, seconds
@@ -15,6 +15,8 @@ from holdpoint.settings_file.roads import refuse_crossing
 
 SERVER_REQUESTS = ("elicitation/create", "ping", "roots/list", "sampling/createMessage")
 _SEGMENT = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*")
+_SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
+"""`scope-token` of RFC 6749 section 3.3."""
 _SIZE_LOW, _SIZE_HIGH = 1 << 10, 256 << 20
 _MASK = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 
@@ -43,7 +45,7 @@ def _target(fields: Fields, places: Places, issuers: Sequence[Issuer]) -> Target
     url = read_url(fields["url"], what=f"target `{name}`")
     routes, hosts = fields.get("routes"), fields.get("hosts")
     audiences, named, masks = fields.get("audiences"), fields.get("issuers"), fields.get("masks")
-    mode = fields.get("mode")
+    mode, scopes, origins = fields.get("mode"), fields.get("scopes"), fields.get("origins")
     request, response, answer = _limits(fields.get("limits"))
     ca_file = fields.get("ca_file")
     if ca_file is not None and url.scheme == "http":
@@ -59,6 +61,8 @@ def _target(fields: Fields, places: Places, issuers: Sequence[Issuer]) -> Target
         hosts=read_set(hosts, "hosts", read_host) if hosts else (),
         audiences=frozenset(read_set(audiences, "audiences", printable)) if audiences else frozenset(),
         issuers=frozenset(read_set(named, "issuers", lambda v: known_issuer(v, issuers))) if named else frozenset(),
+        scopes=frozenset(read_set(scopes, "scopes", _scope)) if scopes else frozenset(),
+        origins=frozenset(read_set(origins, "origins", read_origin)) if origins else frozenset(),
         mode=TargetMode(mode.choice(*TargetMode)) if mode else TargetMode.ENFORCE,
         credentials=read_credentials(fields["credential"], fields.get("credentials"), places),
         ca_file=places.authority(ca_file),
@@ -88,6 +92,15 @@ def _route(value: Located) -> str:
         raise value.error(
             "expected a path prefix such as `/mcp/name`: letters, digits, `-`, `_`, `~` and inner dots, no slash last"
         )
+    return text
+
+
+def _scope(value: Located) -> str:
+    text = value.text()
+    if not _SCOPE.fullmatch(text):
+        raise value.error("a scope holds neither blanks nor quotes nor backslashes: write one in each element")
+    if text == "offline_access":
+        raise value.error("`offline_access` is between client and issuer: a resource does not ask for it, take it out")
     return text
 
 

@@ -12,6 +12,7 @@ from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
 from holdpoint.protocols import http as plain_http
 from holdpoint.protocols import mcp
 from holdpoint.protocols.call import Call, Undecodable
+from holdpoint.protocols.mcp_version import MODERN
 from holdpoint.settings import Target
 from holdpoint.stages.binding import bind
 from holdpoint.stages.fields import raw
@@ -20,6 +21,9 @@ from holdpoint.stages.heads import check_length
 
 _OFF_THE_LOOP = 256 << 10
 """Bytes: 4 ms, or 25 where somebody made it slow."""
+
+
+_OF_SESSIONS = frozenset({b"mcp-session-id", b"last-event-id"})
 
 
 class Decode(Stage):
@@ -45,17 +49,11 @@ class Decode(Stage):
 
     def _take(self, flow: http.HTTPFlow, target: Target, state: Identified, call: Call) -> None:
         call = bind(self.gateway, target, state.principal, call)
+        if call.protocol_version in MODERN:
+            _drop_what_sessions_use(flow.request)
         self.gateway.exchanges.of(flow).state = Decoded(
             identified=state,
-            access=AccessRequest(
-                principal=state.principal,
-                target=target.name,
-                action=call.action,
-                resource=call.resource,
-                arguments=call.arguments,
-                unverified=call.unverified,
-                at=state.received.at,
-            ),
+            access=_access(state, target, call),
             intent=call.intent,
             request_id=call.request_id,
             protocol_version=call.protocol_version,
@@ -65,7 +63,30 @@ class Decode(Stage):
             accepts_sse=call.accepts_sse,
             progress_token=call.progress_token,
             capabilities=call.capabilities,
+            trace=call.trace,
+            # What a stream will tell of is no batch, and owes no answers of its own.
+            batch_ids=tuple(m.request_id for m in call.members if m.request_id is not None),
         )
+
+
+def _access(state: Identified, target: Target, call: Call) -> AccessRequest:
+    return AccessRequest(
+        principal=state.principal,
+        target=target.name,
+        action=call.action,
+        resource=call.resource,
+        arguments=call.arguments,
+        unverified=call.unverified,
+        at=state.received.at,
+        members=tuple(_access(state, target, member) for member in call.members) if call.members else (),
+    )
+
+
+def _drop_what_sessions_use(request: http.Request) -> None:
+    """Drop the headers that 2026-07-28 has servers ignore: one that speaks older versions too might not."""
+    fields = request.headers.fields
+    if any(name.lower().replace(b"_", b"-") in _OF_SESSIONS for name, _ in fields):
+        request.headers.fields = tuple(f for f in fields if f[0].lower().replace(b"_", b"-") not in _OF_SESSIONS)
 
 
 def _decoded(request: http.Request, target: Target, path: str) -> Call:

@@ -18,6 +18,7 @@ from holdpoint.domain.exchange import (
     Permitted,
     Received,
     Refused,
+    Replied,
     State,
     decoded,
     received,
@@ -29,6 +30,7 @@ from holdpoint.recording import scrub
 from holdpoint.stages import sealing
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.fields import raw
+from holdpoint.telemetry.ended import Outcome
 
 
 def principal(who: Principal) -> JsonObject:
@@ -52,7 +54,7 @@ def who_asks(state: State | None) -> Principal | None:
             return state.principal
         case Refused():
             return who_asks(state.reached)
-        case None | Received():
+        case None | Received() | Replied():
             return None
         case Decoded() | Permitted() | Cleared() | Forwarded() | Answered():
             asked = decoded(state)
@@ -199,7 +201,7 @@ def metadata(exchange: Exchange, said: AuditEvent, session: str) -> JsonObject:
     kept: JsonObject = {
         "exchange": exchange.id,
         "session": session,
-        "outcome": _outcome(state),
+        "outcome": outcome(state),
         "at": said.at,
         "principal": said.principal,
         "target": said.target,
@@ -227,7 +229,8 @@ def metadata(exchange: Exchange, said: AuditEvent, session: str) -> JsonObject:
     return kept
 
 
-def _outcome(state: State | None) -> str:
+def outcome(state: State | None) -> Outcome:
+    """Return in one word how an exchange ended."""
     match state:
         case Answered():
             return "answered"

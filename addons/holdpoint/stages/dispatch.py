@@ -19,8 +19,9 @@ from holdpoint.settings import TargetMode
 from holdpoint.stages import describe
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
+from holdpoint.stages.rates import refuse_too_many
 from holdpoint.stages.sealing import seal_large
-from holdpoint.stages.verdicts import denied, take_duties
+from holdpoint.stages.verdicts import check_members, denied, take_duties
 from holdpoint.store.protocol import StoreUnavailable
 
 
@@ -33,6 +34,8 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
     access = decoded.access
     state = _check_again(gateway, exchange, state)
     # Whatever can fail comes before the grant is spent: what is spent and not settled counts as sent.
+    if target.mode is not TargetMode.OBSERVE:
+        refuse_too_many(services, exchange, access, state.permitted.decision, session=decoded.session, count=True)
     headers = await services.credentials.headers(target, exchange.credential)
     masker = services.policies.masker(exchange.masks)
     record_body = exchange.record_bodies or decoded.is_write
@@ -103,6 +106,7 @@ def _check_again(gateway: Gateway, exchange: Exchange, state: Cleared) -> Cleare
         return state
     if permitted.decision.bundle != services.policies.bundle.hash:
         decision = services.policies.engine.decide(access)
+        check_members(access, decision)
         if isinstance(decision, Deny):
             exchange.denied = decision
             raise denied(decision)

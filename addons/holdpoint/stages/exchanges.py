@@ -8,6 +8,7 @@ from mitmproxy import http
 from holdpoint.domain.decision import Deny, GuardAnswer, Rate
 from holdpoint.domain.exchange import Received, Refused, State
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
+from holdpoint.identity.metadata import Resource
 from holdpoint.recording.flowfiles import Session
 from holdpoint.settings import Target
 
@@ -26,11 +27,19 @@ class Exchange:
     id: str
     state: State | None = None
     target: Target | None = None
+    resource: Resource | None = None
+    """The target as it is called on the road that the request came by."""
+    readable_by: str = ""
+    """Origin whose pages may read the answer, whatever it will be; `*`: everybody's; empty: no browser was promised."""
     masks: tuple[str, ...] = ()
     """Mask profiles of this exchange, known once policy has spoken."""
     credential: str = "main"
     record_bodies: bool = True
     response_limit: int = 0
+    began: float = 0.0
+    """Steady seconds at which its head was in."""
+    answer_error: str = ""
+    """JSON-RPC code of the answer, or `tool_error`."""
     streamed: bool = False
     """Whether the head of the answer is already on its way to the caller."""
     in_lines: bool = False

@@ -6,6 +6,7 @@
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Literal
 from weakref import WeakSet
 
 from mitmproxy import http
@@ -14,13 +15,13 @@ from mitmproxy.connection import Client
 from holdpoint.clock import Clock, SystemClock
 from holdpoint.domain.access import Protocol
 from holdpoint.domain.audit import AuditEvent, AuditStage
-from holdpoint.domain.exchange import Forwarded, Refused, decoded
+from holdpoint.domain.exchange import Forwarded, Received, Refused, Replied, decoded
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject
 from holdpoint.ids import new_id
 from holdpoint.protocols.mcp_events import body_events
-from holdpoint.settings import Listener, Settings
-from holdpoint.stages import describe
+from holdpoint.settings import Listener, Settings, Target
+from holdpoint.stages import describe, metadata
 from holdpoint.stages.exchanges import Exchange, Exchanges
 from holdpoint.stages.patience import Patience
 from holdpoint.stages.rendering import render
@@ -101,8 +102,28 @@ class Gateway:
         reached = exchange.state
         self.wire.revoke(flow)
         exchange.state = Refused(exchange.id, refusal, reached, tuple(exchange.notes))
-        flow.response = render(refusal, exchange=exchange, call=decoded(reached), flow=flow)
+        told = metadata.with_challenge(refusal, exchange, self.scopes(exchange.target))
+        flow.response = render(told, exchange=exchange, call=decoded(reached), flow=flow)
+        metadata.let_read(flow.response, exchange)
         self._write_down(exchange, refusal, AuditStage.REFUSED if now else None)
+
+    def scopes(self, target: Target | None) -> frozenset[str]:
+        """Return the scopes that the policies in force ask for at a target. Empty while they are not known."""
+        if target is None or self._services is None:
+            return frozenset()
+        return self._services.policies.scopes(target.name)
+
+    def reply(self, flow: http.HTTPFlow, what: Literal["metadata", "preflight"], answer: http.Response) -> None:
+        """Answer with what the gateway tells everybody, before anybody was identified. Raises GatewayFault.
+
+        INVARIANT: from here on the exchange can only be recorded or refused: no stage sees it, and it gets no pass.
+        """
+        exchange = self.exchanges.of(flow)
+        if not isinstance(exchange.state, Received):
+            raise GatewayFault(f"a reply to an exchange that is {type(exchange.state).__name__}")
+        self.wire.revoke(flow)
+        exchange.state = Replied(exchange.state, what)
+        flow.response = answer
 
     def stream_refusal(self, flow: http.HTTPFlow) -> None:
         """Make the refusal in `flow.response` take the place of an upstream's body that is still arriving."""

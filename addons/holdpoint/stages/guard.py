@@ -2,7 +2,8 @@
 
 mitmproxy logs an exception in a hook and forwards the request all the same; some exceptions hang the flow or end the
 process. The wrapper catches BaseException, refuses by the type of the hook's argument, and skips later stages for an
-exchange that was refused. A stage inherits from `Stage` and cannot forget it: hooks are wrapped when the class is made.
+exchange that was refused, or that the gateway itself answered. A stage inherits from `Stage` and cannot forget it:
+hooks are wrapped when the class is made.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ from mitmproxy.proxy.layer import NextLayer
 from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 from mitmproxy.tls import ClientHelloData, TlsData
 
-from holdpoint.domain.exchange import Refused
+from holdpoint.domain.exchange import Refused, Replied
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
 from holdpoint.stages.gateway import Gateway
 from holdpoint.wire_layers import RefuseLayer
@@ -42,7 +43,7 @@ class Stage:
 
     name: ClassVar[str]
     sees_refused: ClassVar[bool] = False
-    """Whether hooks also run for an exchange that was refused (to record it)."""
+    """Whether hooks also run for an exchange that the gateway refused or answered itself (to record it)."""
     time_limit: ClassVar[float | None] = 30.0
     """Seconds that one asynchronous hook may take; None for a stage that keeps its own deadline."""
 
@@ -102,8 +103,8 @@ async def _guard_awaitable(stage: Stage, name: str, subject: object, awaitable: 
 def _is_skipped(stage: Stage, subject: object) -> bool:
     if not isinstance(subject, http.HTTPFlow):
         return False
-    was_refused = not stage.sees_refused and isinstance(stage.gateway.exchanges.get(subject), Refused)
-    return was_refused or stage.gateway.is_over(subject)
+    has_ended = isinstance(stage.gateway.exchanges.get(subject), Refused | Replied)
+    return (has_ended and not stage.sees_refused) or stage.gateway.is_over(subject)
 
 
 def deny(gateway: Gateway, hook: str, subject: object, error: BaseException) -> None:
@@ -180,8 +181,8 @@ def _deny_http(gateway: Gateway, hook: str, flow: http.HTTPFlow, refusal: Refusa
         case "requestheaders" | "request":
             gateway.refuse(flow, refusal)
         case "responseheaders":
-            if isinstance(gateway.exchanges.get(flow), Refused):
-                return  # this is our own refusal on its way out
+            if isinstance(gateway.exchanges.get(flow), Refused | Replied):
+                return  # this is our own answer on its way out
             gateway.refuse(flow, refusal)
             gateway.stream_refusal(flow)
         case "response":

@@ -6,10 +6,11 @@
 from mitmproxy import http
 
 from holdpoint.domain.audit import AuditStage
-from holdpoint.domain.exchange import Answered, Forwarded, Refused
+from holdpoint.domain.exchange import Answered, Forwarded, Refused, Replied
 from holdpoint.stages import describe
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
+from holdpoint.stages.metering import meter
 
 
 def keep(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange) -> None:
@@ -18,6 +19,11 @@ def keep(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange) -> None:
         return
     exchange.recorded = True
     services = gateway.services
+    if isinstance(exchange.state, Replied):
+        # Made of the settings alone, for whoever asks: one line says it all, and nobody fills the recordings with it.
+        detail = describe.ending(flow, exchange, was_sent=False) | {"reply": exchange.state.what}
+        services.submit(gateway.event(exchange, AuditStage.REPLIED, detail))
+        return
     stage, forwarded = _ending(exchange)
     permission = gateway.wire.permission(flow)
     was_sent = permission is not None and permission.sent
@@ -28,6 +34,7 @@ def keep(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange) -> None:
         services.settle(forwarded.cleared.grant, exchange, sent=was_sent, answered=stage is AuditStage.ANSWERED)
     event = gateway.event(exchange, stage, describe.ending(flow, exchange, was_sent=was_sent))
     services.record(flow, exchange, event)
+    meter(services, flow, exchange)
 
 
 def _join_session(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, forwarded: Forwarded) -> None:

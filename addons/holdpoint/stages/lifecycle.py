@@ -26,6 +26,7 @@ from holdpoint.settings_file import load_settings, resolve_settings_path
 from holdpoint.stages import dispatcher, frozen, listeners
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.guard import Stage
+from holdpoint.stages.metering import open_meters
 from holdpoint.stages.services import Services, open_services
 from holdpoint.tasks import spawn
 from holdpoint.wire import Connections
@@ -161,6 +162,7 @@ class Lifecycle(Stage):
         services: Services | None = None
         try:
             services = await open_services(settings, self.gateway.clock, self.reload)
+            open_meters(settings, services, self.gateway.exchanges)
             self._applying = True
             try:
                 self.gateway.listeners = await listeners.bind(settings)

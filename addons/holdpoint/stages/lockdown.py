@@ -7,7 +7,6 @@ unseen: raw TCP, QUIC, DNS, upgrades, a `Host` that disagrees with the connectio
 # mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
-import re
 from copy import copy
 from typing import ClassVar
 
@@ -21,23 +20,18 @@ from mitmproxy.proxy.server_hooks import ServerConnectionHookData
 
 from holdpoint.domain.exchange import Received
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
+from holdpoint.identity.bearer import refuse_token_in_query
+from holdpoint.identity.metadata import Resource, is_metadata_path
 from holdpoint.ids import new_id
-from holdpoint.settings import Listener
-from holdpoint.stages import routing, tls_contexts
+from holdpoint.protocols import cors
+from holdpoint.settings import Listener, Target
+from holdpoint.stages import metadata, routing, tls_contexts
+from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.heads import check_head, check_names_agree
 from holdpoint.wire_layers import RefuseLayer, adopt
 
 _UPSTREAM_CONNECTIONS = 256
-_NOT_SERVED = frozenset(
-    {b"trailer", b"http2-settings", b"x-http-method-override", b"x-http-method", b"x-method-override"}
-)
-"""They change the method, the protocol, or what follows the body."""
-_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
-"""Bytes that no value of a header may hold (RFC 9110 section 5.5)."""
-_ONE_OF_EACH = frozenset({b"host", b"content-length", b"content-type", b"content-encoding", b"transfer-encoding"})
-
-
 _PLACEHOLDER = http.Response.make(503, b"the gateway has not cleared this request", {"content-type": "text/plain"})
 
 
@@ -137,29 +131,61 @@ class Lockdown(Stage):
 
     def requestheaders(self, flow: http.HTTPFlow) -> None:
         """Set the placeholder, check the head of the request, find its target."""
-        now = self.gateway.clock.now()
-        flow.response = placeholder(now)
+        flow.response = placeholder(self.gateway.clock.now())
         exchange = self.gateway.exchanges.begin(flow, new_id("ex"))
+        exchange.began = self.gateway.clock.monotonic()
         self._admit_connection(flow)
         if not flow.live or flow.is_replay:
             raise Refusal(RefusalKind.DENIED, "replayed requests are not served")
         check_head(flow)
         listener = self._listener(flow.client_conn)
+        if is_metadata_path(flow.request.path):
+            self._tell(flow, exchange, listener)
+            return
+        refuse_token_in_query(flow.request.path)
         route = self._route(flow, listener)
         exchange.target = route.target
+        exchange.resource = route.resource
         exchange.response_limit = route.target.response_bytes
         exchange.record_bodies = route.target.record_bodies
         exchange.masks = route.target.masks
-        peer = flow.client_conn.peername
-        exchange.state = Received(
-            id=exchange.id,
-            target=route.target.name,
-            listener=listener.name,
-            peer=f"{peer[0]}:{peer[1]}",
-            at=now,
-            path=route.path,
-        )
+        exchange.state = _received(flow, exchange, listener, route.target, route.path)
+        exchange.readable_by = metadata.check_origin(flow.request, route.target, route.resource)
         # Not before the target is known: its protocol says how a refusal must look.
+        self._require_ready()
+        if exchange.readable_by and metadata.is_preflight(flow.request):
+            answer = metadata.reply_preflight(flow.request, exchange.readable_by, route.target.protocol)
+            self.gateway.reply(flow, "preflight", answer)
+
+    def responseheaders(self, flow: http.HTTPFlow) -> None:
+        """Say which pages may read the answer."""
+        metadata.let_read(flow.response, self.gateway.exchanges.of(flow))
+
+    def _tell(self, flow: http.HTTPFlow, exchange: Exchange, listener: Listener) -> None:
+        """Answer a question for metadata, or refuse it: no upstream is asked, whatever it has at this path."""
+        exchange.readable_by = cors.ANYBODY
+        metadata.check_metadata_request(flow.request)
+        target, resource = self._whose_metadata(flow, listener)
+        exchange.target = target
+        exchange.state = _received(flow, exchange, listener, target, flow.request.path)
+        self._require_ready()
+        if metadata.is_preflight(flow.request):
+            self.gateway.reply(flow, "preflight", metadata.reply_preflight(flow.request, cors.ANYBODY, None))
+            return
+        settings, scopes = self.gateway.services.settings, self.gateway.scopes(target)
+        answer = metadata.reply_metadata(flow.request, target, resource, settings, scopes)
+        self.gateway.reply(flow, "metadata", answer)
+
+    def _whose_metadata(self, flow: http.HTTPFlow, listener: Listener) -> tuple[Target, Resource]:
+        settings, request = self.gateway.services.settings, flow.request
+        if listener.mode == "reverse":
+            return routing.metadata_by_reverse(settings, listener, host=_named(request), path=request.path)
+        found = routing.forward_target(settings, host=request.host, port=request.port, scheme=request.scheme)
+        check_names_agree(flow)
+        routing.check_metadata_path(found[1], request.path)
+        return found
+
+    def _require_ready(self) -> None:
         if not self.gateway.ready:
             raise Refusal(RefusalKind.UNAVAILABLE, "the gateway cannot write records", retry_after=5)
 
@@ -174,8 +200,7 @@ class Lockdown(Stage):
         settings = self.gateway.services.settings
         request = flow.request
         if listener.mode == "reverse":
-            host = request.authority if request.is_http2 else request.headers.get("host", "")
-            return routing.by_reverse(settings, listener, host=host, path=request.path)
+            return routing.by_reverse(settings, listener, host=_named(request), path=request.path)
         route = routing.by_forward(
             settings, host=request.host, port=request.port, scheme=request.scheme, path=request.path
         )
@@ -217,6 +242,18 @@ class Lockdown(Stage):
     def websocket_message(self, _flow: http.HTTPFlow) -> None:
         """Refuse WebSockets."""
         raise Refusal(RefusalKind.BAD_REQUEST, "WebSockets are not served")
+
+
+def _named(request: http.Request) -> str:
+    return request.authority if request.is_http2 else request.headers.get("host", "")
+
+
+def _received(flow: http.HTTPFlow, exchange: Exchange, listener: Listener, target: Target, path: str) -> Received:
+    peer = flow.client_conn.peername
+    began = flow.response.timestamp_start if flow.response is not None else 0.0  # of the placeholder
+    return Received(
+        id=exchange.id, target=target.name, listener=listener.name, peer=f"{peer[0]}:{peer[1]}", at=began, path=path
+    )
 
 
 def _children(layer: object) -> list[object]:

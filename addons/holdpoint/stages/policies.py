@@ -8,16 +8,18 @@ from holdpoint.domain.refusal import ConfigError
 from holdpoint.masking.masker import Masker, compile_masks
 from holdpoint.policy.bundle import Bundle, load_bundle
 from holdpoint.policy.engine import Engine
+from holdpoint.policy.rules import Rule
 from holdpoint.settings import Settings, Target
 
 
 @dataclass(slots=True)
 class Policies:
-    """One bundle and what was made of it. Immutable but for the cache of maskers."""
+    """One bundle and what was made of it. Immutable but for what is remembered of it."""
 
     bundle: Bundle
     engine: Engine
     key: bytes = field(repr=False)
+    _scopes: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     _maskers: dict[tuple[str, ...], Masker] = field(default_factory=dict[tuple[str, ...], Masker])
 
     @property
@@ -25,12 +27,25 @@ class Policies:
         """Names of all mask profiles."""
         return tuple(sorted(self.bundle.masks))
 
+    def scopes(self, target: str) -> frozenset[str]:
+        """Return every scope that a rule for this target asks for."""
+        found = self._scopes.get(target)
+        if found is None:
+            rules = (r for p in self.bundle.policies if target in p.targets for r in p.rules)
+            found = self._scopes[target] = frozenset(s for r in rules for s in scopes_of(r))
+        return found
+
     def masker(self, names: tuple[str, ...]) -> Masker:
         """Return the masker for a set of profiles, compiled once. Raises ConfigError."""
         found = self._maskers.get(names)
         if found is None:
             found = self._maskers[names] = compile_masks(_profiles(self.bundle.masks, names), key=self.key)
         return found
+
+
+def scopes_of(rule: Rule) -> frozenset[str]:
+    """Return the scopes that a rule asks for."""
+    return getattr(rule, "scopes", frozenset())
 
 
 def _profiles(masks: Mapping[str, MaskProfile], names: tuple[str, ...]) -> list[MaskProfile]:

@@ -9,7 +9,8 @@ from holdpoint.domain.decision import Deny, Permit
 from holdpoint.domain.exchange import Decoded, Permitted
 from holdpoint.settings import TargetMode
 from holdpoint.stages.guard import Stage
-from holdpoint.stages.verdicts import denied, take_duties
+from holdpoint.stages.rates import refuse_too_many
+from holdpoint.stages.verdicts import check_members, denied, take_duties
 
 logger = logging.getLogger(__name__)
 
@@ -26,9 +27,14 @@ class Policy(Stage):
         target = self.gateway.exchanges.target(flow)
         policies = self.gateway.services.policies
         decision = policies.engine.decide(state.access)
+        check_members(state.access, decision)
         match decision:
             case Permit():
                 take_duties(exchange, decision)
+                if target.mode is not TargetMode.OBSERVE:
+                    refuse_too_many(
+                        self.gateway.services, exchange, state.access, decision, session=state.session, count=False
+                    )
                 observed = ""
                 if decision.approvals and target.mode is TargetMode.OBSERVE:
                     observed = f"would be held by {', '.join(str(t.rule) for t in decision.approvals)}"

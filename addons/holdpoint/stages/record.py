@@ -8,7 +8,7 @@ from typing import ClassVar
 from mitmproxy import http
 
 from holdpoint.domain.access import Protocol
-from holdpoint.domain.exchange import Answered, Cleared, Forwarded, Refused
+from holdpoint.domain.exchange import Answered, Cleared, Forwarded, Refused, Replied
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.recording import secrets_in_text
 from holdpoint.settings import Target
@@ -38,6 +38,8 @@ class Record(Stage):
             if exchange.record_bodies and describe.who_asks(exchange.state) is not None:
                 await seal_large(flow, exchange, self.gateway.services.policies.masker(exchange.masks))
             return
+        if isinstance(exchange.state, Replied):
+            return
         state = self.gateway.exchanges.expect(flow, Cleared)
         forwarded, permission = await dispatch(self.gateway, flow, state)
         exchange.state = forwarded
@@ -57,6 +59,8 @@ class Record(Stage):
                 keep(self.gateway, flow, exchange)
             case Refused():
                 self._restore_refusal(flow)
+                keep(self.gateway, flow, exchange)
+            case Replied():
                 keep(self.gateway, flow, exchange)
             case other:
                 raise Refusal(

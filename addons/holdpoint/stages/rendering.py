@@ -13,7 +13,9 @@ from holdpoint.domain.refusal import Refusal
 from holdpoint.protocols import http as plain_http
 from holdpoint.protocols import mcp_refusals as mcp
 from holdpoint.protocols.call import Rendered, Undecodable
+from holdpoint.protocols.mcp_methods import BATCH
 from holdpoint.stages.exchanges import Exchange
+from holdpoint.stages.verdicts import owed_to_batch
 
 
 def render(refusal: Refusal, *, exchange: Exchange, call: Decoded | None, flow: http.HTTPFlow) -> http.Response:
@@ -41,6 +43,9 @@ def _mcp(refusal: Refusal, exchange: Exchange, call: Decoded | None, flow: http.
     if isinstance(cause, Undecodable):
         return mcp.undecodable(cause, refusal_id=exchange.id)
     version = call.protocol_version if call else flow.request.headers.get("mcp-protocol-version", "")
+    if call is not None and call.access.action.verb == BATCH:
+        owed = owed_to_batch(refusal, call, exchange.denied)
+        return mcp.batch_refusal(refusal, refusal_id=exchange.id, owed=owed, protocol_version=version)
     return mcp.refusal(
         refusal,
         refusal_id=exchange.id,

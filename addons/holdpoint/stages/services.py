@@ -21,6 +21,7 @@ from holdpoint.domain.grant import Grant, GrantState
 from holdpoint.domain.refusal import ConfigError, Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject
 from holdpoint.identity.verify import Verifier
+from holdpoint.limits import RateLimiter
 from holdpoint.recording.audit import AuditLog
 from holdpoint.recording.flowfiles import Session
 from holdpoint.recording.health import RecorderUnavailable
@@ -36,6 +37,7 @@ from holdpoint.stages.policies import Policies, load_policies
 from holdpoint.store.protocol import RefusalRecord, StoreUnavailable
 from holdpoint.store.sqlite import SqliteStore
 from holdpoint.tasks import spawn
+from holdpoint.telemetry.meters import Meters
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +58,8 @@ class Services:
     broker: Broker
     sessions: Sessions
     owners: SessionOwners = field(default_factory=SessionOwners)
+    rates: RateLimiter = field(default_factory=RateLimiter)
+    meters: Meters = field(default_factory=Meters)
     admin: AdminServer | None = None
     connections: ConnectionStates = field(default_factory=ConnectionStates)
     _leaving: dict[str, asyncio.Event] = field(default_factory=dict[str, asyncio.Event])
@@ -213,6 +217,7 @@ class Services:
             await self.admin.close()
         await self.broker.close()
         await self.verifier.close()
+        await asyncio.to_thread(self.meters.close)
         self.submit(AuditEvent(AuditStage.STOPPED, self.clock.now()))
         await self.store.close()
         await asyncio.to_thread(self.audit.close)

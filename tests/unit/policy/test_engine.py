@@ -15,8 +15,8 @@ from holdpoint.domain.decision import (
     UseCredential,
 )
 from holdpoint.domain.refusal import GatewayFault
-from holdpoint.policy.cel import MAX_CHARACTERS
 from holdpoint.policy.engine import Engine
+from holdpoint.policy.facts import MAX_CHARACTERS
 
 ALLOW = "name: allow, effect: allow, match: {tools: ['*']}"
 HOLD = "name: hold, effect: hold, match: {tools: ['*']}, approval: {reviewers: ['group:a']}"
@@ -162,8 +162,8 @@ def test_all_matching_holds_set_terms_and_all_matching_rules_set_masks(tmp_path)
 def test_duties_of_several_rules_combine_to_the_stricter(tmp_path):
     decision = decide(
         tmp_path,
-        ALLOW + ", limit: {response: 2KiB}, record: {bodies: false}, mask: [credentials], credential: read",
-        MASK + ", limit: {response: 1KiB}",
+        ALLOW + ", limits: {response: 2KiB}, record: {bodies: false}, mask: [credentials], credential: read",
+        MASK + ", limits: {response: 1KiB}",
         "name: more, effect: mask, match: {tools: [t]}, record: {bodies: true}",
     )
     assert decision.obligations == (
@@ -220,7 +220,7 @@ def test_policies_for_one_target_join(tmp_path):
 @pytest.mark.failure("F-policy-error")
 @pytest.mark.parametrize("missing", ["action", "principal", "arguments"])
 def test_engine_answers_no_to_what_makes_it_fail(tmp_path, missing):
-    rule = "name: r, effect: allow, match: {tools: ['*'], principals: {kinds: [human]}}, when: 'true'"
+    rule = "name: r, effect: allow, match: {tools: ['*'], principals: {kinds: [human]}}, when: '!has(args.x)'"
     engine = Engine(bundle_of(tmp_path, policy_text(rule)))
     assert isinstance(engine.decide(call()), Permit)
     decision = engine.decide(replace(call(), **{missing: None}))

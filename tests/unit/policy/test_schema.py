@@ -20,7 +20,7 @@ def problem(folder, text):
 def test_every_key_of_a_rule_is_read(tmp_path):
     text = policy_text(
         "name: r, effect: hold, match: {tools: [a]}, when: 'args.n > 1', mask: [credentials], credential: read, "
-        "record: {bodies: false}, limit: {response: 1MiB}, reason: because, shadow: true, "
+        "record: {bodies: false}, limits: {response: 1MiB}, reason: because, shadow: true, "
         'approval: {reviewers: ["group:sre", "person:bo"], required: 2, timeout: 5m, '
         "grant: {scope: window, for: 15m}, auto_approve_after: 30s}"
     )
@@ -75,8 +75,8 @@ def test_approval_has_careful_defaults(tmp_path):
         pytest.param(ALLOW + ", mask: [nope]", "unknown mask profile `nope`; known: `cred", id="unknown mask"),
         pytest.param(ALLOW + ", mask: []", "an empty list", id="empty mask"),
         pytest.param(ALLOW + ", mask: [credentials, credentials]", "listed twice", id="mask twice"),
-        pytest.param(ALLOW + ", limit: {response: 0B}", "a limit of nothing", id="limit of nothing"),
-        pytest.param(ALLOW + ", limit: {response: 5}", "expected text", id="limit without a unit"),
+        pytest.param(ALLOW + ", limits: {response: 0B}", "a limit of nothing", id="limit of nothing"),
+        pytest.param(ALLOW + ", limits: {response: 5}", "expected text", id="limit without a unit"),
         pytest.param(ALLOW + ", record: false", "expected a mapping", id="record that is no mapping"),
         pytest.param(ALLOW + ", reason: ''", "printable", id="empty reason"),
         pytest.param(ALLOW + ', reason: "a\\u202eb"', "printable", id="reason with direction marks"),

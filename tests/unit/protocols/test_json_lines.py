@@ -38,7 +38,7 @@ def test_a_document_over_many_lines_stays_as_it_is() -> None:
     assert encode(Event(data=pretty)) == pretty.encode() + b"\n"
 
 
-type Json = None | bool | int | str | list["Json"] | dict[str, "Json"]
+type Json = bool | int | str | list[Json] | dict[str, Json] | None
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
@@ -80,9 +80,13 @@ def test_bytes_that_are_no_utf_8_are_refused() -> None:
 def test_a_document_over_the_limit_is_refused(size: int) -> None:
     data = b'{"a":"' + b"x" * 100 + b'"}'
     parser = Parser(len(data) - 1)
-    with pytest.raises(TooLarge):
+
+    def read() -> None:
         for at in range(0, len(data), size):
             parser.feed(data[at : at + size])
+
+    with pytest.raises(TooLarge):
+        read()
 
 
 def test_the_limit_is_for_each_document() -> None:

@@ -1,7 +1,7 @@
 import pytest
 
 from holdpoint.protocols.call import Undecodable
-from holdpoint.protocols.jsonrpc import ErrorResponse, Notification, Request, Response, parse
+from holdpoint.protocols.jsonrpc import ErrorResponse, Notification, Request, Response, id_key, parse
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,26 @@ def test_what_is_no_message_is_refused(value):
         parse(value)
 
 
-def test_a_batch_is_refused_by_name():
-    with pytest.raises(Undecodable, match="batch"):
+def test_an_array_is_not_a_message():
+    with pytest.raises(Undecodable, match="array"):
         parse([{"jsonrpc": "2.0", "id": 1, "method": "ping"}])
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        (1, "1", True),
+        (2**53, 2**53 + 1, True),
+        (-1, "-1", True),
+        (10**400, 10**401, True),
+        (1, 2, False),
+        ("1", "01", False),
+        ("a", "A", False),
+        (2**53 - 1, 2**53, False),
+    ],
+)
+def test_ids_are_told_apart_as_the_laxest_server_does(one, other, is_same):
+    assert (id_key(one) == id_key(other)) is is_same
 
 
 def test_a_server_may_add_members_that_look_like_nothing_known():

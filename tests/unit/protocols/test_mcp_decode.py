@@ -1,6 +1,6 @@
 import pytest
 
-from holdpoint.domain.access import Action, McpMethod, McpPrompt, McpResource, McpTool, Protocol
+from holdpoint.domain.access import Action, McpMethod, McpPrompt, McpResource, McpServerRequest, McpTool, Protocol
 from holdpoint.domain.canonical import digest
 from holdpoint.protocols import mcp, strict_json
 from holdpoint.protocols.call import Call, Undecodable
@@ -12,6 +12,8 @@ META = {
     "io.modelcontextprotocol/clientCapabilities": {},
     "io.modelcontextprotocol/clientInfo": {"name": "agent", "version": "1.2"},
 }
+PROMPT = {"type": "ref/prompt", "name": "p"}
+TEMPLATE = {"type": "ref/resource", "uri": "repo://{x}/y"}
 
 
 def post(message, *headers, version="2025-11-25") -> Call:
@@ -58,7 +60,10 @@ def test_a_modern_tool_call_is_decoded_with_what_the_client_says_of_itself():
         ("resources/subscribe", {"uri": "test://a"}, McpResource("test://a"), {"uri": "test://a"}),
         ("resources/unsubscribe", {"uri": "test://a"}, McpResource("test://a"), {"uri": "test://a"}),
         ("tools/list", {"cursor": "c", "_meta": {"a": 1}}, McpMethod(), {"cursor": "c"}),
-        ("completion/complete", {"ref": {}}, McpMethod(), {"ref": {}}),
+        ("completion/complete", {"ref": PROMPT, "argument": {}}, McpPrompt("p"), {"ref": PROMPT, "argument": {}}),
+        ("completion/complete", {"ref": TEMPLATE}, McpResource("repo://{x}/y"), {"ref": TEMPLATE}),
+        ("tasks/get", {"taskId": "t-1"}, McpMethod(), {"taskId": "t-1"}),
+        ("logging/setLevel", {"level": "debug"}, McpMethod(), {"level": "debug"}),
         ("vendor/thing", {"a": [1]}, McpMethod(), {"a": [1]}),
     ],
     ids=lambda v: v if isinstance(v, str) else "",
@@ -88,7 +93,8 @@ def test_other_methods_are_decoded_by_name(method, params, resource, arguments):
     ],
 )
 def test_only_what_is_known_to_change_nothing_is_a_read(method, is_write):
-    assert post(request(method, {"name": "x", "uri": "a:b"})).is_write is is_write
+    params = {"name": "x", "uri": "a:b", "taskId": "t", "ref": PROMPT}
+    assert post(request(method, params)).is_write is is_write
 
 
 def test_a_notification_is_owed_no_answer():
@@ -102,7 +108,8 @@ def test_a_response_to_the_server_has_a_verb_of_its_own():
     answer = {"jsonrpc": "2.0", "id": 7, "result": {"action": "accept"}}
     call = post(answer, (b"Mcp-Session-Id", b"s-1"))
     assert call.action.verb == "response"
-    assert call.resource == McpMethod()
+    assert call.resource == McpServerRequest("")
+    assert call.answers == 7
     assert call.arguments == {"result": {"action": "accept"}}
     assert call.request_id is None
     assert call.is_write
@@ -227,8 +234,6 @@ def test_a_retry_has_the_same_intent(change):
         pytest.param({"name": "other"}, id="tool"),
         pytest.param({"_meta": {"vendor/dryRun": False}}, id="unknown _meta"),
         pytest.param({"_meta": {"io.modelcontextprotocol/logLevel": "debug"}}, id="log level"),
-        pytest.param({"inputResponses": {"confirm": {"action": "accept"}}}, id="input responses"),
-        pytest.param({"requestState": "v1.x"}, id="request state"),
         pytest.param({"task": {"ttl": 5}}, id="task"),
         pytest.param({"unknown": 1}, id="unknown parameter"),
     ],
@@ -257,11 +262,11 @@ def test_a_strange_session_id_is_refused(session):
         mcp.decode(method="GET", headers=[(b"Mcp-Session-Id", session)], body=b"")
 
 
-@pytest.mark.parametrize("verb", ["response", "session/listen", "session/delete"])
+@pytest.mark.parametrize("verb", ["batch", "response", "session/listen", "session/delete"])
 def test_a_method_cannot_take_one_of_the_gateways_own_verbs(verb):
     with pytest.raises(Undecodable) as caught:
         post(request(verb))
-    assert (caught.value.code, caught.value.status) == (-32601, 404)
+    assert (caught.value.code, caught.value.status) == (-32601, 400)
 
 
 def test_refusals_know_the_request_they_refuse():

@@ -87,7 +87,7 @@ def test_a_name_that_looks_encoded_is_not_taken_literally():
         ("tasks/get", {"taskId": "x"}, "x"),
         ("tasks/get", {"taskId": "x"}, None),
         ("tools/list", {}, None),
-        ("completion/complete", {}, None),
+        ("completion/complete", {"ref": {"type": "ref/prompt", "name": "p"}}, None),
     ],
 )
 def test_each_method_has_its_own_name(method, params, name):

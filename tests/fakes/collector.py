@@ -1,0 +1,81 @@
+"""An OpenTelemetry collector on loopback: takes OTLP over HTTP and keeps what it got."""
+
+import gzip
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from queue import Queue
+from types import TracebackType
+
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+
+class Collector:
+    """A context manager."""
+
+    def __init__(self) -> None:
+        self.spans: Queue[dict[str, object]] = Queue()
+        self.metrics: Queue[str] = Queue()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                if self.headers.get("content-encoding") == "gzip":
+                    body = gzip.decompress(body)
+                outer.take(self.path, body)
+                self.send_response(200)
+                self.send_header("content-type", "application/x-protobuf")
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    @property
+    def url(self) -> str:
+        """The OTLP endpoint."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def take(self, path: str, body: bytes) -> None:
+        """Keep what an export holds."""
+        if path == "/v1/traces":
+            for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+                for scope in resource.scope_spans:
+                    for span in scope.spans:
+                        self.spans.put(
+                            {
+                                "name": span.name,
+                                "kind": span.kind,
+                                "trace": span.trace_id.hex(),
+                                "parent": span.parent_span_id.hex(),
+                                "status": span.status.code,
+                                "seconds": (span.end_time_unix_nano - span.start_time_unix_nano) / 1e9,
+                                **{a.key: _value(a.value) for a in span.attributes},
+                            }
+                        )
+        elif path == "/v1/metrics":
+            for metrics in ExportMetricsServiceRequest.FromString(body).resource_metrics:
+                for scope in metrics.scope_metrics:
+                    for metric in scope.metrics:
+                        self.metrics.put(metric.name)
+
+    def __enter__(self) -> "Collector":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _value(value: object) -> object:
+    kind = value.WhichOneof("value")  # type: ignore[attr-defined]
+    found = getattr(value, kind)
+    return [_value(v) for v in found.values] if kind == "array_value" else found
