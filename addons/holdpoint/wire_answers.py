@@ -28,6 +28,8 @@ class AnswerStream(HttpStream):
 
     wire: Wire
     _aborted = False
+    _sent = False
+    """Whether the request went upstream."""
     _waiting: int | None = None
     """Bytes of a stream that came while a piece of it is worked on."""
 
@@ -90,8 +92,8 @@ class AnswerStream(HttpStream):
             yield from self._refuse("the answer takes too long")
 
     def _leave_upstream(self, why: str) -> Commands:
-        permission = self.wire.permission(self.flow)
-        if self.flow.server_conn.connected and permission is not None and permission.sent:
+        # NOTE: by now the flow may be written down and its pass forgotten.
+        if self._sent and self.flow.server_conn.connected:
             error = RequestProtocolError(self.stream_id, why, ErrorCode.CANCEL)
             yield SendHttp(error, self.flow.server_conn)
 

@@ -133,6 +133,7 @@ class GatewayHttpStream(AnswerStream):
                 self.wire.on_fenced(self.flow)
                 yield from self._answer_with(self.flow.response)
                 return
+            self._sent = True
             command = SendHttp(
                 RequestHeaders(
                     command.event.stream_id, dressed(command.event.request, permission), command.event.end_stream

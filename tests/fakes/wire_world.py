@@ -157,6 +157,18 @@ class WireWorld(World):
         """The bytes of a tools/call."""
         return request("POST", "/rawmcp", self.mcp(*more), json.dumps(call(name, arguments)).encode())
 
+    def listening(self) -> bytes:
+        """The bytes of a subscriptions/listen (2026-07-28)."""
+        meta = {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {},
+        }
+        params = {"_meta": meta, "notifications": {"toolsListChanged": True}}
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "subscriptions/listen", "params": params})
+        modern = [(n, "2026-07-28" if n == "MCP-Protocol-Version" else v) for n, v in self.mcp()]
+        return request("POST", "/rawmcp", [*modern, ("Mcp-Method", "subscriptions/listen")], body.encode())
+
     # What was seen, and what was written down
 
     def reached(self) -> int:

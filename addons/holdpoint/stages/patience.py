@@ -31,11 +31,18 @@ class _Reading:
 class Patience:
     """Every answer that is being read whole. No timer of its own for each: most are there at once."""
 
-    def __init__(self, clock: Clock, give_up: Callable[[http.HTTPFlow], None]) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        give_up: Callable[[http.HTTPFlow], None],
+        later: Callable[[Callable[[], None]], None] | None = None,
+    ) -> None:
+        """`later` calls a function some time later; by default the event loop does, in half a second."""
         self._clock = clock
+        self._later = later or _in_a_moment
         self._give_up = give_up
         self._readings: dict[str, _Reading] = {}
-        self._timer: asyncio.TimerHandle | None = None
+        self._looking = False
 
     def __len__(self) -> int:
         return len(self._readings)
@@ -44,15 +51,19 @@ class Patience:
         """Measure the time of an answer. `size`: how many bytes are there; `silence`: seconds without a new one."""
         now = self._clock.monotonic()
         self._readings[flow.id] = _Reading(flow, size, silence, now + TOTAL * silence, -1, now)
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(_ROUND, self._look)
+        self._look_later()
 
     def end(self, flow: http.HTTPFlow) -> None:
         """Measure no more: the answer is there, or will never be."""
         self._readings.pop(flow.id, None)
 
+    def _look_later(self) -> None:
+        if not self._looking:
+            self._looking = True
+            self._later(self._look)
+
     def _look(self) -> None:
-        self._timer = None
+        self._looking = False
         now = self._clock.monotonic()
         for reading in list(self._readings.values()):
             size = reading.size()
@@ -62,4 +73,8 @@ class Patience:
                 self.end(reading.flow)
                 self._give_up(reading.flow)
         if self._readings:
-            self._timer = asyncio.get_running_loop().call_later(_ROUND, self._look)
+            self._look_later()
+
+
+def _in_a_moment(call: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_later(_ROUND, call)
