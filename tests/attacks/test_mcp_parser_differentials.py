@@ -56,7 +56,24 @@ def decode(body: bytes, *headers):
             b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"r","arguments":{"ns":"d","ns\\u0000":"p"}}}',
             id="argument with NUL",
         ),
-        pytest.param(b'[{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"drop"}}]', id="batch of one"),
+        pytest.param(
+            b'{"jsonrpc":"2.0","id":1,"method":"tasks/cancel","params":{"taskId":"mine","TaskId":"theirs"}}',
+            id="task in another case",
+        ),
+        pytest.param(
+            b'{"jsonrpc":"2.0","id":1,"method":"completion/complete",'
+            b'"params":{"ref":{"type":"ref/prompt","name":"open","Name":"secret"}}}',
+            id="completion of two prompts",
+        ),
+        pytest.param(
+            b'{"jsonrpc":"2.0","id":1,"method":"completion/complete",'
+            b'"params":{"ref":{"type":"ref/prompt","name":"open","uri":"file:///etc"}}}',
+            id="completion of a prompt and a resource",
+        ),
+        pytest.param(
+            b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"r","inputresponses":{}}}',
+            id="answers in another case",
+        ),
         pytest.param(
             b'{"jsonrpc":"2.0","method":"tools/call","params":{"name":"drop"}}', id="a call that asks no answer"
         ),
@@ -77,6 +94,44 @@ def test_a_message_with_two_readings_is_refused(body):
         decode(body)
     assert caught.value.code in {-32700, -32600, -32602}
     assert caught.value.status == 400
+
+
+def member(more: bytes) -> bytes:
+    return b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"read"}' + more + b"}"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"[" + member(b',"id":2') + b"]", id="id twice in one message"),
+        pytest.param(b"[" + member(b"") + b"," + member(b"") + b"]", id="one id for two messages"),
+        pytest.param(b"[" + member(b"") + b',{"jsonrpc":"2.0","id":"1","method":"ping"}]', id="one id as text"),
+        pytest.param(b"[" + member(b"") + b',{"jsonrpc":"2.0","id":1.0,"method":"ping"}]', id="one id as a fraction"),
+        pytest.param(b"[[" + member(b"") + b"]]", id="a batch in a batch"),
+        pytest.param(b"[" + member(b"") + b",]", id="a comma too many"),
+        pytest.param(b"[" + member(b"") + b"][]", id="two batches"),
+        pytest.param(b"[" + member(b',"params":{"name":"drop"}') + b"]", id="params twice"),
+        pytest.param(b'[{"jsonrpc":"2.0","id":1,"method":"initialize"}]', id="a session that begins in a batch"),
+        pytest.param(b'{"0":' + member(b"") + b"}", id="an object that counts"),
+    ],
+)
+@pytest.mark.parametrize("version", [[], [(b"MCP-Protocol-Version", b"2025-03-26")]], ids=["no version", "2025-03-26"])
+def test_a_batch_with_two_readings_is_refused(body, version):
+    with pytest.raises(Undecodable):
+        decode(body, *version)
+
+
+@pytest.mark.parametrize("version", [b"2025-06-18", b"2025-11-25", b"2026-07-28"])
+def test_no_batch_passes_where_the_version_has_none(version):
+    with pytest.raises(Undecodable, match="no batches"):
+        decode(b"[" + member(b"") + b"]", (b"MCP-Protocol-Version", version))
+
+
+def test_no_message_of_a_batch_goes_undecided_by_claiming_no_version():
+    call = decode(
+        b"[" + member(b"") + b"," + member(b"").replace(b'"id":1', b'"id":2').replace(b"read", b"drop") + b"]"
+    )
+    assert [m.resource.name for m in call.members] == ["read", "drop"]
 
 
 @pytest.mark.parametrize(
@@ -101,6 +156,24 @@ def test_a_message_with_two_readings_is_refused(body):
 def test_a_uri_with_two_readings_is_refused(method, uri):
     with pytest.raises(Undecodable, match="more than one way"):
         decode(b'{"jsonrpc":"2.0","id":1,"method":"%s","params":{"uri":%s}}' % (method.encode(), quoted(uri)))
+
+
+def test_a_uri_with_two_readings_is_refused_in_a_completion_and_a_stream():
+    uri = quoted("file:///public/%2e%2e/etc")
+    ref = b'{"ref":{"type":"ref/resource","uri":%s}}' % uri
+    with pytest.raises(Undecodable, match="more than one way"):
+        decode(b'{"jsonrpc":"2.0","id":1,"method":"completion/complete","params":%s}' % ref)
+    meta = (
+        b'"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28",'
+        b'"io.modelcontextprotocol/clientCapabilities":{}}'
+    )
+    params = b'{"notifications":{"resourceSubscriptions":[%s]},%s}' % (uri, meta)
+    with pytest.raises(Undecodable, match="more than one way"):
+        decode(
+            b'{"jsonrpc":"2.0","id":1,"method":"subscriptions/listen","params":%s}' % params,
+            (b"MCP-Protocol-Version", b"2026-07-28"),
+            (b"Mcp-Method", b"subscriptions/listen"),
+        )
 
 
 def quoted(text: str) -> bytes:

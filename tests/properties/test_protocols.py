@@ -6,6 +6,7 @@ from functools import partial
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from mcp.shared.inbound import encode_header_value
 
 from holdpoint.protocols import http, jsonrpc, mcp, sse, strict_json
 from holdpoint.protocols.call import Call, Rendered, Undecodable
@@ -72,6 +73,103 @@ def test_the_mcp_decoder_raises_nothing_but_undecodable(method, headers, body):
     for said in (headers, [(b"content-type", b"application/json")]):
         decode = partial(mcp.decode, method=method, headers=said, body=body)
         assert isinstance(decoded_or_rendered(decode, mcp.undecodable), (Call, Rendered))
+
+
+single = st.fixed_dictionaries(
+    {
+        "jsonrpc": st.just("2.0"),
+        "id": st.integers() | st.text(max_size=4),
+        "method": st.sampled_from(
+            ["tools/call", "tools/list", "prompts/get", "ping", "initialize", "roots/list", "x/y"]
+        ),
+    },
+    optional={"params": st.fixed_dictionaries({"name": st.text(max_size=3)}, optional={"arguments": values})},
+) | st.sampled_from(
+    [
+        {"jsonrpc": "2.0", "method": "notifications/cancelled"},
+        {"jsonrpc": "2.0", "id": 1, "result": {}},
+        {"jsonrpc": "2.0", "id": 2, "error": {"code": 1, "message": "m"}},
+        {"jsonrpc": "2.0", "id": None, "error": {"code": 1, "message": "m"}},
+    ]
+)
+JSON_BODY = [(b"content-type", b"application/json")]
+
+
+def call_of(message) -> Call | None:
+    try:
+        return mcp.decode(method="POST", headers=JSON_BODY, body=strict_json.dumps(message))
+    except Undecodable:
+        return None
+
+
+@relaxed
+@given(st.lists(single | values, max_size=6))
+def test_a_batch_is_decoded_to_what_each_of_its_messages_is_alone(batch):
+    call = call_of(batch)
+    alone = [call_of(message) for message in batch]
+    if call is None:
+        return
+    assert len(call.members) == len(batch) > 0
+    for member, one in zip(call.members, alone, strict=True):
+        assert one is not None
+        assert not one.members
+        assert (member.action, member.resource, member.arguments) == (one.action, one.resource, one.arguments)
+        assert (member.request_id, member.answers, member.intent) == (one.request_id, one.answers, one.intent)
+    assert call.is_write is any(one is None or one.is_write for one in alone)
+    ids = [jsonrpc.id_key(m.request_id) for m in call.members if m.request_id is not None]
+    assert len(set(ids)) == len(ids)
+
+
+@relaxed
+@given(st.lists(single, min_size=1, max_size=6))
+def test_every_request_of_a_refused_batch_is_answered_once(batch):
+    try:
+        mcp.decode(method="POST", headers=JSON_BODY, body=strict_json.dumps(batch))
+    except Undecodable as error:
+        answers = strict_json.loads(mcp.undecodable(error, refusal_id="r").body)
+        asked = dict.fromkeys((type(m["id"]), m["id"]) for m in batch if "method" in m and "id" in m)
+        if asked:
+            assert isinstance(answers, list)
+            assert [(type(a["id"]), a["id"]) for a in answers] == list(asked)
+        else:
+            assert isinstance(answers, dict)
+
+
+mirrored = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.integers() | st.booleans()
+
+
+def header_of(value: object) -> str:
+    """Return what the reference SDK sends for a value."""
+    text = ("true" if value else "false") if isinstance(value, bool) else str(value)
+    return encode_header_value(text)
+
+
+@relaxed
+@given(value=mirrored, other=mirrored)
+@example(value=1, other=True)
+@example(value=1, other="1")
+@example(value="true", other=True)
+def test_a_mirror_is_taken_for_its_argument_and_for_no_other(value, other):
+    def is_taken(header: str) -> bool:
+        message = {
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "tools/call",
+            "params": {"name": "t", "arguments": {"a": value}},
+        }
+        headers = [*JSON_BODY, (b"mcp-param-a", header.encode())]
+        body = strict_json.dumps(message)
+        try:
+            mcp.decode(method="POST", headers=headers, body=body, mirrors=lambda _: {"mcp-param-a": "/a"})
+        except Undecodable:
+            return False
+        return True
+
+    assert is_taken(header_of(value))
+    same_text = header_of(other) == header_of(value)
+    same_number = type(value) is int and type(other) is int and value == other
+    if not (same_text or same_number) and not (type(value) is int and isinstance(other, str)):
+        assert not is_taken(header_of(other))
 
 
 @relaxed

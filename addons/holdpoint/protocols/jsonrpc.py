@@ -1,6 +1,7 @@
 """JSON-RPC 2.0 messages as MCP uses them: parameters and results are objects, ids are strings or integers."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from holdpoint.domain.values import JsonObject, JsonValue
@@ -75,7 +76,12 @@ def is_lookalike(key: str, known: frozenset[str]) -> bool:
     """Tell whether a lax decoder could take `key` for one of `known`, though it is none of them."""
     if key in known:
         return False
-    return "".join(c for c in key if c.isprintable() and not c.isspace()).casefold() in known
+    return "".join(c for c in key if c.isprintable() and not c.isspace()).casefold() in _folded(known)
+
+
+@lru_cache(maxsize=64)
+def _folded(known: frozenset[str]) -> frozenset[str]:
+    return frozenset(key.casefold() for key in known)
 
 
 def _asks(value: JsonObject) -> Request | Notification:

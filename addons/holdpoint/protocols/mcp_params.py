@@ -62,17 +62,18 @@ def listened(params: JsonObject) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def rounds(method: Method, params: JsonObject, *, is_modern: bool) -> tuple[str, JsonMapping]:
     """Return `requestState` and `inputResponses` of a message that has either. Raises Undecodable where none belongs.
 
-    Source: 2026-07-28, multi round-trip requests, supported requests; tasks extension, `tasks/update`.
+    `null` is nothing said, as the conformance suite has it. Source: 2026-07-28, multi round-trip requests, supported
+    requests; tasks extension, `tasks/update`.
     """
-    state, responses = params.get("requestState", ""), params.get("inputResponses", {})
+    state, responses = params.get("requestState"), params.get("inputResponses")
     is_update = method.name == "tasks/update"
-    if not (is_modern and (method.takes_rounds or (is_update and "requestState" not in params))):
+    if not (is_modern and (method.takes_rounds or (is_update and state is None))):
         raise invalid("`requestState` and `inputResponses` do not belong on this method")
-    if not isinstance(state, str) or ("requestState" in params and not state):
+    if state is not None and not (isinstance(state, str) and state):
         raise invalid("`requestState` is not a string that says something")
-    if not isinstance(responses, dict):
+    if responses is not None and not isinstance(responses, dict):
         raise invalid("`inputResponses` is not an object")
-    return state, responses
+    return state or "", responses or {}
 
 
 def check_keys(params: JsonObject) -> JsonObject:

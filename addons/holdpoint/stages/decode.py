@@ -50,10 +50,10 @@ class Decode(Stage):
     def _take(self, flow: http.HTTPFlow, target: Target, state: Identified, call: Call) -> None:
         call = bind(self.gateway, target, state.principal, call)
         if call.protocol_version in MODERN:
-            _drop_what_sessions_use(flow.request)
+            drop_what_sessions_use(flow.request)
         self.gateway.exchanges.of(flow).state = Decoded(
             identified=state,
-            access=_access(state, target, call),
+            access=access_of(state, target, call),
             intent=call.intent,
             request_id=call.request_id,
             protocol_version=call.protocol_version,
@@ -69,7 +69,8 @@ class Decode(Stage):
         )
 
 
-def _access(state: Identified, target: Target, call: Call) -> AccessRequest:
+def access_of(state: Identified, target: Target, call: Call) -> AccessRequest:
+    """Return what policy is asked for a call, and for each of its members."""
     return AccessRequest(
         principal=state.principal,
         target=target.name,
@@ -78,11 +79,11 @@ def _access(state: Identified, target: Target, call: Call) -> AccessRequest:
         arguments=call.arguments,
         unverified=call.unverified,
         at=state.received.at,
-        members=tuple(_access(state, target, member) for member in call.members) if call.members else (),
+        members=tuple(access_of(state, target, member) for member in call.members) if call.members else (),
     )
 
 
-def _drop_what_sessions_use(request: http.Request) -> None:
+def drop_what_sessions_use(request: http.Request) -> None:
     """Drop the headers that 2026-07-28 has servers ignore: one that speaks older versions too might not."""
     fields = request.headers.fields
     if any(name.lower().replace(b"_", b"-") in _OF_SESSIONS for name, _ in fields):

@@ -33,6 +33,7 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
     decoded = state.permitted.decoded
     access = decoded.access
     state = _check_again(gateway, exchange, state)
+    gateway.under_way.send(exchange, decoded)
     # Whatever can fail comes before the grant is spent: what is spent and not settled counts as sent.
     if target.mode is not TargetMode.OBSERVE:
         refuse_too_many(services, exchange, access, state.permitted.decision, session=decoded.session, count=True)

@@ -1,5 +1,7 @@
 """Every method of MCP in every version: taken as what it is, or refused with the code and status the version names."""
 
+from pathlib import Path
+
 import mcp_types.methods as sdk
 import pytest
 
@@ -162,3 +164,11 @@ def test_the_table_says_what_the_reference_sdk_says():
 
 def test_rounds_belong_to_the_methods_of_the_reference_sdk():
     assert {m.name for m in mcp_methods.METHODS.values() if m.takes_rounds} == set(sdk.INPUT_REQUIRED_METHODS)
+
+
+@pytest.mark.parametrize("method", sorted(mcp_methods.METHODS))
+def test_every_method_is_in_the_reference(method):
+    page = Path(__file__).parents[3].joinpath("docs/reference/mcp-decoding.md").read_text(encoding="utf-8")
+    (row,) = [line for line in page.splitlines() if line.startswith("|") and f"`{method}`" in line.split("|")[1]]
+    is_write = mcp_methods.METHODS[method].writes and bool(mcp_methods.METHODS[method].by_client)
+    assert row.rstrip("| ").endswith("| yes") is is_write
