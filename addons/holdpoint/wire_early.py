@@ -3,7 +3,7 @@
 # mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mitmproxy import http
 from mitmproxy.proxy.layers.http._base import HttpEvent
@@ -26,11 +26,12 @@ class EarlyEvents:
         self._response: http.Response | None = None
         self._body: list[bytes] = []
 
-    def head(self, request: http.Request) -> ResponseHeaders:
-        """Return the head, framed as the caller's version of HTTP has it."""
+    def head(self, request: http.Request, fields: Sequence[tuple[bytes, bytes]] = ()) -> ResponseHeaders:
+        """Return the head with these fields on top, framed as the caller's version of HTTP has it."""
         response = http.Response.make(200, b"", {"content-type": "text/event-stream", "cache-control": "no-store"})
         response.headers["x-accel-buffering"] = "no"
         response.headers.pop("content-length", None)
+        response.headers = http.Headers((*response.headers.fields, *fields))
         frame_stream(request, response)
         return ResponseHeaders(self._stream_id, response, end_stream=False)
 

@@ -23,12 +23,8 @@ LISTED = """\
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WireWorld]:
     with WireWorld(tmp_path_factory.mktemp("sites")) as world:
-        text = world.settings_file.read_text()
-        hosts = {"    routes: [/raw]\n": "    hosts: [web.corp.example]\n", "    routes: [/rawmcp]\n": LISTED}
-        for route, more in hosts.items():
-            assert route in text
-            text = text.replace(route, route + more)
-        world.settings_file.write_text(text)
+        world.add_settings("    routes: [/raw]\n", "    hosts: [web.corp.example]\n")
+        world.add_settings("    routes: [/rawmcp]\n", LISTED)
         world.rawmcp.answers["any"] = answer(DONE)
         world.start()
         yield world

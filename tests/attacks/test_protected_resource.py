@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from tests.fakes.audit_trail import trail, until_written
 from tests.fakes.byte_upstream import answer
 from tests.fakes.wire import Answer, Wire, h2_connection, request
 from tests.fakes.wire_world import WireWorld
@@ -27,11 +28,8 @@ MCP_HOSTED = """\
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WireWorld]:
     with WireWorld(tmp_path_factory.mktemp("resource")) as world:
-        text = world.settings_file.read_text()
-        for route, more in (("    routes: [/raw]\n", HOSTED), ("    routes: [/rawmcp]\n", MCP_HOSTED)):
-            assert route in text
-            text = text.replace(route, route + more)
-        world.settings_file.write_text(text)
+        world.add_settings("    routes: [/raw]\n", HOSTED)
+        world.add_settings("    routes: [/rawmcp]\n", MCP_HOSTED)
         world.rawmcp.answers["any"] = ANSWER
         world.start()
         yield world
@@ -169,6 +167,21 @@ def test_the_plain_service_behind_a_host_is_not_asked_for_metadata_of_its_own(wo
         assert ask(world, f"{WELL_KNOWN}/else", *token, host="web.corp.example").status == 404
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/{WELL_KNOWN}",
+        "/%2ewell-known/oauth-protected-resource",
+        f"/x/..{WELL_KNOWN}",
+        f"/.{WELL_KNOWN}/x",
+        f"{WELL_KNOWN};x",
+    ],
+)
+def test_nor_by_another_spelling_of_its_path(world: WireWorld, path: str) -> None:
+    got = ask(world, path, ("Authorization", f"Bearer {world.token()}"), host="web.corp.example")
+    assert got.status == 400
+
+
 def test_over_a_forward_listener_the_gateway_answers_for_the_upstreams_own_host(world: WireWorld) -> None:
     upstream = f"127.0.0.1:{world.rawmcp.port}"
     with Wire(world.forward, timeout=6) as wire:
@@ -216,14 +229,18 @@ def test_over_http2_another_authority_is_refused(world: WireWorld) -> None:
 
 
 def test_a_reply_is_one_line_of_the_audit_log_and_no_recording(world: WireWorld) -> None:
-    files = sorted((world.var / "recordings").rglob("*.flows"))
-    sizes = [f.stat().st_size for f in files]
-    assert ask(world, f"{WELL_KNOWN}/rawmcp").status == 200
-    assert sorted((world.var / "recordings").rglob("*.flows")) == files
-    assert [f.stat().st_size for f in files] == sizes
-    event = [e for e in world.audited() if e["stage"] == "Replied"][-1]
+    mark = "seen-nowhere-else"
+    recordings = world.var / "recordings"
+    before = len(trail(recordings))
+    assert ask(world, f"{WELL_KNOWN}/rawmcp", ("User-Agent", mark)).status == 200
+    event = until_written(recordings, after=before, stage="Replied")
     assert (event["target"], event["detail"]["reply"], event["detail"]["status"]) == ("rawmcp", "metadata", 200)
     assert "principal" not in event
+    # What comes later is written later: once this refusal is on disk, so would be the reply.
+    refused = ask(world, "/rawmcp", ("User-Agent", f"{mark}-but-here"), method="POST").json["error"]["data"]["refusal"]
+    until_written(recordings, exchange=refused)
+    kept = b"".join(f.read_bytes() for f in recordings.rglob("*.flows"))
+    assert kept.count(mark.encode()) == kept.count(f"{mark}-but-here".encode()) == 1
 
 
 # The challenge

@@ -25,6 +25,7 @@ from holdpoint.stages.gateway import Gateway
 pytestmark = [pytest.mark.e2e, pytest.mark.threat("T18")]
 
 SSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+PAGE = "https://app.example.com"
 WAITING = ": waiting\n\n"
 dispatch = record.dispatch
 
@@ -32,6 +33,7 @@ dispatch = record.dispatch
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WireWorld]:
     with WireWorld(tmp_path_factory.mktemp("early")) as world:
+        world.add_settings("    routes: [/rawmcp]\n", f"    origins: [{PAGE}]\n")
         yield world
 
 
@@ -284,3 +286,45 @@ def test_a_plain_request_behind_an_early_stream_on_one_connection_is_served(
         assert said("first") in [json.loads(e.data) for e in events(wire.read().body) if e.data]
         monkeypatch.setattr(record, "dispatch", dispatch)
         assert wire.read("GET").status == 200
+
+
+def test_a_listed_page_reads_a_stream_that_was_begun(
+    world: WireWorld, running: SabotagedGateway, early: Callable[[Then | None], None]
+) -> None:
+    assert running is not None
+    early(None)
+    world.rawmcp.answers["page"] = answer(json.dumps(said("well")))
+    own = ("Origin", f"http://127.0.0.1:{world.reverse}")
+    for origin, readable in ((("Origin", PAGE), PAGE), (own, "")):
+        got = world.tool("page", None, origin)
+        assert got.header("content-type") == "text/event-stream"
+        assert got.header("access-control-allow-origin") == readable
+
+
+def test_json_without_an_end_comes_as_events_of_an_early_stream(
+    world: WireWorld, early: Callable[[Then | None], None]
+) -> None:
+    early(None)
+    notice = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "open"}}
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    trickle = Trickle([head, chunk(json.dumps(notice).encode() + b"\n"), chunk(b"broken\n")], stay=True)
+    world.rawmcp.answers["/mcp"] = trickle
+    with Wire(world.reverse) as wire:
+        got = wire.ask(world.listening())
+    assert (got.torn, got.timed_out) == (False, False)
+    first, last = [json.loads(e.data) for e in events(got.body) if e.data]
+    assert first == notice
+    assert (last["id"], last["error"]["data"]["kind"]) == (1, "withheld")
+
+
+def test_an_early_answer_that_never_ends_is_given_up_in_time(
+    world: WireWorld, early: Callable[[Then | None], None]
+) -> None:
+    early(None)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    trickle = Trickle([head, chunk(b'{"jsonrpc"')], stay=True)
+    world.rawmcp.answers["endless"] = trickle
+    got = world.tool("endless")
+    (told,) = [json.loads(e.data) for e in events(got.body) if e.data]
+    assert told["error"]["message"] == "the answer did not end in time"
+    assert trickle.gone.wait(10)

@@ -8,12 +8,12 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
-from tests.fakes.node import NODE, need_node, run_client
-from tests.fakes.oauth_person import ALICE, Memory, Person, provider
+from tests.fakes.node_parts import NODE, need
+from tests.fakes.oauth_person import ALICE, Memory, Person, provider, run_client
 from tests.fakes.processes import Program, free_port
 from tests.fakes.world import UPSTREAM_TOKEN, World, call
 
-pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.e2e, pytest.mark.threat("T23"), pytest.mark.filterwarnings("ignore")]
 
 MODES = ("legacy", "auto")
 
@@ -87,7 +87,7 @@ def test_typescript_sdk_logs_in_by_itself(world: World, major: str) -> None:
 @pytest.fixture(scope="module")
 def certified(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The same behind npm oidc-provider, which gives tokens for the resources it knows, and for no other."""
-    need_node("oidc-provider")
+    need("oidc-provider")
     port = free_port()
     world = World(tmp_path_factory.mktemp("npm"), target_lines="    scopes: [call]\n", json_response=True)
     world.write_settings(

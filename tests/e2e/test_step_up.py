@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import fields
 from typing import Any
 
 import httpx
@@ -10,17 +9,10 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
-from tests.fakes.node import run_client
-from tests.fakes.oauth_person import ALICE, Memory, Person, provider
+from tests.fakes.oauth_person import ALICE, Memory, Person, provider, run_client
 from tests.fakes.world import World, call
 
-from holdpoint.policy.rules import Rule
-
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.filterwarnings("ignore"),
-    pytest.mark.skipif("scopes" not in {f.name for f in fields(Rule)}, reason="rules ask for no scopes yet"),
-]
+pytestmark = [pytest.mark.e2e, pytest.mark.filterwarnings("ignore")]
 
 WANTED = """\
   - name: secrets-need-two-scopes

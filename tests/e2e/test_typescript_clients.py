@@ -76,7 +76,7 @@ def test_it_lists_and_reads_what_the_server_offers(world: EverythingWorld, era: 
     ],
 )
 def test_what_the_server_asks_reaches_it_and_its_answer_returns(
-    world: EverythingWorld, era: Era, tool: str, arguments: dict[str, str], asked: str, answer: str
+    *, world: EverythingWorld, era: Era, tool: str, arguments: dict[str, str], asked: str, answer: str
 ) -> None:
     answers = {**ANSWERS, "elicitation": {"form": {"action": "accept", "content": _content(tool)}}}
     operations = [{"do": "callTool", "name": tool, "arguments": arguments}]

@@ -5,8 +5,9 @@ that the gateway sees what it would see from a client that was given its URL. An
 """
 
 import asyncio
+import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from types import TracebackType
 from urllib.parse import urlsplit
 
@@ -99,11 +100,9 @@ class _LinkEnded(Exception):  # noqa: N818  # no error: it takes the other direc
     """One direction has ended."""
 
 
-async def _then_stop(direction: "asyncio._CoroutineLike[None]") -> None:
-    try:
+async def _then_stop(direction: Coroutine[None, None, None]) -> None:
+    with contextlib.suppress(asyncio.IncompleteReadError, OSError):
         await direction
-    except (asyncio.IncompleteReadError, OSError):
-        pass
     raise _LinkEnded
 
 

@@ -11,12 +11,14 @@ import base64
 import json
 import os
 import socket
+import sys
 from dataclasses import dataclass, field
 from types import TracebackType
 
 import uvicorn
 from mcp.server.lowlevel.server import ServerRequestContext
 from mcp.server.mcpserver import MCPServer
+from mcp.server.mcpserver.prompts.base import UserMessage
 from mcp.server.streamable_http import EventCallback, EventMessage, EventStore
 from mcp_types import (
     AudioContent,
@@ -37,11 +39,11 @@ from mcp_types import (
 from mcp_types import CompletionArgument as Argument
 from mcp_types import CompletionContext as Filled
 from starlette.types import ASGIApp
-from tests.fakes.everything_asks import add_asking, add_multi_round
+from tests.fakes.everything_asks import add_asking
 from tests.fakes.notes_server import Door, Seen
 from tests.fakes.processes import Program, free_port
 
-PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNQcGgAAAFkAOHHE8n2AAAAAElFTkSuQmCC"
 """A PNG of one pixel."""
 SILENCE = "UklGRiQAAABXQVZFZm10IBAAAAABAAEAQB8AAIA+AAACABAAZGF0YQAAAAA="
 """A WAV of no length."""
@@ -102,7 +104,6 @@ def make_server() -> MCPServer:
     server = MCPServer("mcp-conformance-test-server", version="1.0.0", log_level="ERROR")
     add_tools(server)
     add_asking(server)
-    add_multi_round(server)
     add_resources(server)
     add_prompts(server)
     add_legacy_methods(server)
@@ -191,20 +192,18 @@ def add_prompts(server: MCPServer) -> None:
         return f"Prompt with arguments: arg1='{arg1}', arg2='{arg2}'"
 
     @server.prompt(description="Holds a resource")
-    def test_prompt_with_embedded_resource(resourceUri: str) -> list[object]:  # noqa: N803  # the suite's name
+    def test_prompt_with_embedded_resource(resourceUri: str) -> list[UserMessage]:  # noqa: N803  # the suite's name
         resource = embedded(resourceUri, "text/plain", "Embedded resource content for testing.")
         return [user(resource), user(TextContent(type="text", text="Please process the embedded resource above."))]
 
     @server.prompt(description="Holds an image")
-    def test_prompt_with_image() -> list[object]:
+    def test_prompt_with_image() -> list[UserMessage]:
         image = ImageContent(type="image", data=PIXEL, mime_type="image/png")
         return [user(image), user(TextContent(type="text", text="Please analyze the image above."))]
 
 
-def user(content: EmbeddedResource | TextContent | ImageContent) -> object:
+def user(content: EmbeddedResource | TextContent | ImageContent) -> UserMessage:
     """A message of the user."""
-    from mcp.server.mcpserver.prompts.base import UserMessage
-
     return UserMessage(content=content)
 
 
@@ -243,8 +242,6 @@ class EverythingServer:
         """URL of the MCP endpoint, plain HTTP."""
 
     def __enter__(self) -> "EverythingServer":
-        import sys
-
         command = [sys.executable, "-m", "tests.fakes.everything_server", "--port", str(self._port)]
         self._program = Program(command, env={"EVERYTHING_TOKEN": self._token} if self._token else None)
         try:

@@ -1,5 +1,6 @@
-"""A person in front of the fake issuer's login page, for OAuth clients that send their user to a browser."""
+"""The SDKs' own OAuth clients, and a person at the login page for those that send their user to a browser."""
 
+import json
 import re
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,8 @@ import httpx
 from mcp.client.auth import OAuthClientProvider, TokenStorage
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 from pydantic import AnyUrl
+from tests.fakes.node_parts import NODE, need
+from tests.fakes.processes import Program
 
 ALICE: dict[str, Any] = {
     "sub": "u-alice",
@@ -92,3 +95,13 @@ def provider(url: str, person: Person, memory: Memory) -> OAuthClientProvider:
         redirect_handler=person.log_in,
         callback_handler=person.come_back,
     )
+
+
+def run_client(major: str, url: str, calls: list[list[object]]) -> dict[str, Any]:
+    """Run the TypeScript SDK's OAuth client to its end; return what it got, and what it asked the issuer for."""
+    need("@modelcontextprotocol/client" if major == "2" else "@modelcontextprotocol/sdk")
+    program = Program(["node", "oauth_client.mjs", major, url, json.dumps(calls)], cwd=NODE)
+    status = program.wait(timeout=60)
+    assert status == 0, program.output
+    told: dict[str, Any] = json.loads(program.lines[-1])
+    return told

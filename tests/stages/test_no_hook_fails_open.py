@@ -120,6 +120,36 @@ def test_later_stages_do_not_see_what_was_refused(world: World, gateway: Sabotag
     assert asked == {"record"}  # which writes down what was refused
 
 
+METADATA = "/.well-known/oauth-protected-resource/mcp/demo"
+
+
+def test_later_stages_do_not_see_what_the_gateway_answers_itself(world: World, gateway: SabotagedGateway) -> None:
+    gateway.plan.disarm()
+    gateway.plan.seen.clear()
+    before = reached(world)
+    assert httpx.get(world.base + METADATA, trust_env=False).json()["resource"] == world.url
+    for hook in ("requestheaders", "request", "responseheaders", "response"):
+        assert {stage for stage, name in gateway.plan.seen if name == hook} <= {"lockdown", "record"}, hook
+    assert reached(world) == before
+
+
+@pytest.mark.failure("F-stage")
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("hook", ["requestheaders", "request", "response"])
+@pytest.mark.parametrize("stage", ["lockdown", "record"])
+def test_a_failure_in_an_answer_of_its_own_reaches_no_upstream(
+    world: World, gateway: SabotagedGateway, stage: str, hook: str, style: str
+) -> None:
+    for failure in FAILURES:
+        before = reached(world)
+        gateway.plan.arm(stage, hook, failure, style)
+        answer = httpx.get(world.base + METADATA, trust_env=False, timeout=20)
+        assert reached(world) == before, failure
+        assert answer.status_code >= 500 or answer.json()["resource"] == world.url, failure
+    gateway.plan.disarm()
+    assert httpx.get(world.base + METADATA, trust_env=False).status_code == 200
+
+
 def connect_through(world: World) -> bytes:
     """Open a tunnel to the upstream through the forward listener, and say something; return what came back."""
     with socket.create_connection(("127.0.0.1", world.forward), timeout=10) as raw:

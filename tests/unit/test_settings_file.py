@@ -71,6 +71,8 @@ def test_every_optional_key_reaches_the_settings(tmp_path: Path) -> None:
     assert (files.protocol, files.scheme, files.host, files.port) == (Protocol.MCP, "https", "files.example.com", 443)
     assert (files.path, files.routes, files.hosts) == ("/mcp", ("/mcp/files", "/mcp/old-files"), ("files.internal",))
     assert (files.audiences, files.issuers) == ({"https://files"}, {"corp"})
+    assert files.scopes == {"openid", "notes:read"}
+    assert files.origins == {"https://app.example.com", "http://localhost:3000", "vscode-webview://abc", "null"}
     assert files.mode is TargetMode.OBSERVE
     assert files.credentials["main"] == Credential("static", "X-Api-Key", "", SecretSource(file=tmp_path / "token"))
     assert files.credentials["reader"] == Credential("static", "authorization", "Token ", SecretSource(env="READ"))
@@ -102,6 +104,8 @@ FULL_TARGET = """\
     hosts: [Files.Internal]
     audiences: ["https://files"]
     issuers: [corp]
+    scopes: [openid, "notes:read"]
+    origins: [https://app.example.com, "http://localhost:3000", vscode-webview://abc, "null"]
     mode: observe
     credential: {kind: static, header: X-Api-Key, from: {file: token}}
     credentials:

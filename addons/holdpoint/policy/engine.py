@@ -55,14 +55,11 @@ class Engine:
     def visible_many(self, request: AccessRequest, resources: Sequence[Resource]) -> list[bool]:
         """Tell the same of each of several resources, in order; that of the request itself does not count."""
         viewers: dict[type[Resource], Viewer] = {}
-        found: list[bool] = []
-        for resource in resources:
-            try:
-                found.append(self._shows(request, resource, viewers))
-            except Exception as error:  # noqa: BLE001  # whatever it is, nothing is shown
-                logger.error("a list could not be filtered: %s", type(error).__name__)  # noqa: TRY400  # no values
-                found.append(False)
-        return found
+        try:
+            return [self._shows(request, resource, viewers) for resource in resources]
+        except Exception as error:  # noqa: BLE001  # whatever it is, nothing is shown
+            logger.error("a list could not be filtered: %s", type(error).__name__)  # noqa: TRY400  # no values in logs
+            return [False] * len(resources)
 
     def _shows(self, request: AccessRequest, resource: Resource, viewers: dict[type[Resource], Viewer]) -> bool:
         viewer = viewers.get(type(resource))

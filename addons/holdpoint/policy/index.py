@@ -4,7 +4,7 @@ What depends on verb and resource alone is remembered for the things that come a
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from holdpoint.domain.access import AccessRequest, McpMethod, McpPrompt, McpServerRequest, McpTool, Protocol, Resource
 from holdpoint.domain.refusal import GatewayFault
@@ -54,7 +54,7 @@ class _Plan:
     keys: frozenset[str] | None
 
     def outcomes(self, request: AccessRequest) -> dict[str, Outcome]:
-        """Return the outcome of each condition by its source."""
+        """Return the outcome of each condition, by its source."""
         facts = Facts(request, self.reads, self.keys)
         if self.joined is not None:
             found = self.joined.outcomes(facts)
@@ -80,14 +80,14 @@ class Kind:
         self._remembered: dict[tuple[str, Resource], tuple[Candidate, ...]] = {}
         self._plans: dict[tuple[int, ...], _Plan] = {}
 
-    def about(self, request: AccessRequest) -> tuple[Candidate, ...]:
-        """Return the candidates that are about the verb and the resource of a request."""
-        if not _comes_again(request.resource):
-            return self._search(request)
-        key = (request.action.verb, request.resource)
+    def about(self, request: AccessRequest, resource: Resource) -> tuple[Candidate, ...]:
+        """Return the candidates that are about the verb of a request and a resource, which need not be its own."""
+        if not _comes_again(resource):
+            return self._search(request, resource)
+        key = (request.action.verb, resource)
         found = self._remembered.get(key)
         if found is None:
-            found = self._search(request)
+            found = self._search(request, resource)
             # The names are the caller's: whoever sends many costs himself the memory of what was remembered.
             if len(self._remembered) >= MAX_REMEMBERED:
                 self._remembered.clear()
@@ -95,13 +95,15 @@ class Kind:
                 self._remembered[key] = found
         return found
 
-    def _search(self, request: AccessRequest) -> tuple[Candidate, ...]:
+    def _search(self, request: AccessRequest, resource: Resource) -> tuple[Candidate, ...]:
+        if resource is not request.resource:
+            request = replace(request, resource=resource)
         return tuple(c for c in self.candidates if c.fits_resource(request))
 
     def matching(self, request: AccessRequest) -> Iterable[tuple[Candidate, Outcome]]:
         """Yield the candidates that match, and those whose condition could not be evaluated, with what it says."""
         found: list[Candidate] = []
-        for candidate in self.about(request):
+        for candidate in self.about(request, request.resource):
             tests = candidate.tests
             for test in tests.caller:
                 if not test(request):
@@ -109,15 +111,18 @@ class Kind:
             else:
                 if not tests.arguments or all(t(request) for t in tests.arguments):
                     found.append(candidate)
-        conditional = tuple(c.number for c in found if c.condition is not None)
+        return [(c, outcome) for c, outcome in self.weigh(found, request) if outcome is not False]
+
+    def weigh(self, candidates: Sequence[Candidate], request: AccessRequest) -> Iterable[tuple[Candidate, Outcome]]:
+        """Yield each candidate with what its condition says to a request: True where it has none."""
+        conditional = tuple(c.number for c in candidates if c.condition is not None)
         if not conditional:
-            return [(c, True) for c in found]
+            return [(c, True) for c in candidates]
         plan = self._plans.get(conditional)
         if plan is None:
             plan = self._plan(conditional)
         outcomes = plan.outcomes(request)
-        said = ((c, True if c.condition is None else outcomes[c.condition.source]) for c in found)
-        return [(c, outcome) for c, outcome in said if outcome is not False]
+        return [(c, True if c.condition is None else outcomes[c.condition.source]) for c in candidates]
 
     def _plan(self, numbers: tuple[int, ...]) -> _Plan:
         wanted = set(numbers)

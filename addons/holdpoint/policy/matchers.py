@@ -91,6 +91,7 @@ def _of_named(globs: Globs, match: Match, effect: Effect) -> tuple[Test, ...] | 
         # INVARIANT: an allow rule never allows a named thing that it does not name. The schema refuses such rules too.
         return None if match.names_something or effect is Effect.ALLOW else ()
     fits = compile_globs(globs)
+    restricts = effect is not Effect.ALLOW
 
     def test(request: AccessRequest) -> bool:
         match request.resource:
@@ -99,7 +100,8 @@ def _of_named(globs: Globs, match: Match, effect: Effect) -> tuple[Test, ...] | 
             case McpResource(uri):
                 return fits(uri)
             case McpServerRequest(method):
-                return fits(method)
+                # An answer to nobody knows what may be one to anything.
+                return fits(method) if method else restricts
             case _:
                 return False
 

@@ -4,12 +4,11 @@ A condition that reads arguments, and a match that does, say nothing here: an un
 allow shows.
 """
 
-from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 
 from holdpoint.domain.access import AccessRequest, Resource
-from holdpoint.policy.cel import Facts
-from holdpoint.policy.index import Candidate, Kind, outcome
+from holdpoint.policy.index import Candidate, Kind, Outcome
 from holdpoint.policy.rules import Effect
 
 
@@ -21,52 +20,78 @@ class Viewer:
     def __init__(self, kind: Kind, request: AccessRequest) -> None:
         self._kind = kind
         self._request = request
-        self._known: dict[int, bool | None] = {}
+        self._known: dict[int, _Stand] = {}
 
     def shows(self, resource: Resource) -> bool:
         """Tell whether a thing is shown."""
-        request = self._request if resource is self._request.resource else replace(self._request, resource=resource)
-        could_open = False
-        credentials: set[str] = set()
-        for candidate in self._kind.about(request):
-            rule = candidate.rule
-            if rule.shadow or rule.effect is Effect.MASK:
-                continue
-            matches = self._matches(candidate, request)
-            if matches is False:
-                continue
-            if rule.effect is Effect.DENY:
-                if matches:
-                    return False
-                continue
-            could_open = True
-            if matches and rule.credential:
-                credentials.add(rule.credential)
-        return could_open and len(credentials) <= 1
+        view = _View()
+        asking: list[Candidate] = []
+        for candidate in self._kind.about(self._request, resource):
+            stand = self._known.get(candidate.number)
+            if stand is None:
+                stand = self._known[candidate.number] = self._stand(candidate)
+            if stand is _ASK:
+                asking.append(candidate)
+            elif stand is not _NO:
+                view.take(candidate, is_certain=stand is _YES)
+        if asking and not view.hidden:
+            request = replace(self._request, resource=resource)
+            for candidate, said in self._kind.weigh(asking, request):
+                if _counts(candidate, said):
+                    view.take(candidate, is_certain=True)
+        return view.shows
 
-    def _matches(self, candidate: Candidate, request: AccessRequest) -> bool | None:
-        # None: it depends on the arguments.
-        number = candidate.number
-        if number in self._known:
-            return self._known[number]
-        condition = candidate.condition
-        found: bool | None
-        if not candidate.fits_caller(request):
-            found = False
-        elif candidate.tests.arguments or (condition is not None and condition.reads_arguments):
-            found = None
-        elif condition is None:
-            found = True
-        else:
-            said = outcome(condition, Facts(request, condition.reads, condition.keys))
-            found = candidate.rule.effect is not Effect.ALLOW if isinstance(said, str) else said
-            if condition.reads_resource:
-                return found
-        self._known[number] = found
-        return found
+    def _stand(self, candidate: Candidate) -> "_Stand":
+        rule, condition = candidate.rule, candidate.condition
+        if rule.shadow or rule.effect is Effect.MASK or not candidate.fits_caller(self._request):
+            return _NO
+        if candidate.tests.arguments or (condition is not None and condition.reads_arguments):
+            return _MAYBE
+        if condition is None:
+            return _YES
+        if condition.reads_resource:
+            return _ASK
+        ((_, said),) = self._kind.weigh([candidate], self._request)
+        return _YES if _counts(candidate, said) else _NO
 
 
-def shows_each(kind: Kind, request: AccessRequest, resources: Iterable[Resource]) -> list[bool]:
-    """Tell of each thing whether it is shown."""
-    viewer = Viewer(kind, request)
-    return [viewer.shows(resource) for resource in resources]
+class _Stand(Enum):
+    """How a rule stands to all resources of a kind, as far as that can be told."""
+
+    NO = auto()
+    YES = auto()
+    MAYBE = auto()
+    """It depends on the arguments."""
+    ASK = auto()
+    """It depends on the resource."""
+
+
+_NO, _YES, _MAYBE, _ASK = _Stand.NO, _Stand.YES, _Stand.MAYBE, _Stand.ASK
+
+
+@dataclass(slots=True)
+class _View:
+    """What the rules say to one thing."""
+
+    hidden: bool = False
+    could_open: bool = False
+    credentials: set[str] = field(default_factory=set[str])
+
+    def take(self, candidate: Candidate, *, is_certain: bool) -> None:
+        """Count a rule that matches, or may."""
+        if candidate.rule.effect is Effect.DENY:
+            self.hidden |= is_certain
+            return
+        self.could_open = True
+        if is_certain and candidate.rule.credential:
+            self.credentials.add(candidate.rule.credential)
+
+    @property
+    def shows(self) -> bool:
+        # Rules that certainly ask for different credentials certainly deny.
+        return self.could_open and not self.hidden and len(self.credentials) <= 1
+
+
+def _counts(candidate: Candidate, said: Outcome) -> bool:
+    # What cannot be evaluated counts for the stricter side, as in a decision; a hold shows what it holds.
+    return said if isinstance(said, bool) else candidate.rule.effect is not Effect.ALLOW

@@ -8,7 +8,6 @@ from holdpoint.domain.refusal import ConfigError
 from holdpoint.masking.masker import Masker, compile_masks
 from holdpoint.policy.bundle import Bundle, load_bundle
 from holdpoint.policy.engine import Engine
-from holdpoint.policy.rules import Rule
 from holdpoint.settings import Settings, Target
 
 
@@ -32,7 +31,7 @@ class Policies:
         found = self._scopes.get(target)
         if found is None:
             rules = (r for p in self.bundle.policies if target in p.targets for r in p.rules)
-            found = self._scopes[target] = frozenset(s for r in rules for s in scopes_of(r))
+            found = self._scopes[target] = frozenset(s for r in rules for s in r.scopes)
         return found
 
     def masker(self, names: tuple[str, ...]) -> Masker:
@@ -41,11 +40,6 @@ class Policies:
         if found is None:
             found = self._maskers[names] = compile_masks(_profiles(self.bundle.masks, names), key=self.key)
         return found
-
-
-def scopes_of(rule: Rule) -> frozenset[str]:
-    """Return the scopes that a rule asks for."""
-    return getattr(rule, "scopes", frozenset())
 
 
 def _profiles(masks: Mapping[str, MaskProfile], names: tuple[str, ...]) -> list[MaskProfile]:

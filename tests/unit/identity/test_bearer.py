@@ -1,7 +1,7 @@
 import pytest
 
 from holdpoint.domain.refusal import Refusal, RefusalKind
-from holdpoint.identity.bearer import bearer_token
+from holdpoint.identity.bearer import bearer_token, refuse_token_in_query
 
 NOT_AUTHENTICATED = RefusalKind.UNAUTHENTICATED
 BAD = RefusalKind.BAD_REQUEST
@@ -49,3 +49,27 @@ def test_anything_but_one_bearer_token_is_refused(headers: list[tuple[bytes, byt
     assert caught.value.kind is kind
     assert caught.value.challenge.startswith("Bearer")
     assert "abc" not in str(caught.value) + caught.value.detail
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/x?access_token=abc",
+        "/x?a=1&access_token=abc",
+        "/x?a=1;Access_Token=abc",
+        "/x?access%5Ftoken=abc",
+        "/x?%61ccess_token",
+        "/x?+access_token+=abc",
+        "/x?a?access_token=b&access_token=abc",
+    ],
+)
+def test_token_in_the_query_is_refused_without_repeating_it(target: str):
+    with pytest.raises(Refusal) as caught:
+        refuse_token_in_query(target)
+    assert (caught.value.kind, caught.value.challenge) == (BAD, 'Bearer error="invalid_request"')
+    assert "abc" not in str(caught.value) + caught.value.detail
+
+
+@pytest.mark.parametrize("target", ["/x", "/access_token", "/x?", "/x?a=access_token", "/x?my_access_token=1"])
+def test_other_queries_pass(target: str):
+    refuse_token_in_query(target)

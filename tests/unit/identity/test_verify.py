@@ -92,6 +92,21 @@ async def test_cached_verification_does_not_serve_another_target(
     assert verifier.cached(token, audiences=ANY, issuers=ANY)
 
 
+async def test_own_audience_counts_beside_the_configured_ones(verifier: Verifier, idp: FakeIssuer):
+    own, other = frozenset({"https://gw/mcp/a"}), frozenset({"https://gw/mcp/b"})
+    token = idp.mint({"aud": "https://gw/mcp/a"})
+    for configured in (ANY, frozenset({"https://other.example"})):
+        principal = await verifier.verify(token, audiences=configured, issuers=ANY, own=own)
+        assert verifier.cached(token, audiences=configured, issuers=ANY, own=own) is principal
+        assert verifier.cached(token, audiences=configured, issuers=ANY, own=other) is None
+        assert verifier.cached(token, audiences=configured, issuers=ANY) is None
+        with pytest.raises(Refusal):
+            await verifier.verify(token, audiences=configured, issuers=ANY, own=other)
+    with pytest.raises(Refusal):
+        await verifier.verify(token, audiences=ANY, issuers=frozenset({"another"}), own=own)
+    assert await verified(verifier, idp.mint())
+
+
 async def test_key_that_leaves_the_key_set_ends_cached_verifications(verifier: Verifier, idp: FakeIssuer):
     old = idp.mint()
     await verified(verifier, old)

@@ -1,10 +1,12 @@
 from dataclasses import replace
 
 import pytest
-from tests.fakes.policies import ADA, by, call, fetch, kube
+from tests.fakes.policies import ADA, bundle_of, by, call, fetch, kube, policy_text
 
 from holdpoint.domain.access import Actor, Protocol
-from holdpoint.policy.cel import ConditionFailed, ConditionProblem, Facts, compile_condition
+from holdpoint.domain.decision import Permit
+from holdpoint.policy.cel import ConditionFailed, ConditionProblem, Facts, Joined, compile_condition
+from holdpoint.policy.engine import Engine
 from holdpoint.policy.facts import MAX_CHARACTERS, MAX_DEPTH, MAX_NODES, bounded_copy
 
 
@@ -205,3 +207,83 @@ def nested(depth):
 )
 def test_copy_is_bounded(value, fits):
     assert (bounded_copy(value) is not None) is fits
+
+
+@pytest.mark.parametrize(
+    ("source", "reads", "keys"),
+    [
+        pytest.param("true", set(), set(), id="nothing"),
+        pytest.param("args.n > 1", {"args"}, {"n"}, id="an argument"),
+        pytest.param("has(args.n) && object.m.n == 1", {"args", "object"}, {"n", "m"}, id="both names"),
+        pytest.param("args . // why\n n > 1", {"args"}, {"n"}, id="blanks and a comment"),
+        pytest.param('args["n"] == 1', {"args"}, None, id="by index"),
+        pytest.param("size(args) == 1", {"args"}, None, id="whole"),
+        pytest.param('args.exists(k, k == "a")', {"args"}, None, id="by its keys"),
+        pytest.param("args == object", {"args", "object"}, None, id="compared"),
+        pytest.param('args.`n-n` == 1 && target.name == "a"', None, None, id="a quoted name: all"),
+        pytest.param('principal.kind == "args.n"', {"principal.kind"}, set(), id="a word in a string"),
+        pytest.param("principal.kind == r'\\\\d' && args.n == 1", {"principal.kind", "args"}, {"n"}, id="raw string"),
+        pytest.param('principal.kind == """a"b args""" ', {"principal.kind"}, set(), id="long string"),
+        pytest.param("[1].exists(args, args == 1)", {"args"}, None, id="a variable of that name"),
+        pytest.param("principal.claims.args.n == 1", {"principal.claims", "args"}, {"n"}, id="a member of that name"),
+        pytest.param('resource.tool == "t"', {"resource.tool"}, set(), id="resource"),
+    ],
+)
+def test_what_a_condition_reads_is_never_told_too_small(source, reads, keys):
+    condition = compile_condition(source, Protocol.MCP)
+    assert condition.keys == (None if keys is None else frozenset(keys))
+    assert condition.reads >= (frozenset({"args", "target.name"}) if reads is None else reads)
+    if reads is not None:
+        assert condition.reads_arguments is ("args" in reads or "object" in reads)
+        assert condition.reads_resource is any(r.startswith("resource.") for r in reads)
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        pytest.param('principal.kind = "a"', "write `==` to compare", id="one equals sign"),
+        pytest.param("true and true", "syntax error at `and`: write `&&`", id="and"),
+        pytest.param("true & true", "write it twice", id="one ampersand"),
+        pytest.param("true #", "`#` is not part of CEL", id="strange character"),
+        pytest.param("args.x == 'a", "a string is not closed", id="open string"),
+        pytest.param('args.x == "\\d"', "patterns go in r", id="bad escape"),
+        pytest.param('args["x"', "`]` is missing", id="open bracket"),
+        pytest.param("true true", "something is missing before it", id="two operands"),
+        pytest.param('principal.groups.contains("a")', "a list is asked with `in`", id="contains on a list"),
+        pytest.param('"a" in principal.kind', "for text write `contains`", id="in on text"),
+        pytest.param('true ? 1 : "a"', "both answers have one type", id="two types"),
+        pytest.param('request.time > "2027"', "`>` cannot be used on `(timestamp, string)`", id="time and text"),
+        pytest.param("size(args, 1) == 1", "the function takes others", id="number of arguments"),
+        pytest.param("principal == 1", "name a field of it: `principal.actor`", id="no field"),
+        pytest.param("arg.x == 1", "did you mean `args`?", id="slip of a root"),
+        pytest.param("groups == []", "there are `args`, `object`, `principal`", id="no root"),
+        pytest.param("args.x == 99999999999999999999", "beyond 64 bits", id="large number"),
+        pytest.param('args.x.matches("a**")', "bad repetition operator: **; a repetition", id="bad pattern"),
+    ],
+)
+def test_error_of_a_condition_says_what_to_do(source, message):
+    with pytest.raises(ConditionProblem) as caught:
+        compile_condition(source, Protocol.MCP)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_joined_conditions_say_what_each_says_or_nothing():
+    conditions = [compile_condition(s, Protocol.MCP) for s in ("args.n == 1 // one", "args.n > 1", '"]" != ")"')]
+    joined = Joined(conditions, Protocol.MCP)
+    assert joined.outcomes(Facts(call(n=1))) == [True, False, True]
+    assert joined.outcomes(Facts(call(n="text"))) is None
+    assert joined.outcomes(Facts(call())) is None
+
+
+def test_conditions_beyond_one_expression_are_refused_when_joined():
+    many = [compile_condition(f'"{"a" * 4_000}" != ""', Protocol.MCP)] * 64
+    with pytest.raises(ConditionProblem):
+        Joined(many, Protocol.MCP)
+
+
+def test_many_conditions_are_decided_all_the_same(tmp_path):
+    rules = [f"name: r{i}, effect: deny, match: {{tools: [t]}}, when: 'args.n == {i}'" for i in range(100)]
+    engine = Engine(bundle_of(tmp_path, policy_text("name: a, effect: allow, match: {tools: [t]}", *rules)))
+    assert [r.rule for r in engine.decide(call(n=77)).rules] == ["r77"]
+    assert isinstance(engine.decide(call(n=100)), Permit)

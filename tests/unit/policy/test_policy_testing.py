@@ -15,6 +15,12 @@ RULES = (
     ),
     "name: drop, effect: deny, match: {tools: ['drop_*']}, reason: never",
     "name: trial, effect: deny, match: {tools: ['get_*']}, shadow: true",
+    (
+        "name: scoped, effect: allow, match: {tools: [scoped]}, scopes: [a, b], limits: {calls_per_minute: 5}, "
+        "guard: {results: [x+]}"
+    ),
+    "name: ask, effect: allow, match: {server_requests: [elicitation/create]}",
+    "name: new, effect: allow, match: {tools: [new], protocol_versions: ['2026-*'], pins: [changed]}",
 )
 
 
@@ -48,6 +54,36 @@ def case(request, expect):
         pytest.param("target: mcp, tool: put, args: {n: 2}", "effect: hold, approval: [{required: 2}]", id="in a list"),
         pytest.param("target: mcp, tool: put", "effect: hold, errors: true", id="held by a failed condition"),
         pytest.param("target: mcp, prompt: a", "effect: deny", id="prompt"),
+        pytest.param(
+            "target: mcp, tool: scoped",
+            "effect: deny, rules: [p/scoped], scopes: [b, a], visible: true, limits: [], guards: []",
+            id="scopes",
+        ),
+        pytest.param(
+            "target: mcp, tool: scoped, scopes: [a, b]",
+            "effect: allow, limits: [5 a minute], guards: [x+], scopes: []",
+            id="scopes of the request",
+        ),
+        pytest.param("target: mcp, server_request: elicitation/create", "effect: allow, rules: [p/ask]", id="question"),
+        pytest.param("target: mcp, server_request: elicitation/create, verb: response", "effect: allow", id="answer"),
+        pytest.param("target: mcp, server_request: roots/list", "effect: deny", id="another question"),
+        pytest.param(
+            "target: mcp, tool: new, pin: changed, protocol_version: '2026-07-28'", "effect: allow", id="pin, version"
+        ),
+        pytest.param(
+            "target: mcp, tool: new, protocol_version: '2026-07-28'", "effect: deny, visible: false", id="no pin"
+        ),
+        pytest.param("target: mcp, tool: new, pin: changed", "effect: deny", id="no version"),
+        pytest.param(
+            "target: mcp, members: [{tool: get_a}, {tool: put, args: {n: 2}}]",
+            "effect: hold, rules: [p/read, p/write], visible: false",
+            id="batch",
+        ),
+        pytest.param(
+            "target: mcp, verb: subscriptions/listen, members: [{verb: resources/subscribe, uri: 'a://b'}]",
+            "effect: deny",
+            id="members of another verb",
+        ),
         pytest.param("target: mcp, verb: resources/subscribe, uri: 'a://b'", "effect: deny", id="resource"),
         pytest.param("target: web, verb: get, host: a, path: /b, args: {x: 1}", "effect: deny", id="HTTP"),
         pytest.param("target: cluster, verb: get, resource: pods/log, namespace: a", "effect: deny", id="Kubernetes"),
@@ -74,6 +110,11 @@ def test_case_passes_where_the_bundle_says_what_it_should(tmp_path, request_, ex
         pytest.param("target: mcp, tool: get_a", "effect: allow, shadow: []", "expected shadow rules", id="shadow"),
         pytest.param("target: mcp, tool: drop_a", "effect: deny, message: no", "got `never`", id="message"),
         pytest.param("target: mcp, tool: put", "effect: hold", "a condition failed: rule `p/write`", id="error"),
+        pytest.param("target: mcp, tool: get_a", "effect: allow, visible: false", "and they show it", id="shown"),
+        pytest.param("target: mcp, tool: drop_a", "effect: deny, visible: true", "and they hide it", id="hidden"),
+        pytest.param("target: mcp, tool: scoped", "effect: deny, scopes: [a]", "got `a`, `b`", id="scopes"),
+        pytest.param("target: mcp, tool: get_a", "effect: allow, limits: [1 a minute]", "limits `1 a min", id="limits"),
+        pytest.param("target: mcp, tool: get_a", "effect: allow, guards: [x]", "guards `x`, got none", id="guards"),
         pytest.param("target: mcp, tool: get_a", "effect: allow, errors: true", "and none did", id="no error"),
         pytest.param(
             "target: mcp, tool: put, args: {n: 2}",
@@ -136,6 +177,20 @@ def test_case_fails_where_the_bundle_says_otherwise(tmp_path, request_, expect, 
             id="duplicate case",
         ),
         pytest.param("cases: [", "not valid YAML", id="no YAML"),
+        pytest.param(case("target: mcp, tool: a, pin: odd", "effect: deny"), "`odd` is none of", id="unknown pin"),
+        pytest.param(
+            case("target: mcp, prompt: a, pin: changed", "effect: deny"), "only a `tool`", id="pin of a prompt"
+        ),
+        pytest.param(case("target: mcp, members: []", "effect: deny"), "no members", id="no members"),
+        pytest.param(case("target: mcp, members: [{tool: a, target: x}]", "effect: deny"), "unknown key", id="member"),
+        pytest.param(
+            case("target: mcp, server_request: roots/list, verb: ping", "effect: deny"), "goes by its method", id="verb"
+        ),
+        pytest.param(
+            case("target: mcp, tool: a, protocol_version: a, unverified: {protocol_version: b}", "effect: deny"),
+            "names another version",
+            id="two versions",
+        ),
     ],
 )
 def test_file_that_cannot_be_run_fails(tmp_path, cases, problem):
@@ -162,7 +217,7 @@ def test_missing_file_fails(tmp_path):
 
 def test_rules_that_no_case_matched_are_noted(tmp_path):
     report = run(tmp_path, case("target: mcp, tool: get_a", "effect: allow"))
-    assert [str(r) for r in report.untested] == ["p/drop", "p/write"]
+    assert [str(r) for r in report.untested] == ["p/ask", "p/drop", "p/new", "p/scoped", "p/write"]
     assert "note rule `p/drop` at f0.yaml:8 was matched by no case" in list(report.lines())
 
 

@@ -1,0 +1,78 @@
+"""An MCP upstream that says yes to everything and remembers what it was asked, byte by byte."""
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+
+SESSION = "session-of-the-echo"
+
+
+class EchoMcp:
+    """A context manager."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, bytes]] = []
+        """HTTP method and body of every request, in order."""
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("content-length", "0")))
+                outer.seen.append(("POST", body))
+                message = json.loads(body)
+                if isinstance(message, list):
+                    answers = [_answer(m) for m in message if "method" in m and "id" in m]
+                    self._say(json.dumps(answers).encode() if answers else b"")
+                elif "id" in message and "method" in message:
+                    self._say(json.dumps(_answer(message)).encode(), is_first=message["method"] == "initialize")
+                else:
+                    self._say(b"")
+
+            def do_GET(self) -> None:
+                outer.seen.append(("GET", b""))
+                self._say(b": nothing new\n\n", "text/event-stream")
+
+            def do_DELETE(self) -> None:
+                outer.seen.append(("DELETE", b""))
+                self._say(b"")
+
+            def _say(self, body: bytes, kind: str = "application/json", *, is_first: bool = False) -> None:
+                self.send_response(200 if body else 202)
+                if body:
+                    self.send_header("content-type", kind)
+                if is_first:
+                    self.send_header("mcp-session-id", SESSION)
+                self.send_header("content-length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Its endpoint."""
+        return f"http://127.0.0.1:{self._server.server_port}/mcp"
+
+    def __enter__(self) -> "EchoMcp":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _answer(message: dict[str, Any]) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": message["id"], "result": {"resultType": "complete", "said": "yes"}}
