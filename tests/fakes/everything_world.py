@@ -18,9 +18,7 @@ rules:
       verbs:
         - initialize
         - ping
-        - response
         - server/discover
-        - completion/complete
         - logging/setLevel
         - subscriptions/listen
         - prompts/list
@@ -35,10 +33,13 @@ rules:
     match: {verbs: [tools/call], tools: ["*"]}
   - name: prompts
     effect: allow
-    match: {verbs: [prompts/get], prompts: ["*"]}
+    match: {verbs: [prompts/get, completion/complete], prompts: ["*"]}
   - name: resources
     effect: allow
-    match: {verbs: [resources/read, resources/subscribe, resources/unsubscribe], uris: ["*"]}
+    match: {verbs: [resources/read, resources/subscribe, resources/unsubscribe, completion/complete], uris: ["*"]}
+  - name: questions
+    effect: allow
+    match: {server_requests: ["*"]}
 """
 
 TARGET = """\

@@ -24,7 +24,8 @@ def header_version(index: Index) -> str | None:
     """Return what `MCP-Protocol-Version` says, or None where it is absent. Raises Undecodable if nobody speaks that."""
     header = index.get(b"mcp-protocol-version")
     if header is not None and header not in SUPPORTED:
-        supported: list[JsonValue] = list(SUPPORTED)
+        # The error exists in versions without a handshake; what others a server has, `initialize` says.
+        supported: list[JsonValue] = list(MODERN)
         data: JsonObject = {"supported": supported, "requested": header[:64]}
         raise Undecodable("unsupported protocol version", code=UNSUPPORTED_VERSION, data=data)
     return header
