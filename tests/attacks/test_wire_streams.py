@@ -149,6 +149,7 @@ def test_a_bad_document_ends_a_listening_stream_with_an_error_on_a_line(world: W
     assert KEY not in got.text
 
 
+@pytest.mark.failure("F-upstream-slow")
 @CLIENTS
 def test_a_json_answer_that_never_ends_is_withheld_in_time(world: WireWorld, client: str) -> None:
     key = f"endless-{client}"

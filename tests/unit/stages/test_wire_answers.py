@@ -2,6 +2,7 @@
 
 # mitmproxy is typed by halves.
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportAttributeAccessIssue=false
 
 from collections.abc import Iterable
 
