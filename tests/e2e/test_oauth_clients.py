@@ -8,14 +8,8 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
-<<<<<<< HEAD
 from tests.fakes.node_parts import NODE, need
 from tests.fakes.oauth_person import ALICE, Memory, Person, provider, run_client
-=======
-from tests.fakes.node import run_client
-from tests.fakes.node_parts import NODE, need
-from tests.fakes.oauth_person import ALICE, Memory, Person, provider
->>>>>>> parts
 from tests.fakes.processes import Program, free_port
 from tests.fakes.world import UPSTREAM_TOKEN, World, call
 
