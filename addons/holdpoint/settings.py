@@ -134,6 +134,25 @@ class Credential:
     source: SecretSource | None = None
 
 
+class PinMode(StrEnum):
+    """What makes a definition of a tool an approved one."""
+
+    OFF = "off"
+    FIRST_SIGHT = "first-sight"
+    """It was the first that the server gave, or an operator approved it."""
+    FILE = "file"
+    """It stands in the pin file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pins:
+    """How the tools of an MCP target are pinned."""
+
+    mode: PinMode = PinMode.FIRST_SIGHT
+    file: Path | None = None
+    """The pin file, with mode `file`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """An upstream and everything about the road to it."""
@@ -173,8 +192,9 @@ class Target:
     """Seconds for which a held caller is kept on the line before it gets a ticket."""
     masks: tuple[str, ...] = ()
     """Mask profiles that always apply."""
-    server_requests: frozenset[str] = frozenset()
-    """Requests that the upstream may make of the client (MCP), by method; empty: none."""
+    lists_ttl: float = 0.0
+    """Seconds for which a client may keep a list (MCP, `ttlMs`), at most."""
+    pins: Pins = field(default_factory=Pins)
 
 
 @dataclass(frozen=True, slots=True)

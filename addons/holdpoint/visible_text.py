@@ -1,5 +1,7 @@
-"""Text that a reviewer sees as a parser does: checked before it is parsed."""
+"""Text that a reviewer sees as a parser does: checked before it is parsed, spelled out before it is shown."""
 
+import re
+import unicodedata
 from pathlib import Path
 
 from holdpoint.domain.refusal import ConfigError
@@ -20,3 +22,26 @@ def refuse_invisible(text: str, file: Path) -> None:
             if character in _INVISIBLE:
                 where = f"{file}:{number}:{column}"
                 raise ConfigError(f"invisible character U+{ord(character):04X} is not allowed", where=where)
+
+
+def spelled_out(text: str, *, keep: str = "") -> str:
+    """Return text in which every character that moves the cursor, hides or reorders is written `<U+200B>`.
+
+    `keep` names control characters that stay (a line break). Long runs of blanks and line breaks are counted.
+    """
+    if text.isascii() and text.isprintable() and " " * 16 not in text:
+        return text
+    shown = "".join(c if c in keep or (c.isprintable() and not _is_hidden(c)) else f"<U+{ord(c):04X}>" for c in text)
+    shown = _RUN.sub(lambda run: f"<{len(run[0])} blanks>", shown)
+    return _LINES.sub(lambda run: f"\n<{len(run[0]) - 1} empty lines>\n", shown)
+
+
+_RUN = re.compile(r" {16,}")
+_LINES = re.compile(r"\n{5,}")
+_BLANK_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+
+
+def _is_hidden(character: str) -> bool:
+    code = ord(character)
+    is_selector = 0xFE00 <= code <= 0xFE0E or 0x180B <= code <= 0x180F or 0xE0000 <= code <= 0xE0FFF  # noqa: PLR2004  # blocks of Unicode
+    return is_selector or character in _BLANK_LETTERS or unicodedata.category(character) in ("Cf", "Cc", "Co", "Cs")

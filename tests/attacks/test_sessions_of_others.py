@@ -10,7 +10,7 @@ from tests.fakes.attacked import Attacked, attacked
 from tests.fakes.raw_upstream import Arrived, result, whole
 from tests.fakes.world import call
 
-pytestmark = [pytest.mark.e2e, pytest.mark.threat("T18")]
+pytestmark = [pytest.mark.e2e, pytest.mark.threat("T31")]
 
 SESSION = "session-of-alice"
 INITIALIZE: dict[str, Any] = {
@@ -64,7 +64,32 @@ def test_session_serves_only_the_one_who_began_it(world: Attacked, method: str, 
     assert ask(world, "POST", call("read_note", {"name": "x"})).status_code == 200
 
 
-def test_session_that_nobody_is_known_to_have_begun_is_the_upstreams_to_judge(world: Attacked) -> None:
-    headers = world.headers(world.token(**BOB), **{"mcp-session-id": "from-before-a-restart"})
+def test_session_that_nobody_began_serves_nobody(world: Attacked) -> None:
+    before = len(world.mcp.requests)
+    headers = world.headers(world.token(**BOB), **{"mcp-session-id": "made-up"})
     with world.client() as http:
-        assert http.post(world.url, headers=headers, json=call("read_note", {"name": "x"})).status_code == 200
+        assert http.post(world.url, headers=headers, json=call("read_note", {"name": "x"})).status_code == 404
+    assert len(world.mcp.requests) == before
+
+
+def test_session_that_was_ended_serves_nobody_any_more(world: Attacked) -> None:
+    assert ask(world, "POST", INITIALIZE).status_code == 200
+    assert ask(world, "DELETE", None).status_code == 200
+    assert ask(world, "POST", call("read_note", {"name": "x"})).status_code == 404
+
+
+def test_session_that_an_upstream_gives_to_two_callers_is_withheld_from_the_second(world: Attacked) -> None:
+    assert ask(world, "POST", INITIALIZE).status_code == 200
+    second = ask(world, "POST", INITIALIZE, **BOB)
+    assert second.json()["error"]["data"]["kind"] == "withheld"
+    assert "mcp-session-id" not in second.headers
+    assert ask(world, "POST", call("read_note", {"name": "x"})).status_code == 200
+
+
+def test_restart_of_the_gateway_forgets_no_owner(world: Attacked) -> None:
+    assert ask(world, "POST", INITIALIZE).status_code == 200
+    assert world.gateway is not None
+    world.gateway.stop()
+    world.start()
+    assert ask(world, "POST", call("read_note", {"name": "x"})).status_code == 200
+    assert ask(world, "POST", call("read_note", {"name": "x"}), **BOB).status_code == 404

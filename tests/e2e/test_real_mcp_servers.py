@@ -67,7 +67,6 @@ TARGETS = """\
     url: {npm}
     routes: [/mcp/npm]
     credential: {{kind: none}}
-    server_requests: [elicitation/create, ping, roots/list, sampling/createMessage]
   - name: cluster
     protocol: mcp
     url: {cluster}

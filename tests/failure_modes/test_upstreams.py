@@ -310,7 +310,7 @@ def test_an_upstream_cannot_switch_to_another_protocol(world: World, upstream: R
 
 @pytest.mark.threat("T16")
 @pytest.mark.parametrize("method", ["sampling/createMessage", "elicitation/create", "roots/list"])
-def test_what_a_server_asks_of_the_client_is_withheld(world: World, upstream: RawUpstream, method: str) -> None:
+def test_call_ends_at_what_its_server_asks_of_the_client(world: World, upstream: RawUpstream, method: str) -> None:
     def asks(connection: socket.socket, request: Arrived) -> None:
         question = {"jsonrpc": "2.0", "id": 99, "method": method, "params": {"prompt": LEAK}}
         events = [b"data: " + json.dumps(question).encode() + b"\n\n", b"data: " + result(request, "done") + b"\n\n"]
@@ -318,6 +318,7 @@ def test_what_a_server_asks_of_the_client_is_withheld(world: World, upstream: Ra
 
     upstream.behave = asks
     answer = ask(world)
-    assert "done" in answer.text
+    assert '"kind":"denied"' in answer.text
+    assert "done" not in answer.text
     assert method not in answer.text
     assert LEAK not in answer.text

@@ -28,6 +28,13 @@ rules:
     match: {verbs: [post, delete], paths: ["/api/*"]}
     approval: {reviewers: ["group:reviewers"], timeout: 1m}
 """
+MORE = """\
+apiVersion: holdpoint/v1
+kind: Policy
+metadata: {name: more}
+targets: [demo]
+rules:
+"""
 TARGET = """\
   - name: {name}
     protocol: http
@@ -95,8 +102,8 @@ class Attacked(World):
 
 
 @contextmanager
-def attacked(folder: Path, *start: str, hold_wait: str = "20s") -> Iterator[Attacked]:
-    """Bring one up."""
+def attacked(folder: Path, *start: str, hold_wait: str = "20s", rules: str = "") -> Iterator[Attacked]:
+    """Bring one up. `rules`: more of them for the MCP target, indented by two."""
     with RawUpstream() as mcp, RawUpstream() as shop:
         world = Attacked(folder, env={"SHOP_KEY": SHOP_KEY}, hold_wait=hold_wait)
         world.mcp, world.shop = mcp, shop
@@ -106,7 +113,14 @@ def attacked(folder: Path, *start: str, hold_wait: str = "20s") -> Iterator[Atta
             for name, host, lines in (("shop", "127.0.0.1", "    masks: [credentials]"), ("bare", "localhost", ""))
         )
         (world.policies / "shop.yaml").write_text(POLICY)
-        world.write_settings(**{world.notes.url: mcp.url, "policies: [demo.yaml,": "policies: [demo.yaml, shop.yaml,"})
+        files = "demo.yaml, shop.yaml,"
+        if rules:
+            (world.policies / "more.yaml").write_text(MORE + rules)
+            # The demo denies whatever servers ask; here the rules above say.
+            demo = world.policies / "demo.yaml"
+            demo.write_text(demo.read_text().replace('server_requests: ["*"]', "server_requests: [sampling/*]"))
+            files += " more.yaml,"
+        world.write_settings(**{world.notes.url: mcp.url, "policies: [demo.yaml,": f"policies: [{files}"})
         with world:
             world.start(*start)
             yield world

@@ -48,7 +48,6 @@ TARGET = """\
     url: {url}
     routes: [/mcp/everything]
     credential: {{kind: static, from: {{env: NOTES_TOKEN}}}}
-    server_requests: [elicitation/create, ping, roots/list, sampling/createMessage]
 """
 
 

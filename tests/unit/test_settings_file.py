@@ -31,9 +31,9 @@ def test_what_is_left_out_has_its_documented_default(tmp_path: Path) -> None:
     assert (files.routes, web.routes) == (("/mcp/files",), ("/web",))
     assert (files.mode, files.hold_wait, files.record_bodies) == (TargetMode.ENFORCE, 50.0, True)
     assert (files.request_bytes, files.response_bytes) == (8 << 20, 32 << 20)
-    assert (files.audiences, files.issuers, files.masks, files.server_requests) == (frozenset(),) * 2 + (
+    assert (files.audiences, files.issuers, files.masks, files.lists_ttl) == (frozenset(),) * 2 + (
         (),
-        frozenset(),
+        0.0,
     )
     assert files.credentials["main"] == Credential("static", source=SecretSource(env="FILES_TOKEN"))
     assert web.credentials["main"] == Credential("none")
@@ -78,7 +78,7 @@ def test_every_optional_key_reaches_the_settings(tmp_path: Path) -> None:
     assert files.credentials["reader"] == Credential("static", "authorization", "Token ", SecretSource(env="READ"))
     assert (files.request_bytes, files.response_bytes) == (1 << 20, 100 << 10)
     assert (files.record_bodies, files.hold_wait, files.masks) == (False, 0.0, ("credentials",))
-    assert (files.ca_file, files.server_requests) == (tmp_path / "ca.pem", {"elicitation/create"})
+    assert (files.ca_file, files.lists_ttl) == (tmp_path / "ca.pem", 60.0)
     assert settings.reviewers.max_age == 3_600.0
     assert (settings.recordings.idle, settings.recordings.checkpoint) == (1_800.0, 5.0)
     assert console is not None
@@ -115,7 +115,7 @@ FULL_TARGET = """\
     record: {bodies: false}
     hold: {wait: 0s}
     masks: [credentials]
-    server_requests: [elicitation/create]
+    lists: {ttl: 1m}
 """
 FULL_CONSOLE = """\
   client_id: holdpoint-console

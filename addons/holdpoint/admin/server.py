@@ -10,6 +10,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 type Handler = Callable[[JsonObject], Awaitable[JsonValue]]
 """Takes `params`, returns the result. Raises AdminError or Refusal for the one who called."""
+
+PEER: ContextVar[int] = ContextVar("holdpoint_admin_peer")
+"""User id of the process that made the call under way, as the kernel says it."""
 
 MAX_LINE = 1 << 20
 _CHUNK = 64 << 10
@@ -131,6 +135,7 @@ class AdminServer:
         if uid is None or uid not in (os.geteuid(), 0):
             logger.warning("refused a connection to the admin socket from user id %s", uid)
             return
+        PEER.set(uid)  # each connection is a task, and has a context of its own
         if len(self._connections) > self._limits.connections:
             await self._answer(writer, None, AdminError("busy", "too many connections: try again"))
             return

@@ -26,6 +26,12 @@ class AuditStage(StrEnum):
     OUTCOME_UNKNOWN = "OutcomeUnknown"
     WITHHELD = "Withheld"
     PANIC = "Panic"
+    PINNED = "Pinned"
+    """A tool's definition was pinned at first sight."""
+    PIN_CHANGED = "PinChanged"
+    """A server describes a tool otherwise than was approved."""
+    PIN_APPROVED = "PinApproved"
+    PIN_FORGOTTEN = "PinForgotten"
     RECOVERED = "Recovered"
     """The log itself was mended: what was cut, how long nothing could be written."""
 

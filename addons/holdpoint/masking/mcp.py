@@ -26,8 +26,10 @@ def prepare(walk: Walk, root: Container) -> None:
         _keep(walk, as_object(params.get("_meta")), _CORRELATION)
         for schema in _schemas(params, result):
             _schema(walk, schema, 0)
-        for item in _contents(params, result):
-            _binary(walk, item)
+        # A task that is done holds its result inside (`tasks/get`, `notifications/tasks`; tasks extension, 2026-07-28).
+        for owners in ((params, result), (as_object(params.get("result")), as_object(result.get("result")))):
+            for item in _contents(*owners):
+                _binary(walk, item)
 
 
 def _keep(walk: Walk, holder: JsonObject, names: tuple[str, ...]) -> None:

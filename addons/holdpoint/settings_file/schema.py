@@ -52,7 +52,7 @@ LOGIN = _shape("issuers[].login", "client_id", "scopes")
 TARGET = _shape(
     "targets[]",
     "name protocol url credential",
-    "routes hosts audiences issuers scopes origins mode credentials ca_file limits record hold masks server_requests",
+    "routes hosts audiences issuers scopes origins mode credentials ca_file limits record hold lists masks pins",
 )
 CREDENTIAL_NONE = _shape("targets[].credential", "kind")
 CREDENTIAL_STATIC = _shape("targets[].credential", "kind from", "header prefix")
@@ -60,6 +60,8 @@ SECRET = _shape("targets[].credential.from", "", "env file")
 LIMITS = _shape("targets[].limits", "", "request response answer")
 RECORD = _shape("targets[].record", "", "bodies")
 HOLD = _shape("targets[].hold", "", "wait")
+PINS = _shape("targets[].pins", "mode", "file")
+LISTS = _shape("targets[].lists", "", "ttl")
 STORE = _shape("store", "path")
 RECORDINGS = _shape("recordings", "folder", "idle checkpoint")
 ADMIN = _shape("admin", "socket")
@@ -74,7 +76,7 @@ OTLP = _shape("otlp", "endpoint", "sample")
 SHAPES = (
     *(GATEWAY, LISTENER, LISTENER_TLS, KEYS, CA, AUDIT, RING, DIGEST),
     *(ISSUER, CLAIMS, WORKLOADS, LOGIN),
-    *(TARGET, CREDENTIAL_NONE, CREDENTIAL_STATIC, SECRET, LIMITS, RECORD, HOLD),
+    *(TARGET, CREDENTIAL_NONE, CREDENTIAL_STATIC, SECRET, LIMITS, RECORD, HOLD, LISTS, PINS),
     *(STORE, RECORDINGS, ADMIN, REVIEWERS, CONSOLE, CONSOLE_TLS, CONSOLE_SECRET),
     *(METRICS, METRICS_TLS, OTLP),
 )

@@ -5,15 +5,14 @@ from collections.abc import Sequence
 
 from holdpoint.domain.access import Protocol
 from holdpoint.located_yaml import Fields, Located
-from holdpoint.settings import Issuer, Listener, Target, TargetMode
+from holdpoint.settings import Issuer, Listener, PinMode, Pins, Target, TargetMode
 from holdpoint.settings_file import schema
 from holdpoint.settings_file.addresses import read_host, read_origin, read_url
 from holdpoint.settings_file.credentials import read_credentials
 from holdpoint.settings_file.issuers import known_issuer
-from holdpoint.settings_file.places import Places, printable, read_name, read_set, seconds
+from holdpoint.settings_file.places import Places, printable, read_name, read_set, regular_file, seconds
 from holdpoint.settings_file.roads import refuse_crossing
 
-SERVER_REQUESTS = ("elicitation/create", "ping", "roots/list", "sampling/createMessage")
 _SEGMENT = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
 """`scope-token` of RFC 6749 section 3.3."""
@@ -72,7 +71,8 @@ def _target(fields: Fields, places: Places, issuers: Sequence[Issuer]) -> Target
         record_bodies=_record(fields.get("record")),
         hold_wait=_hold(fields.get("hold")),
         masks=read_set(masks, "mask profiles", _mask) if masks else (),
-        server_requests=_server_requests(fields.get("server_requests"), protocol),
+        lists_ttl=_lists(fields.get("lists"), protocol),
+        pins=_pins(fields.get("pins"), protocol, places),
     )
 
 
@@ -134,9 +134,25 @@ def _hold(value: Located | None) -> float:
     return seconds(schema.HOLD.read(value).get("wait") if value else None, 50.0, low=0, high=600)
 
 
-def _server_requests(value: Located | None, protocol: Protocol) -> frozenset[str]:
-    if value is None:
-        return frozenset()
+def _lists(value: Located | None, protocol: Protocol) -> float:
+    if value is not None and protocol is not Protocol.MCP:
+        raise value.error("only MCP servers give lists: take `lists` out")
+    return seconds(schema.LISTS.read(value).get("ttl") if value else None, 0.0, low=0, high=86_400)
+
+
+def _pins(value: Located | None, protocol: Protocol, places: Places) -> Pins:
     if protocol is not Protocol.MCP:
-        raise value.error("only MCP servers make requests of their clients: take `server_requests` out")
-    return frozenset(read_set(value, "methods", lambda v: v.choice(*SERVER_REQUESTS)))
+        if value is not None:
+            raise value.error("only MCP servers have tools to pin: take `pins` out")
+        return Pins(PinMode.OFF)
+    if value is None:
+        return Pins()
+    fields = schema.PINS.read(value)
+    mode, file = PinMode(fields["mode"].choice(*PinMode)), fields.get("file")
+    if mode is not PinMode.FILE:
+        if file is not None:
+            raise file.error(f"mode `{mode.value}` reads no pin file: take `file` out, or write `mode: file`")
+        return Pins(mode)
+    if file is None:
+        raise value.error("mode `file` needs the `file`: write one with `holdpoint pins export`")
+    return Pins(mode, regular_file(file, places.path(file)))

@@ -23,6 +23,7 @@ from holdpoint.protocols.strict_json import dumps
 from holdpoint.recording.audit import AuditLog
 from holdpoint.recording.health import RecorderUnavailable
 from holdpoint.settings import Settings
+from holdpoint.stages.pin_methods import PinMethods
 from holdpoint.store.protocol import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class AdminMethods:
             "explain": self._explain,
             "policy.reload": self._reload_policies,
             "status": self._status,
+            **PinMethods(self).table(),
         }
 
     async def on_broker_event(self, event: BrokerEvent) -> None:
@@ -95,7 +97,8 @@ class AdminMethods:
         except RecorderUnavailable:
             logger.exception("`%s` of an approval was not written down", event.kind.value)
 
-    async def _reviewer(self, params: JsonObject) -> Reviewer:
+    async def reviewer(self, params: JsonObject) -> Reviewer:
+        """Return who the ID token in `params` belongs to. Raises AdminError."""
         token = as_text(params.get("id_token"))
         if not token:
             raise AdminError("unauthenticated", "log in first")
@@ -118,7 +121,7 @@ class AdminMethods:
         raise AdminError(code, failure.public) from failure
 
     async def _list(self, params: JsonObject) -> JsonValue:
-        reviewer = await self._reviewer(params)
+        reviewer = await self.reviewer(params)
         states = params.get("state")
         wanted = frozenset(_state(s) for s in states) if isinstance(states, list) else None
         limit = params.get("limit")
@@ -132,14 +135,14 @@ class AdminMethods:
         }
 
     async def _get(self, params: JsonObject) -> JsonValue:
-        reviewer = await self._reviewer(params)
+        reviewer = await self.reviewer(params)
         found = await self._find(as_text(params.get("id")))
         if not may_see(reviewer, found):
             raise AdminError("not_found", "there is no such approval request")
         return to_json(found)
 
     async def _decide(self, params: JsonObject) -> JsonValue:
-        reviewer = await self._reviewer(params)
+        reviewer = await self.reviewer(params)
         approval_id, expect = as_text(params.get("id")), as_text(params.get("expect"))
         if not expect:
             raise AdminError("bad_request", "say which intent you read (`expect`)")

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable
+from functools import partial
 from typing import ClassVar, assert_never
 
 from mitmproxy import http
@@ -12,12 +13,14 @@ from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
 from holdpoint.protocols import http as plain_http
 from holdpoint.protocols import mcp
 from holdpoint.protocols.call import Call, Undecodable
+from holdpoint.protocols.mcp_mirrors import Mirrors
 from holdpoint.protocols.mcp_version import MODERN
 from holdpoint.settings import Target
-from holdpoint.stages.binding import bind
+from holdpoint.stages.binding import bind, unwrap
 from holdpoint.stages.fields import raw
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.heads import check_length
+from holdpoint.stages.pin_checks import pinned
 
 _OFF_THE_LOOP = 256 << 10
 """Bytes: 4 ms, or 25 where somebody made it slow."""
@@ -38,17 +41,21 @@ class Decode(Stage):
         if flow.request.trailers:
             raise Refusal(RefusalKind.BAD_REQUEST, "trailers are not served")
         check_length(flow.request)
+        unwrap(self.gateway, flow, target, state.principal)
         if len(flow.request.raw_content or b"") > _OFF_THE_LOOP:
             return self._off_the_loop(flow, target, state)
-        self._take(flow, target, state, _decoded(flow.request, target, state.received.path))
+        self._take(flow, target, state, _decoded(flow.request, target, state.received.path, self._mirrors(target)))
         return None
 
     async def _off_the_loop(self, flow: http.HTTPFlow, target: Target, state: Identified) -> None:
-        call = await asyncio.to_thread(_decoded, flow.request, target, state.received.path)
+        call = await asyncio.to_thread(_decoded, flow.request, target, state.received.path, self._mirrors(target))
         self._take(flow, target, state, call)
 
+    def _mirrors(self, target: Target) -> Mirrors:
+        return partial(self.gateway.services.pins.mirrors, target.name)
+
     def _take(self, flow: http.HTTPFlow, target: Target, state: Identified, call: Call) -> None:
-        call = bind(self.gateway, target, state.principal, call)
+        call = pinned(self.gateway, target, bind(self.gateway, target, state.principal, call, flow))
         if call.protocol_version in MODERN:
             drop_what_sessions_use(flow.request)
         self.gateway.exchanges.of(flow).state = Decoded(
@@ -90,21 +97,21 @@ def drop_what_sessions_use(request: http.Request) -> None:
         request.headers.fields = tuple(f for f in fields if f[0].lower().replace(b"_", b"-") not in _OF_SESSIONS)
 
 
-def _decoded(request: http.Request, target: Target, path: str) -> Call:
+def _decoded(request: http.Request, target: Target, path: str, mirrors: Mirrors) -> Call:
     try:
-        return decode(request, target, path)
+        return decode(request, target, path, mirrors)
     except Undecodable as error:
         raise error.refusal() from error
 
 
-def decode(request: http.Request, target: Target, path: str) -> Call:
+def decode(request: http.Request, target: Target, path: str, mirrors: Mirrors) -> Call:
     """Decode by the target's protocol. Raises Undecodable."""
     body = request.raw_content
     if body is None:
         raise GatewayFault("the body was not read")
     match target.protocol:
         case Protocol.MCP:
-            return mcp.decode(method=request.method, headers=raw(request.headers), body=body)
+            return mcp.decode(method=request.method, headers=raw(request.headers), body=body, mirrors=mirrors)
         case Protocol.HTTP:
             return plain_http.decode(
                 method=request.method, host=target.host, path=path, headers=raw(request.headers), body=body

@@ -19,9 +19,10 @@ from holdpoint.settings import TargetMode
 from holdpoint.stages import describe
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
+from holdpoint.stages.pin_checks import look_again, refused
 from holdpoint.stages.rates import refuse_too_many
 from holdpoint.stages.sealing import seal_large
-from holdpoint.stages.verdicts import check_members, denied, take_duties
+from holdpoint.stages.verdicts import check_members, take_duties
 from holdpoint.store.protocol import StoreUnavailable
 
 
@@ -105,12 +106,13 @@ def _check_again(gateway: Gateway, exchange: Exchange, state: Cleared) -> Cleare
         )
     if target.mode is TargetMode.OBSERVE:
         return state
-    if permitted.decision.bundle != services.policies.bundle.hash:
-        decision = services.policies.engine.decide(access)
-        check_members(access, decision)
+    pinned = look_again(services.pins, permitted.decoded, reviewed=state.grant is not None)
+    if pinned is not access or permitted.decision.bundle != services.policies.bundle.hash:
+        decision = services.policies.engine.decide(pinned)
+        check_members(pinned, decision)
         if isinstance(decision, Deny):
             exchange.denied = decision
-            raise denied(decision)
+            raise refused(services, decision, pinned)
         if not set(decision.approvals) <= set(permitted.decision.approvals):
             raise Refusal(RefusalKind.DENIED, "policy changed while the request was held; make the call again")
         # Its other duties count too: a mask that is new masks the answer.

@@ -11,6 +11,7 @@ from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
 from holdpoint.identity.metadata import Resource
 from holdpoint.recording.flowfiles import Session
 from holdpoint.settings import Target
+from holdpoint.stages.states import OpenedState, Place
 
 TAPE_BYTES = 1 << 20
 """How much of a streamed answer the record keeps."""
@@ -64,6 +65,12 @@ class Exchange:
     """Recorded session, known once the request is about to be sent."""
     approved_by: tuple[str, ...] = ()
     """Persons whose approval cleared it."""
+    begun_session: str = ""
+    """Session that the upstream gave in answer to `initialize`."""
+    opened: OpenedState | None = None
+    """State of an upstream that the caller brought back, once it was restored in the request."""
+    resumed: Place | None = None
+    """Where in a stream the caller goes on, once its own id was restored in the request."""
     release: Callable[[], None] = _nothing
     """Lets its connection be taken for idle again."""
 

@@ -13,6 +13,7 @@ from holdpoint.domain.grant import Grant
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
 from holdpoint.settings import Target
 from holdpoint.stages.exchanges import Exchange
+from holdpoint.stages.pin_checks import shown_pins
 from holdpoint.stages.preview import preview, sealed_intent
 from holdpoint.stages.services import Services
 
@@ -29,7 +30,7 @@ def make_ask(services: Services, exchange: Exchange, target: Target, state: Perm
         access=decoded.access,
         terms=state.decision.approvals,
         intent=digest({"principal": decoded.access.principal.id, "target": target.name, "intent": sealed}),
-        preview=preview(decoded, target, masker, sealed),
+        preview=preview(decoded, target, masker, sealed) | shown_pins(services.pins, decoded.access, masker),
         bundle=state.decision.bundle,
         exchange=exchange.id,
         session=decoded.session,

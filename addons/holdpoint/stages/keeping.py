@@ -41,8 +41,10 @@ def _join_session(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, for
     """Keep the start of an MCP session and what follows under its id in one recording."""
     access = forwarded.cleared.permitted.decoded.access
     named = flow.response.headers.get("mcp-session-id", "") if flow.response else ""
+    if access.action.verb == "session/delete" and flow.response and flow.response.status_code < 300:  # noqa: PLR2004  # success
+        session = forwarded.cleared.permitted.decoded.session
+        gateway.services.handles.ended("session", access.target, session)
     if access.action.verb == "initialize" and named:
-        gateway.services.owners.began(access.target, named, access.principal.id)
         gateway.services.sessions.join(access.principal.id, access.target, exchange.id, named)
 
 

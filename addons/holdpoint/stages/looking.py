@@ -1,54 +1,57 @@
-"""What an MCP server says, message by message: looked at before it is masked, and withheld where it may not pass."""
+"""What looks at the answers of upstreams, chosen and made ready when their heads have come."""
 
-import logging
-from collections.abc import Callable
+# mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from mitmproxy import http
 
 from holdpoint.domain.access import Protocol
 from holdpoint.domain.exchange import decoded
-from holdpoint.domain.refusal import Refusal, RefusalKind
-from holdpoint.domain.values import JsonValue
-from holdpoint.protocols import jsonrpc
-from holdpoint.protocols.mcp_answers import server_message
-from holdpoint.protocols.mcp_refusals import refusal_message
-from holdpoint.settings import Target
-from holdpoint.stages.exchanges import Exchange
+from holdpoint.domain.refusal import GatewayFault
+from holdpoint.domain.values import JsonObject, as_object
+from holdpoint.stages.gateway import Gateway
+from holdpoint.stages.guarding import Plain
+from holdpoint.stages.handles import ForeignHandle
+from holdpoint.stages.look import Look, reused
 
-logger = logging.getLogger(__name__)
-
-
-def stream_look(exchange: Exchange, target: Target) -> Callable[[JsonValue], JsonValue | None]:
-    """Return what each JSON message of a stream is passed through before it is masked. None withholds it."""
-    if target.protocol is not Protocol.MCP:
-        return lambda value: value
-
-    def look(value: JsonValue) -> JsonValue | None:
-        return look_at_message(value, exchange, target)
-
-    return look
+_SESSION = "mcp-session-id"
 
 
-def look_at_message(value: JsonValue, exchange: Exchange, target: Target) -> JsonValue | None:
-    """Withhold what an MCP server asks of the client, unless the settings let it. Raises Undecodable.
+def stream_look(gateway: Gateway, flow: http.HTTPFlow) -> Plain:
+    """Return what each message of an answer is passed through before it is masked, and each event after.
 
-    A request is withheld (None); an answer that asks for something is replaced by an error, so that its caller is not
-    left waiting.
+    Called once for each answer, when its head has come. Raises Refusal.
     """
-    message = server_message(value)
-    asks = [a for a in message.asks if a not in target.server_requests and a != "ping"]
-    if not asks:
-        return value
-    note = f"withheld what the server asked of the client: {', '.join(sorted(set(asks)))}"
-    exchange.notes.append(note)
-    logger.warning("%s %s", exchange.id, note)
-    match message.message:
-        case jsonrpc.Response(id=request_id) | jsonrpc.ErrorResponse(id=request_id):
-            call = decoded(exchange.state)
-            return refusal_message(
-                Refusal(RefusalKind.WITHHELD, "the server asked the client for something that is not allowed"),
-                refusal_id=exchange.id,
-                request_id=request_id,
-                protocol_version=call.protocol_version if call else "",
-                verb="",
-            )
-        case _:
-            return None
+    exchange, target = gateway.exchanges.of(flow), gateway.exchanges.target(flow)
+    if target.protocol is not Protocol.MCP:
+        return Plain(exchange.guards)
+    return message_look(gateway, flow)
+
+
+def message_look(gateway: Gateway, flow: http.HTTPFlow) -> Look:
+    """Return the same, for what is known to be an answer of an MCP server."""
+    exchange = gateway.exchanges.of(flow)
+    call = decoded(exchange.state)
+    if call is None:
+        raise GatewayFault("an answer came for a request that was not decoded")
+    note_session(gateway, flow)
+    return Look(gateway, exchange, gateway.exchanges.target(flow), call)
+
+
+def note_session(gateway: Gateway, flow: http.HTTPFlow) -> None:
+    """Note whose a session is that an upstream gives out, before its id goes out. Raises Refusal."""
+    exchange = gateway.exchanges.of(flow)
+    call, response = decoded(exchange.state), flow.response
+    if call is None or response is None or call.access.action.verb != "initialize":
+        return
+    session = response.headers.get(_SESSION, "")
+    if not session or response.status_code >= 300 or exchange.begun_session == session:  # noqa: PLR2004  # success
+        return
+    capabilities = call.capabilities or as_object(call.access.arguments.get("capabilities"))
+    facts: JsonObject = {"capabilities": dict(capabilities), "version": call.protocol_version}
+    access = call.access
+    try:
+        gateway.services.handles.began("session", access.target, session, access.principal.id, lambda: facts)
+    except ForeignHandle as error:
+        raise reused(error) from None
+    exchange.begun_session = session

@@ -13,9 +13,9 @@ from mitmproxy import http
 
 from holdpoint.credentials.echoes import Echoes
 from holdpoint.domain.access import Protocol
+from holdpoint.domain.decision import GuardAnswer
 from holdpoint.domain.exchange import Forwarded, decoded
 from holdpoint.domain.refusal import Refusal, RefusalKind
-from holdpoint.domain.values import JsonValue
 from holdpoint.masking.masker import Masked, Masker
 from holdpoint.masking.strings import Unmaskable
 from holdpoint.protocols import strict_json
@@ -24,7 +24,9 @@ from holdpoint.stages.answer_heads import check_answer, clean, refuse_detour
 from holdpoint.stages.answers import decoded_body, is_stream
 from holdpoint.stages.fields import raw
 from holdpoint.stages.guard import Stage
-from holdpoint.stages.looking import stream_look
+from holdpoint.stages.guarding import check_bytes
+from holdpoint.stages.look import Look
+from holdpoint.stages.looking import message_look
 from holdpoint.stages.sealing import OFF_THE_LOOP
 from holdpoint.stages.streaming import stream_answer
 from holdpoint.wire import StreamWork
@@ -73,10 +75,10 @@ class Mask(Stage):
         masker = self.gateway.services.policies.masker(exchange.masks)
         target = self.gateway.exchanges.target(flow)
         content_type = response.headers.get("content-type", "")
-        look = None
-        if target.protocol is Protocol.MCP and response.status_code < 300:  # noqa: PLR2004  # success
-            look = stream_look(exchange, target)
-        work = partial(mask_body, masker, body, content_type, look, self.gateway.services.credentials.echoes(target))
+        look = message_look(self.gateway, flow) if target.protocol is Protocol.MCP else None
+        aside = response.status_code >= 300 or (look is not None and not look.owes)  # noqa: PLR2004  # no success
+        echoes = self.gateway.services.credentials.echoes(target)
+        work = partial(mask_body, masker, body, content_type, look, echoes, guards=exchange.guards, aside=aside)
         if len(body) > OFF_THE_LOOP:
             return self._off_the_loop(flow, body, work)
         self._show(flow, body, work())
@@ -115,27 +117,34 @@ def mask_body(
     masker: Masker,
     body: bytes,
     content_type: str,
-    look: Callable[[JsonValue], JsonValue | None] | None,
+    look: Look | None,
     echoes: Echoes,
+    *,
+    guards: tuple[GuardAnswer, ...] = (),
+    aside: bool = False,
 ) -> Masked[bytes]:
     """Mask a body by its type, and the gateway's own credentials in it whatever its type.
 
     Raises Refusal where it cannot be inspected. Bytes that need no change stay the same.
     """
     try:
+        if look is not None and aside:
+            look.aside(body)
+            look = None
         masked = masker.document(body, content_type) if look is None else _mask_messages(masker, body, look)
     except (Unmaskable, Undecodable) as error:
         raise Refusal(
             RefusalKind.WITHHELD, "the answer could not be inspected and is withheld", detail=str(error)
         ) from None
     made, count = echoes.hide(masked.value)
+    check_bytes(guards, made)
     return Masked(made, masked.count + count) if count else masked
 
 
-def _mask_messages(masker: Masker, body: bytes, look: Callable[[JsonValue], JsonValue | None]) -> Masked[bytes]:
+def _mask_messages(masker: Masker, body: bytes, look: Look) -> Masked[bytes]:
     value = strict_json.loads(body, max_bytes=len(body))
-    shown: JsonValue = [look(v) for v in value] if isinstance(value, list) else look(value)
+    shown = look.whole(value)
     masked = masker.mcp(shown, in_place=True)
-    if masked.count == 0 and shown == value:
+    if masked.count == 0 and shown is value:
         return Masked(body, 0)
     return Masked(strict_json.dumps(masked.value), masked.count)

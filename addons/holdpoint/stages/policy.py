@@ -9,8 +9,9 @@ from holdpoint.domain.decision import Deny, Permit
 from holdpoint.domain.exchange import Decoded, Permitted
 from holdpoint.settings import TargetMode
 from holdpoint.stages.guard import Stage
+from holdpoint.stages.pin_checks import refused
 from holdpoint.stages.rates import refuse_too_many
-from holdpoint.stages.verdicts import check_members, denied, take_duties
+from holdpoint.stages.verdicts import check_members, take_duties
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class Policy(Stage):
                 exchange.state = Permitted(state, Permit(decision.bundle, ()), observed)
             case Deny():
                 exchange.denied = decision
-                raise denied(decision)
+                raise refused(self.gateway.services, decision, state.access)
             case _:
                 assert_never(decision)
         if exchange.state.observed:

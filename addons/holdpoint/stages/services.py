@@ -28,12 +28,15 @@ from holdpoint.recording.health import RecorderUnavailable
 from holdpoint.recording.scrub import ConnectionStates
 from holdpoint.recording.sessions import Sessions
 from holdpoint.recording.writer import Recorder
+from holdpoint.seals import Seals
 from holdpoint.settings import Settings
 from holdpoint.stages import describe
 from holdpoint.stages.admin_methods import AdminMethods
 from holdpoint.stages.exchanges import Exchange
-from holdpoint.stages.owners import SessionOwners
+from holdpoint.stages.handles import UNUSED_FOR, Handles
 from holdpoint.stages.policies import Policies, load_policies
+from holdpoint.stages.questions import Questions
+from holdpoint.stages.tool_pins import ToolPins
 from holdpoint.store.protocol import RefusalRecord, StoreUnavailable
 from holdpoint.store.sqlite import SqliteStore
 from holdpoint.tasks import spawn
@@ -57,12 +60,20 @@ class Services:
     store: SqliteStore
     broker: Broker
     sessions: Sessions
-    owners: SessionOwners = field(default_factory=SessionOwners)
+    pins: ToolPins = field(init=False)
+    handles: Handles = field(init=False)
+    questions: Questions = field(default_factory=Questions)
+    seals: Seals = field(init=False)
     rates: RateLimiter = field(default_factory=RateLimiter)
     meters: Meters = field(default_factory=Meters)
     admin: AdminServer | None = None
     connections: ConnectionStates = field(default_factory=ConnectionStates)
     _leaving: dict[str, asyncio.Event] = field(default_factory=dict[str, asyncio.Event])
+
+    def __post_init__(self) -> None:
+        self.seals = Seals(self.digest_key, self.clock)
+        self.handles = Handles(self.store, self.clock)
+        self.pins = ToolPins(self.settings, self.store, self.audit, self.clock)
 
     @property
     def healthy(self) -> bool:
@@ -176,16 +187,21 @@ class Services:
     # Life
 
     async def reload(self) -> str:
-        """Load the policies, switch to them, decide again what is held. Raises ConfigError: nothing changed."""
+        """Load policies and pin files, switch to them, decide again what is held.
+
+        Raises ConfigError: nothing changed.
+        """
         old = self.policies.bundle
         try:
             fresh = await asyncio.to_thread(load_policies, self.settings, self.digest_key)
+            pin_files = await asyncio.to_thread(self.pins.read_files)
         except ConfigError as error:
             detail: JsonObject = {"from": old.hash, "refused": str(error)}
             self.submit(AuditEvent(AuditStage.RELOADED, self.clock.now(), detail=detail))
             raise
         await self.audit_reload(old.hash, fresh.bundle.hash)
         self.policies = fresh
+        self.pins.use_files(pin_files)
         changes = await self.broker.redecide(fresh.engine.decide)
         touched = len(changes.withdrawn) + len(changes.tightened) + len(changes.revoked)
         logger.info("policies reloaded: %s; %d held requests and grants changed", fresh.bundle.hash, touched)
@@ -244,6 +260,8 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
     methods = AdminMethods(settings, clock, reload, audit)
     try:
         await store.open()
+        handles = await store.handles(clock.now() - UNUSED_FOR)
+        stored_pins = await store.pins()
         broker = Broker(store, clock, methods.on_broker_event, reachable=methods.console_seen)
         await broker.start()
         # Policies may have changed while the gateway was down.
@@ -263,6 +281,8 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
         broker=broker,
         sessions=Sessions(settings.recordings.idle),
     )
+    services.handles.load(handles)
+    services.pins.load(stored_pins)
     methods.attach(services)
     services.admin = AdminServer(settings.admin_socket, methods.table())
     await services.admin.start()

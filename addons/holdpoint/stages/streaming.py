@@ -38,9 +38,9 @@ def stream_answer(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, mas
         raise Refusal(RefusalKind.WITHHELD, "the upstream answered in a way that cannot be inspected")
     if response.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
         raise Refusal(RefusalKind.WITHHELD, "the upstream compressed a stream that must be inspected")
-    look = stream_look(exchange, gateway.exchanges.target(flow))
+    look = stream_look(gateway, flow)
     limit = exchange.response_limit
-    write = sse.encode
+    write = look.encode
     parser: EventParser[Event] = sse.Parser(limit, strict=True)
     if media_type(response) != EVENTS:
         parser = json_lines.Parser(limit)

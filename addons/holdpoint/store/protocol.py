@@ -3,13 +3,16 @@
 Compare-and-swap is in the store, so that the answer stays right when several gateways share one.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from holdpoint.domain.access import PinState
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, Vote
 from holdpoint.domain.decision import Scope
 from holdpoint.domain.grant import Grant, GrantState
 from holdpoint.domain.refusal import GatewayFault
+from holdpoint.domain.values import JsonObject, JsonValue
 
 
 class StoreUnavailable(GatewayFault):
@@ -74,8 +77,43 @@ class RefusalRecord:
     rules: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class PinRow:
+    """One definition of a tool that was approved, or seen and not approved yet."""
+
+    target: str
+    tool: str
+    fingerprint: str
+    content: str
+    definition: str
+    size: int
+    state: PinState
+    why: str
+    other: str
+    sight: int
+    duplicate: int
+    first_at: float
+    approved_by: str
+    approved_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class HandleRecord:
+    """Whose a session or task of an upstream is."""
+
+    digest: bytes
+    """SHA-256 of kind, target and id."""
+    kind: Literal["session", "task"]
+    principal: str
+    """`Principal.id`."""
+    facts: JsonObject = field(default_factory=dict[str, JsonValue])
+    created_at: float = 0.0
+    used_at: float = 0.0
+    """Unix seconds."""
+
+
 class Store(Protocol):
-    """Approvals, grants and what explains a refusal. Every method may raise StoreUnavailable."""
+    """Approvals, grants, pins and what explains a refusal. Every method may raise StoreUnavailable."""
 
     async def add_approval(self, request: ApprovalRequest, key: Key, session: str) -> None:
         """Store a new pending request. Raises StaleWrite where one with that key and session is pending."""
@@ -163,6 +201,26 @@ class Store(Protocol):
 
     async def note(self, name: str) -> str | None:
         """Return a small fact."""
+        ...
+
+    async def put_pins(self, target: str, tool: str, rows: Sequence[PinRow]) -> None:
+        """Replace everything that is known of one tool. No rows: it is forgotten."""
+        ...
+
+    async def pins(self) -> tuple[PinRow, ...]:
+        """Return what is known of every tool, those of one together, the oldest sight first."""
+        ...
+
+    def submit_handle(self, record: HandleRecord) -> bool:
+        """Store a handle or what became of it, without waiting. Returns False where the store is closed or overrun."""
+        ...
+
+    def submit_handle_end(self, digests: tuple[bytes, ...]) -> bool:
+        """Forget handles, without waiting. Returns False where the store is closed or overrun."""
+        ...
+
+    async def handles(self, unused_since: float) -> tuple[HandleRecord, ...]:
+        """Return every handle that was used since that time (Unix seconds), longest unused first; drop the others."""
         ...
 
     async def forget(self, before: float) -> int:

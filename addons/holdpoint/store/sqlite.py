@@ -1,7 +1,7 @@
 """The embedded store: SQLite, opened by the gateway alone."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -9,8 +9,8 @@ from holdpoint.clock import Clock
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, Vote
 from holdpoint.domain.grant import Grant, GrantState
 from holdpoint.lock_file import AlreadyLocked, LockFile
-from holdpoint.store import approval_rows, grant_rows, other_rows
-from holdpoint.store.protocol import Key, RefusalRecord, Resolution, Spend, StoreUnavailable
+from holdpoint.store import approval_rows, grant_rows, handle_rows, other_rows, pin_rows
+from holdpoint.store.protocol import HandleRecord, Key, PinRow, RefusalRecord, Resolution, Spend, StoreUnavailable
 from holdpoint.store.schema import connect
 from holdpoint.store.writer import Writer
 
@@ -150,6 +150,30 @@ class SqliteStore:
     async def note(self, name: str) -> str | None:
         """Return a small fact."""
         return await self._run(lambda c: other_rows.note(c, name))
+
+    async def put_pins(self, target: str, tool: str, rows: Sequence[PinRow]) -> None:
+        """Replace everything that is known of one tool."""
+        await self._run(lambda c: pin_rows.put(c, target, tool, rows))
+
+    def submit_pins(self, target: str, tool: str, rows: Sequence[PinRow]) -> bool:
+        """Do the same without waiting. Returns False where the store is closed or overrun."""
+        return self._writer.submit(lambda c: pin_rows.put(c, target, tool, rows))
+
+    async def pins(self) -> tuple[PinRow, ...]:
+        """Return what is known of every tool."""
+        return await self._run(pin_rows.everything)
+
+    def submit_handle(self, record: HandleRecord) -> bool:
+        """Store a handle, without waiting."""
+        return self._writer.submit(lambda c: handle_rows.put(c, record))
+
+    def submit_handle_end(self, digests: tuple[bytes, ...]) -> bool:
+        """Forget handles, without waiting."""
+        return self._writer.submit(lambda c: handle_rows.delete(c, digests))
+
+    async def handles(self, unused_since: float) -> tuple[HandleRecord, ...]:
+        """Return the handles that are not too old."""
+        return await self._run(lambda c: handle_rows.load(c, unused_since))
 
     async def forget(self, before: float) -> int:
         """Delete what ended before that time."""

@@ -192,6 +192,9 @@ def test_blob_is_masked_as_text_or_withheld(item: JsonObject, expected: str) -> 
         result({"contents": [item]}),
         result({"content": [{"type": "resource", "resource": item}]}),
         result({"messages": [{"role": "user", "content": {"type": "resource", "resource": item}}]}),
+        # What a task came to, polled for or told.
+        result({"taskId": "t", "result": {"content": [{"type": "resource", "resource": item}]}}),
+        {"jsonrpc": "2.0", "method": "notifications/tasks", "params": {"result": {"contents": [item]}}},
     ):
         masked = masker().mcp(message)
         assert f"'blob': '{expected}'" in str(masked.value)

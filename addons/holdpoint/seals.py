@@ -1,0 +1,113 @@
+"""What the gateway gives out for callers to bring back: they can neither read nor change it, nor make one of their own.
+
+AES-256-GCM (NIST SP 800-38D) under keys derived from the gateway's digest key (HKDF, RFC 5869). Whose a thing is, for
+what it may be used and how often is for its payload and for whoever opens it: a seal proves only that it is our own
+word, for one purpose, not yet too old. A text looks like `hp1.` and base64url (RFC 4648 section 5) without padding.
+"""
+
+import hmac
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from holdpoint.clock import Clock
+from holdpoint.domain.values import JsonObject
+from holdpoint.protocols import strict_json
+from holdpoint.protocols.call import Undecodable
+
+type Random = Callable[[int], bytes]
+
+PREFIX: Final = "hp1."
+_NONCE_BYTES = 12
+_MAC_BYTES = 16
+_MAC_CHARS = 22
+"""Characters of a MAC in base64url without padding."""
+
+
+class SealBroken(ValueError):  # noqa: N818  # named after what happened
+    """No seal of ours, or of another purpose, or too old. The text says which, and is for the log only."""
+
+
+class Seals:
+    """Seals and opens. One key; safe to share between threads."""
+
+    def __init__(self, key: bytes, clock: Clock, *, random: Random = secrets.token_bytes) -> None:
+        """`key` is secret, at least 16 bytes; seals made under another one do not open."""
+        self._cipher = AESGCM(_derived(key, b"holdpoint seals 1"))
+        self._mac_key = _derived(key, b"holdpoint marks 1")
+        self._clock = clock
+        self._random = random
+
+    def seal(self, payload: JsonObject, *, purpose: str, expires_at: float) -> str:
+        """Return the sealed payload: visible ASCII, fit for headers and JSON. `expires_at` is Unix seconds.
+
+        Raises ValueError for a payload that JSON cannot hold.
+        """
+        data = strict_json.dumps({"until": expires_at, "payload": payload})
+        nonce = self._random(_NONCE_BYTES)
+        return PREFIX + _to_text(nonce + self._cipher.encrypt(nonce, data, _context(purpose)))
+
+    def open(self, text: str, purpose: str) -> JsonObject:
+        """Return the payload of a seal. Raises SealBroken, and nothing else."""
+        if not text.startswith(PREFIX):
+            raise SealBroken("not a seal of this gateway")
+        raw = _from_text(text.removeprefix(PREFIX))
+        if raw is None or len(raw) <= _NONCE_BYTES:
+            raise SealBroken("not a whole seal")
+        try:
+            data = self._cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _context(purpose))
+            value = strict_json.loads(data, max_bytes=len(data))
+        except (InvalidTag, Undecodable):
+            raise SealBroken("forged, changed, or sealed for something else or under another key") from None
+        match value:
+            case {"until": float() | int() as until, "payload": dict() as payload}:
+                if self._clock.now() >= until:
+                    raise SealBroken("expired")
+                return payload
+            case _:
+                raise SealBroken("sealed by a version that this one does not know")
+
+    def mark(self, text: str, *context: str) -> str:
+        """Return `text`, a dot and a MAC over it and its context (HMAC-SHA256, RFC 2104, cut to 128 bits)."""
+        return f"{text}.{self._mac(text, context)}"
+
+    def unmark(self, marked: str, *context: str) -> str:
+        """Return the text of what `mark` made in the same context. Raises SealBroken, and nothing else."""
+        text, dot, mac = marked[: -_MAC_CHARS - 1], marked[-_MAC_CHARS - 1 : -_MAC_CHARS], marked[-_MAC_CHARS:]
+        expected = self._mac(text, context)
+        if dot != "." or not hmac.compare_digest(mac.encode("utf-8", "replace"), expected.encode()):
+            raise SealBroken("forged, or given to somebody else")
+        return text
+
+    def _mac(self, text: str, context: tuple[str, ...]) -> str:
+        # The lengths tell where one part ends, whatever the parts hold.
+        parts = [part.encode("utf-8", "surrogatepass") for part in (*context, text)]
+        said = b"".join(len(part).to_bytes(8) + part for part in parts)
+        return _to_text(hmac.digest(self._mac_key, said, "sha256")[:_MAC_BYTES])
+
+
+def _derived(key: bytes, label: bytes) -> bytes:
+    return HKDF(algorithm=SHA256(), length=32, salt=None, info=label).derive(key)
+
+
+def _context(purpose: str) -> bytes:
+    return f"{PREFIX}{purpose}".encode()
+
+
+def _to_text(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
+def _from_text(text: str) -> bytes | None:
+    """Return the bytes of base64url in its one spelling; None for anything else."""
+    try:
+        data = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+    except ValueError:
+        return None
+    return data if _to_text(data) == text else None
