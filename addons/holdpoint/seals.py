@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from holdpoint.clock import Clock
-from holdpoint.domain.values import JsonObject
+from holdpoint.domain.values import JsonObject, JsonValue
 from holdpoint.protocols import strict_json
 from holdpoint.protocols.call import Undecodable
 
@@ -25,9 +25,6 @@ type Random = Callable[[int], bytes]
 
 PREFIX: Final = "hp1."
 _NONCE_BYTES = 12
-_MAC_BYTES = 16
-_MAC_CHARS = 22
-"""Characters of a MAC in base64url without padding."""
 
 
 class SealBroken(ValueError):  # noqa: N818  # named after what happened
@@ -40,7 +37,7 @@ class Seals:
     def __init__(self, key: bytes, clock: Clock, *, random: Random = secrets.token_bytes) -> None:
         """`key` is secret, at least 16 bytes; seals made under another one do not open."""
         self._cipher = AESGCM(_derived(key, b"holdpoint seals 1"))
-        self._mac_key = _derived(key, b"holdpoint marks 1")
+        self._nonce_key = _derived(key, b"holdpoint stamps 1")
         self._clock = clock
         self._random = random
 
@@ -55,16 +52,7 @@ class Seals:
 
     def open(self, text: str, purpose: str) -> JsonObject:
         """Return the payload of a seal. Raises SealBroken, and nothing else."""
-        if not text.startswith(PREFIX):
-            raise SealBroken("not a seal of this gateway")
-        raw = _from_text(text.removeprefix(PREFIX))
-        if raw is None or len(raw) <= _NONCE_BYTES:
-            raise SealBroken("not a whole seal")
-        try:
-            data = self._cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], _context(purpose))
-            value = strict_json.loads(data, max_bytes=len(data))
-        except (InvalidTag, Undecodable):
-            raise SealBroken("forged, changed, or sealed for something else or under another key") from None
+        value = self._opened(text, _context(purpose))
         match value:
             case {"until": float() | int() as until, "payload": dict() as payload}:
                 if self._clock.now() >= until:
@@ -73,31 +61,43 @@ class Seals:
             case _:
                 raise SealBroken("sealed by a version that this one does not know")
 
-    def mark(self, text: str, *context: str) -> str:
-        """Return `text`, a dot and a MAC over it and its context (HMAC-SHA256, RFC 2104, cut to 128 bits)."""
-        return f"{text}.{self._mac(text, context)}"
+    def stamp(self, payload: JsonObject, *, purpose: str) -> str:
+        """Return the sealed payload, the same each time, and good for as long as the key is: for what streams carry.
 
-    def unmark(self, marked: str, *context: str) -> str:
-        """Return the text of what `mark` made in the same context. Raises SealBroken, and nothing else."""
-        text, dot, mac = marked[: -_MAC_CHARS - 1], marked[-_MAC_CHARS - 1 : -_MAC_CHARS], marked[-_MAC_CHARS:]
-        expected = self._mac(text, context)
-        if dot != "." or not hmac.compare_digest(mac.encode("utf-8", "replace"), expected.encode()):
-            raise SealBroken("forged, or given to somebody else")
-        return text
+        The nonce is a MAC over what is sealed, so that none ever serves two payloads (as in RFC 8452). That two stamps
+        are of the same payload shows.
+        """
+        data = strict_json.dumps(payload)
+        context = _context(purpose, stamp=True)
+        nonce = hmac.digest(self._nonce_key, len(context).to_bytes(8) + context + data, "sha256")[:_NONCE_BYTES]
+        return PREFIX + _to_text(nonce + self._cipher.encrypt(nonce, data, context))
 
-    def _mac(self, text: str, context: tuple[str, ...]) -> str:
-        # The lengths tell where one part ends, whatever the parts hold.
-        parts = [part.encode("utf-8", "surrogatepass") for part in (*context, text)]
-        said = b"".join(len(part).to_bytes(8) + part for part in parts)
-        return _to_text(hmac.digest(self._mac_key, said, "sha256")[:_MAC_BYTES])
+    def read(self, text: str, purpose: str) -> JsonObject:
+        """Return the payload of a stamp. Raises SealBroken, and nothing else."""
+        value = self._opened(text, _context(purpose, stamp=True))
+        if not isinstance(value, dict):
+            raise SealBroken("stamped by a version that this one does not know")
+        return value
+
+    def _opened(self, text: str, context: bytes) -> JsonValue:
+        if not text.startswith(PREFIX):
+            raise SealBroken("not a seal of this gateway")
+        raw = _from_text(text.removeprefix(PREFIX))
+        if raw is None or len(raw) <= _NONCE_BYTES:
+            raise SealBroken("not a whole seal")
+        try:
+            data = self._cipher.decrypt(raw[:_NONCE_BYTES], raw[_NONCE_BYTES:], context)
+            return strict_json.loads(data, max_bytes=len(data))
+        except (InvalidTag, Undecodable):
+            raise SealBroken("forged, changed, or sealed for something else or under another key") from None
 
 
 def _derived(key: bytes, label: bytes) -> bytes:
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=label).derive(key)
 
 
-def _context(purpose: str) -> bytes:
-    return f"{PREFIX}{purpose}".encode()
+def _context(purpose: str, *, stamp: bool = False) -> bytes:
+    return f"{PREFIX}{'stamp' if stamp else 'seal'}.{purpose}".encode("utf-8", "surrogatepass")
 
 
 def _to_text(data: bytes) -> str:

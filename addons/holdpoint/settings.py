@@ -153,6 +153,37 @@ class Pins:
     """The pin file, with mode `file`."""
 
 
+class Rung(StrEnum):
+    """A way for a held caller to wait. docs/reference/hold-ladder.md says who gets which."""
+
+    MULTI_ROUND_TRIP = "multi-round-trip"
+    """2026-07-28: asked to come back with a sealed state, again and again."""
+    ELICITATION = "elicitation"
+    """The caller's user is shown where the request is reviewed."""
+    EVENTS = "events"
+    """An event stream that is kept alive until the answer comes."""
+    TICKET = "ticket"
+    """Told to make the same call again. What every other rung ends with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """How a target's held callers wait. Durations in seconds."""
+
+    wait: float = 50.0
+    """How long one is kept on the line before it gets a ticket. The SDKs of MCP give up at 60."""
+    leg: float = 45.0
+    """The same, for one round of several."""
+    grace: float = 2.0
+    """How long one is kept on the line as if nothing were held, before anything of the hold shows."""
+    keepalive: float = 10.0
+    """Between two signs of life on an event stream."""
+    rounds: int = 9
+    """How often a caller is asked to come back before it gets a ticket. The SDKs of MCP give up after 10."""
+    ladder: frozenset[Rung] = frozenset(Rung)
+    """Rungs that may be used; `ticket` always is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
     """An upstream and everything about the road to it."""
@@ -188,8 +219,7 @@ class Target:
     answer_wait: float = 60.0
     """Seconds without a byte of an answer that is read whole, once it has begun; ten times that for all of it."""
     record_bodies: bool = True
-    hold_wait: float = 50.0
-    """Seconds for which a held caller is kept on the line before it gets a ticket."""
+    hold: Hold = field(default_factory=Hold)
     masks: tuple[str, ...] = ()
     """Mask profiles that always apply."""
     lists_ttl: float = 0.0

@@ -87,13 +87,15 @@ def error(code: int, request_id: int | None, message: str) -> dict[str, Any]:
 
 
 EVENT = json.dumps(said("event")).encode()
+TOLD = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "soon"}}
+NOTICE = b"data: " + json.dumps(TOLD).encode() + b"\n\n"
 ANSWERS: dict[str, Any] = {
     "json": (answer(json.dumps(said("well"))), [said("well")]),
     "pretty-json": (answer(json.dumps(said("well"), indent=2).replace("\n", "\r\n")), [said("well")]),
     "masked-json": (answer(json.dumps(said("AKIAIOSFODNN7EXAMPLE"))), [said("[masked]")]),
     "an-error": (answer(json.dumps(error(-32601, None, "no")), status="404 Not Found"), [error(-32601, 1, "no")]),
     "sse": (SSE + chunk(b"id: 7\ndata: " + EVENT + b"\n\n") + b"0\r\n\r\n", [said("event")]),
-    "two-events": (SSE + chunk(b"data: " + EVENT + b"\n\n") * 2 + b"0\r\n\r\n", [said("event"), said("event")]),
+    "two-events": (SSE + chunk(NOTICE) + chunk(b"data: " + EVENT + b"\n\n") + b"0\r\n\r\n", [TOLD, said("event")]),
 }
 
 
@@ -335,7 +337,8 @@ def test_work_on_a_stream_that_fails_shows_nothing_and_ends_the_stream(
     world: WireWorld, running: SabotagedGateway, style: str
 ) -> None:
     large = json.dumps(said("leaks" * 20_000))
-    world.rawmcp.answers["large"] = SSE + chunk(b"data: " + EVENT + b"\n\n") + chunk(f"data: {large}\n\n".encode())
+    notice = json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": {"data": "open"}}).encode()
+    world.rawmcp.answers["large"] = SSE + chunk(b"data: " + notice + b"\n\n") + chunk(f"data: {large}\n\n".encode())
     for failure in FAILURES:
         running.plan.arm("mask", "stream_work", failure, style)
         got = world.tool("large")

@@ -78,7 +78,7 @@ TARGET = """\
     url: {url}
     routes: [/mcp/matrix]
     credential: {{kind: none}}
-    hold: {{wait: 0s}}
+    hold: {{wait: 0s, ladder: [ticket]}}
 """
 
 CASES = [

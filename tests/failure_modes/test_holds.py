@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -63,8 +64,12 @@ def ask(world: World, tool: str, name: str, *, timeout: float = 30) -> httpx.Res
         return http.post(world.url, headers=world.headers(), json=call(tool, {"name": name}))
 
 
+def is_stream(answer: httpx.Response) -> bool:
+    return answer.headers["content-type"].startswith("text/event-stream")
+
+
 def refusal(answer: httpx.Response) -> dict[str, Any]:
-    said = answer.json()
+    said = json.loads(answer.text.splitlines()[-2].removeprefix("data: ")) if is_stream(answer) else answer.json()
     return said["error"]["data"] if "error" in said else said["result"]["_meta"]["holdpoint/refusal"]
 
 

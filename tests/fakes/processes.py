@@ -1,7 +1,9 @@
 """Real programs in tests: started, listened to, stopped; and free ports for them."""
 
+import contextlib
 import os
 import queue
+import random
 import signal
 import socket
 import subprocess
@@ -14,6 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 MITMDUMP = Path(sys.executable).parent / "mitmdump"
 GATEWAY = ROOT / "addons" / "gateway.py"
+_PORTS = random.SystemRandom()
+"""Not seeded: the workers of a test run must not all take the same."""
 DEADLINE = 60.0
 """Seconds after which a program that says nothing is taken for dead."""
 
@@ -24,11 +28,16 @@ def _environment() -> dict[str, str]:
 
 
 def free_port() -> int:
-    """Return a TCP port of loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a TCP port of loopback that was free a moment ago.
+
+    Below those that the system gives to outgoing connections, which come and go all the time.
+    """
+    for _ in range(1_000):
+        port = _PORTS.randrange(10_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no free port on loopback")
 
 
 class Program:

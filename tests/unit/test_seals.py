@@ -86,38 +86,34 @@ def test_a_seal_spelled_another_way_is_refused():
                 seals.open(spelled, "p")
 
 
-def test_a_mark_comes_off_in_the_context_it_was_made_in():
+def test_a_stamp_is_the_same_each_time_and_reads_for_its_purpose_alone():
+    clock = ManualClock(1000)
+    seals = Seals(KEY, clock)
+    stamp = seals.stamp(PAYLOAD, purpose="place")
+    assert re.fullmatch(r"hp1\.[A-Za-z0-9_-]+", stamp)
+    clock.advance(10_000_000)
+    assert seals.stamp(PAYLOAD, purpose="place") == stamp
+    assert seals.read(stamp, "place") == PAYLOAD
+    for purpose in ("other", "plac", "place "):
+        with pytest.raises(SealBroken):
+            seals.read(stamp, purpose)
+
+
+def test_a_stamp_is_no_seal_and_a_seal_no_stamp():
     seals = Seals(KEY, ManualClock(1000))
-    marked = seals.mark("id.7", "notes", "https://idp#alice", "s1")
-    assert marked.startswith("id.7.")
-    assert seals.unmark(marked, "notes", "https://idp#alice", "s1") == "id.7"
+    with pytest.raises(SealBroken):
+        seals.open(seals.stamp({"until": 9e9, "payload": {}}, purpose="p"), "p")
+    with pytest.raises(SealBroken):
+        seals.read(seals.seal({}, purpose="p", expires_at=2000), "p")
 
 
-@pytest.mark.parametrize(
-    "context",
-    [
-        pytest.param(("notes", "https://idp#mallory", "s1"), id="another principal"),
-        pytest.param(("files", "https://idp#alice", "s1"), id="another target"),
-        pytest.param(("notes", "https://idp#alice", "s2"), id="another session"),
-        pytest.param(("notes", "https://idp#alices1", ""), id="parts joined another way"),
-        pytest.param(("notes", "https://idp#alice"), id="a part less"),
-    ],
-)
-def test_a_mark_of_another_context_is_refused(context: tuple[str, ...]):
+def test_stamps_of_other_payloads_or_purposes_share_no_nonce():
     seals = Seals(KEY, ManualClock(1000))
-    marked = seals.mark("7", "notes", "https://idp#alice", "s1")
+    stamps = [seals.stamp({"id": str(n)}, purpose=p) for n in range(50) for p in ("a", "b")]
+    assert len({s[4:20] for s in stamps}) == 100
+
+
+@pytest.mark.parametrize("text", ["", "7", "hp1.", "hp1." + "A" * 80, "hp1.\ud800"])
+def test_a_stamp_made_up_is_refused(text: str):
     with pytest.raises(SealBroken):
-        seals.unmark(marked, *context)
-
-
-@pytest.mark.parametrize("marked", ["", "7", ".", "7." + "A" * 22, "A" * 22, "7.é" + "A" * 21, "\ud800." + "A" * 22])
-def test_a_mark_made_up_is_refused(marked: str):
-    with pytest.raises(SealBroken):
-        Seals(KEY, ManualClock(1000)).unmark(marked, "notes")
-
-
-def test_the_mark_of_one_text_does_not_fit_another():
-    seals = Seals(KEY, ManualClock(1000))
-    _, _, mac = seals.mark("7", "c").rpartition(".")
-    with pytest.raises(SealBroken):
-        seals.unmark(f"8.{mac}", "c")
+        Seals(KEY, ManualClock(1000)).read(text, "place")

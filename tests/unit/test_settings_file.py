@@ -6,7 +6,7 @@ from tests.fakes.gateway_yaml import BASE, ENVIRON, write_gateway
 
 from holdpoint.domain.access import Protocol
 from holdpoint.domain.refusal import ConfigError
-from holdpoint.settings import Address, Credential, SecretSource, Settings, TargetMode
+from holdpoint.settings import Address, Credential, Hold, Rung, SecretSource, Settings, TargetMode
 from holdpoint.settings_file import load_settings, resolve_settings_path
 from holdpoint.settings_file.schema import SHAPES
 
@@ -29,7 +29,7 @@ def test_what_is_left_out_has_its_documented_default(tmp_path: Path) -> None:
     files, web = settings.target("files"), settings.target("web")
     assert [listener.url for listener in settings.listeners] == ["http://127.0.0.1:8080", "http://127.0.0.1:8081"]
     assert (files.routes, web.routes) == (("/mcp/files",), ("/web",))
-    assert (files.mode, files.hold_wait, files.record_bodies) == (TargetMode.ENFORCE, 50.0, True)
+    assert (files.mode, files.hold, files.record_bodies) == (TargetMode.ENFORCE, Hold(), True)
     assert (files.request_bytes, files.response_bytes) == (8 << 20, 32 << 20)
     assert (files.audiences, files.issuers, files.masks, files.lists_ttl) == (frozenset(),) * 2 + (
         (),
@@ -77,7 +77,8 @@ def test_every_optional_key_reaches_the_settings(tmp_path: Path) -> None:
     assert files.credentials["main"] == Credential("static", "X-Api-Key", "", SecretSource(file=tmp_path / "token"))
     assert files.credentials["reader"] == Credential("static", "authorization", "Token ", SecretSource(env="READ"))
     assert (files.request_bytes, files.response_bytes) == (1 << 20, 100 << 10)
-    assert (files.record_bodies, files.hold_wait, files.masks) == (False, 0.0, ("credentials",))
+    assert (files.record_bodies, files.masks) == (False, ("credentials",))
+    assert files.hold == Hold(0.0, 30.0, 0.0, 5.0, 4, frozenset({Rung.EVENTS, Rung.TICKET}))
     assert (files.ca_file, files.lists_ttl) == (tmp_path / "ca.pem", 60.0)
     assert settings.reviewers.max_age == 3_600.0
     assert (settings.recordings.idle, settings.recordings.checkpoint) == (1_800.0, 5.0)
@@ -113,7 +114,7 @@ FULL_TARGET = """\
     ca_file: ca.pem
     limits: {request: 1MiB, response: 100KiB}
     record: {bodies: false}
-    hold: {wait: 0s}
+    hold: {wait: 0s, leg: 30s, grace: 0s, keepalive: 5s, rounds: 4, ladder: [events, ticket]}
     masks: [credentials]
     lists: {ttl: 1m}
 """

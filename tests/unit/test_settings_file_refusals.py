@@ -18,6 +18,7 @@ WEB_URL = "https://web.example.com:8443"
 IDP = "https://idp.example.com/"
 STATIC = "{kind: static, from: {env: FILES_TOKEN}}"
 WEB_END = "    routes: [/web]\n"
+FILES_END = f"    credential: {STATIC}\n"
 
 CASES = [
     # the whole file
@@ -154,6 +155,14 @@ CASES = [
     ("response limit", WEB_END, f"{WEB_END}    limits: {{response: «0B}}\n", "expected a size from 1KiB to 256MiB"),
     ("no size", WEB_END, f"{WEB_END}    limits: {{response: «1MB}}\n", "`1MB` is no size; write `100B`"),
     ("hold too long", WEB_END, f"{WEB_END}    hold: {{wait: «11m}}\n", "expected a duration from 0s to 10m"),
+    ("leg of no time", FILES_END, f"{FILES_END}    hold: {{leg: «0s}}\n", "expected a duration from 1s to 10m"),
+    ("grace too long", FILES_END, f"{FILES_END}    hold: {{grace: «2m}}\n", "expected a duration from 0s to 1m"),
+    ("keepalive all the time", FILES_END, f"{FILES_END}    hold: {{keepalive: «100ms}}\n", "from 1s to 1m"),
+    ("no rounds", FILES_END, f"{FILES_END}    hold: {{rounds: «0}}\n", "expected a whole number of at least 1"),
+    ("unknown rung", FILES_END, f"{FILES_END}    hold: {{ladder: [ticket, «tasks]}}\n", "`tasks` is none of"),
+    ("no rung", FILES_END, f"{FILES_END}    hold: {{ladder: «[]}}\n", "an empty list of rungs"),
+    ("no ticket", FILES_END, f"{FILES_END}    hold: {{ladder: «[events]}}\n", "every other rung ends with `ticket`"),
+    ("ladder of plain HTTP", WEB_END, f"{WEB_END}    hold: {{ladder: «[ticket]}}\n", "only MCP clients can wait"),
     ("bodies", WEB_END, f'{WEB_END}    record: {{bodies: «"no"}}\n', "expected `true` or `false`"),
     ("mask twice", WEB_END, f"{WEB_END}    masks: [a, «a]\n", "`a` stands here twice"),
     ("empty scopes", WEB_END, f"{WEB_END}    scopes: «[]\n", "an empty list of scopes"),

@@ -155,6 +155,13 @@ class Broker:
         vote = Vote(reviewer, verdict, comment, self._clock.now())
         return await uninterrupted(self._desk.vote(approval_id, vote, expect))
 
+    async def withdraw(self, approval_id: str) -> ApprovalRequest:
+        """Take a request back for its requester, unless another of his callers still waits for it.
+
+        Raises NotFound, AlreadyResolved. That it is the requester who does is for those to know who call this.
+        """
+        return await uninterrupted(self._desk.withdraw(approval_id))
+
     async def find_grant(
         self,
         principal_id: str,

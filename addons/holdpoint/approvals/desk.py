@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from holdpoint.approvals.again import why_denied
-from holdpoint.approvals.entry import Entry, objection
+from holdpoint.approvals.entry import Entry, objection, said
 from holdpoint.approvals.errors import AlreadyResolved, Changed, NotAllowed, NotFound, TooManyHeld
 from holdpoint.approvals.events import BrokerEvent, BrokerEventKind
 from holdpoint.approvals.grants import Grants
@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 CLAIM_TIME = 60.0
 """Seconds for which a single request can be sent after its approval, at least: also one approved in the last second."""
+TAKEN_BACK = "the requester took it back"
 _NO_ANSWER = "nobody answered before the deadline"
 
 
@@ -98,11 +99,11 @@ class Desk:
             if reason := objection(entry.request, vote):
                 raise NotAllowed(reason)
             if vote.verdict is Verdict.DENY:
-                await self._finish(entry, ApprovalState.DENIED, _said("denied", vote), vote)
+                await self._finish(entry, ApprovalState.DENIED, said("denied", vote), vote)
                 return entry.snapshot()
             votes = (*entry.request.votes, vote)
             if entry.is_cleared(votes, self._clock.monotonic(), reachable=self._reachable()):
-                await self._finish(entry, ApprovalState.APPROVED, _said("approved", vote), vote)
+                await self._finish(entry, ApprovalState.APPROVED, said("approved", vote), vote)
             elif quorums(replace(entry.request, votes=votes)) != quorums(entry.request):
                 await self._count(entry, vote)
         return entry.snapshot()
@@ -121,6 +122,14 @@ class Desk:
                     if terms == ask.terms:
                         return None
                     await self._tighten(entry, replace(ask, terms=terms, bundle=permit.bundle))
+        return entry.snapshot()
+
+    async def withdraw(self, approval_id: str) -> ApprovalRequest:
+        """End a pending request that nobody waits for. Raises NotFound, AlreadyResolved."""
+        async with (entry := await self._entry(approval_id)).lock:
+            await self._require_pending(entry)
+            if not entry.waiters:
+                await self._finish(entry, ApprovalState.WITHDRAWN, TAKEN_BACK)
         return entry.snapshot()
 
     async def tick(self) -> None:
@@ -289,8 +298,3 @@ class Desk:
         except Exception:
             logger.exception("whether reviewers can be reached is not known: silence does not count")
             return False
-
-
-def _said(what: str, vote: Vote) -> str:
-    who = vote.reviewer.name or vote.reviewer.person
-    return f"{what} by {who}: {vote.comment}" if vote.comment else f"{what} by {who}"

@@ -73,3 +73,9 @@ def objection(request: ApprovalRequest, vote: Vote) -> str:
         rules = ", ".join(f"`{t.rule}`" for t in request.ask.terms)
         return f"you are not among the reviewers of {rules}"
     return ""
+
+
+def said(what: str, vote: Vote) -> str:
+    """Say who decided, and with which comment."""
+    who = vote.reviewer.name or vote.reviewer.person
+    return f"{what} by {who}: {vote.comment}" if vote.comment else f"{what} by {who}"

@@ -61,8 +61,6 @@ class Decoded:
     """Ids of the requests in a batch, in order."""
     trace: tuple[str, str] = ("", "")
     """`traceparent` and `tracestate` (W3C Trace Context) by the caller's word: they join traces, and decide nothing."""
-    hold: str = ""
-    """Ticket that an earlier leg of this call was given, opened and checked."""
 
 
 @dataclass(frozen=True, slots=True)

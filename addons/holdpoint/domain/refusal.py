@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from holdpoint.domain.values import JsonMapping
+
 
 class RefusalKind(StrEnum):
     """What the caller can do about it. The value is part of the public reference."""
@@ -63,6 +65,7 @@ class Refusal(Exception):  # noqa: N818  # a refusal is an outcome, not an error
         retry_after: int | None = None,
         challenge: str = "",
         scopes: frozenset[str] = frozenset(),
+        answer: JsonMapping | None = None,
     ) -> None:
         super().__init__(public)
         self.kind = kind
@@ -78,6 +81,9 @@ class Refusal(Exception):  # noqa: N818  # a refusal is an outcome, not an error
         """Value of `WWW-Authenticate` on a 401 or a step-up 403 (RFC 6750 section 3), without scopes and addresses."""
         self.scopes = scopes
         """What the challenge asks for, beside what the target always does."""
+        self.answer = answer
+        """`result` or `error` that an MCP caller gets in place of the words for this kind. Empty: no answer at all, as
+        is owed to a request that its caller cancelled."""
 
     @property
     def status(self) -> int:

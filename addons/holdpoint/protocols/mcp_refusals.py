@@ -91,6 +91,8 @@ def refusal(
     1.30): a request of theirs gets its error with 200, except where the status itself makes them act. Without
     `request_id` the status always stands.
     """
+    if is_silent(refused):
+        return Rendered(200, (("Content-Type", "text/event-stream"), ("Cache-Control", "no-store")), b"")
     message = refusal_message(
         refused, refusal_id=refusal_id, request_id=request_id, protocol_version=protocol_version, verb=verb
     )
@@ -101,6 +103,11 @@ def refusal(
     if "result" in message or (request_id is not None and shown_in_body):
         status = 200
     return Rendered(status, _headers(refused), strict_json.dumps(message))
+
+
+def is_silent(refused: Refusal) -> bool:
+    """Tell whether nothing is said: over HTTP that is an event stream without an event (2025-11-25, transports)."""
+    return refused.answer is not None and not refused.answer
 
 
 def refusal_event(
@@ -142,6 +149,8 @@ def refusal_message(
 ) -> JsonObject:
     """Return the JSON-RPC message alone."""
     data = _data(refused, refusal_id)
+    if refused.answer:
+        return {"jsonrpc": "2.0", "id": request_id, **refused.answer}
     if verb == "tools/call" and request_id is not None and refused.kind in _READ_BY_MODELS:
         result: JsonObject = {
             "content": [{"type": "text", "text": _advice(refused, refusal_id)}],

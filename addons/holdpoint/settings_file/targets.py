@@ -9,6 +9,7 @@ from holdpoint.settings import Issuer, Listener, PinMode, Pins, Target, TargetMo
 from holdpoint.settings_file import schema
 from holdpoint.settings_file.addresses import read_host, read_origin, read_url
 from holdpoint.settings_file.credentials import read_credentials
+from holdpoint.settings_file.holds import read_hold
 from holdpoint.settings_file.issuers import known_issuer
 from holdpoint.settings_file.places import Places, printable, read_name, read_set, regular_file, seconds
 from holdpoint.settings_file.roads import refuse_crossing
@@ -69,7 +70,7 @@ def _target(fields: Fields, places: Places, issuers: Sequence[Issuer]) -> Target
         response_bytes=response,
         answer_wait=answer,
         record_bodies=_record(fields.get("record")),
-        hold_wait=_hold(fields.get("hold")),
+        hold=read_hold(fields.get("hold"), protocol),
         masks=read_set(masks, "mask profiles", _mask) if masks else (),
         lists_ttl=_lists(fields.get("lists"), protocol),
         pins=_pins(fields.get("pins"), protocol, places),
@@ -128,10 +129,6 @@ def _limits(value: Located | None) -> tuple[int, int, float]:
 def _record(value: Located | None) -> bool:
     bodies = schema.RECORD.read(value).get("bodies") if value else None
     return bodies.boolean() if bodies else True
-
-
-def _hold(value: Located | None) -> float:
-    return seconds(schema.HOLD.read(value).get("wait") if value else None, 50.0, low=0, high=600)
 
 
 def _lists(value: Located | None, protocol: Protocol) -> float:

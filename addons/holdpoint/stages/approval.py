@@ -7,17 +7,18 @@ from typing import ClassVar, Final
 from mitmproxy import http
 
 from holdpoint.approvals.errors import TooManyHeld
-from holdpoint.domain.exchange import Cleared, Permitted
+from holdpoint.domain.exchange import Cleared, Decoded, Permitted
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.settings import Target, TargetMode
-from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.holding import RETRY_AFTER, hold, make_ask
+from holdpoint.stages.ladder_rounds import check_call
 from holdpoint.stages.sealing import OFF_THE_LOOP
 from holdpoint.store.protocol import StoreUnavailable
 
 MOST_TO_READ: Final = 256 << 10
 """Bytes of a request that a reviewer can be asked to read. All reviewers load what waits for them."""
+CANCELLED: Final = "notifications/cancelled"
 
 
 class Approval(Stage):
@@ -31,6 +32,9 @@ class Approval(Stage):
         state = self.gateway.exchanges.expect(flow, Permitted)
         exchange = self.gateway.exchanges.of(flow)
         target = self.gateway.exchanges.target(flow)
+        if exchange.round is not None:
+            check_call(exchange.round, state.decoded)
+        self._cancel(state.decoded)
         if not state.decision.approvals or target.mode is TargetMode.OBSERVE:
             exchange.state = Cleared(state)
             return None
@@ -40,14 +44,23 @@ class Approval(Stage):
         size = len(flow.request.raw_content or b"")
         if size > MOST_TO_READ:
             raise Refusal(RefusalKind.TOO_LARGE, f"a request of more than {MOST_TO_READ} bytes cannot be reviewed")
-        return self._hold(exchange, target, state, is_large=size > OFF_THE_LOOP)
+        return self._hold(flow, target, state, is_large=size > OFF_THE_LOOP)
 
-    async def _hold(self, exchange: Exchange, target: Target, state: Permitted, *, is_large: bool) -> None:
-        services = self.gateway.services
+    def _cancel(self, asked: Decoded) -> None:
+        """End the wait of what the caller no longer wants. The upstream, which never saw it, ignores the rest."""
+        for access in asked.access.members or (asked.access,):
+            request_id = access.arguments.get("requestId")
+            if access.action.verb != CANCELLED or not isinstance(request_id, str | int):
+                continue
+            for exchange in self.gateway.services.held.cancel(asked, request_id):
+                self.gateway.services.client_left(exchange.id)
+
+    async def _hold(self, flow: http.HTTPFlow, target: Target, state: Permitted, *, is_large: bool) -> None:
+        services, exchange = self.gateway.services, self.gateway.exchanges.of(flow)
         try:
             # Masked for the reviewers; in a thread where that may take long.
             ask = await (asyncio.to_thread if is_large else _at_once)(make_ask, services, exchange, target, state)
-            grant = await hold(services, exchange, target, ask)
+            grant = await hold(self.gateway, flow, state.decoded, target, ask)
         except StoreUnavailable as error:
             raise Refusal(
                 RefusalKind.UNAVAILABLE, "the gateway cannot hold requests now", detail=str(error), retry_after=5

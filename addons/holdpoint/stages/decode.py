@@ -20,6 +20,7 @@ from holdpoint.stages.binding import bind, unwrap
 from holdpoint.stages.fields import raw
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.heads import check_length
+from holdpoint.stages.ladder_rounds import take_round
 from holdpoint.stages.pin_checks import pinned
 
 _OFF_THE_LOOP = 256 << 10
@@ -41,6 +42,7 @@ class Decode(Stage):
         if flow.request.trailers:
             raise Refusal(RefusalKind.BAD_REQUEST, "trailers are not served")
         check_length(flow.request)
+        take_round(self.gateway, flow, target, state.principal)
         unwrap(self.gateway, flow, target, state.principal)
         if len(flow.request.raw_content or b"") > _OFF_THE_LOOP:
             return self._off_the_loop(flow, target, state)

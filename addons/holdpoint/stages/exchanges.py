@@ -9,6 +9,7 @@ from holdpoint.domain.decision import Deny, GuardAnswer, Rate
 from holdpoint.domain.exchange import Received, Refused, State
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
 from holdpoint.identity.metadata import Resource
+from holdpoint.protocols.mcp_holds import Round
 from holdpoint.recording.flowfiles import Session
 from holdpoint.settings import Target
 from holdpoint.stages.states import OpenedState, Place
@@ -65,6 +66,10 @@ class Exchange:
     """Recorded session, known once the request is about to be sent."""
     approved_by: tuple[str, ...] = ()
     """Persons whose approval cleared it."""
+    round: Round | None = None
+    """Set where this call is the next round of one that was held."""
+    cancelled: bool = False
+    """Whether its caller took the request back while it was held."""
     begun_session: str = ""
     """Session that the upstream gave in answer to `initialize`."""
     opened: OpenedState | None = None

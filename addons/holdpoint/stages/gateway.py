@@ -229,6 +229,8 @@ class Gateway:
             request_id = call.request_id if call is not None else None
             if told := body_events(body, request_id=request_id):
                 return told
+            if exchange.cancelled:
+                return b""  # who took his request back is owed no answer
             why = f"the upstream answered with status {answer.status_code} and no message"
             refused = render(Refusal(RefusalKind.UPSTREAM, why), exchange=exchange, call=call, flow=flow)
             return body_events(refused.raw_content or b"", request_id=request_id)

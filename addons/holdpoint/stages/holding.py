@@ -1,18 +1,32 @@
 """Hold one request until it is approved.
 
-It is folded into one that waits already, its caller is kept on the line, and told what became of it.
+It is folded into one that waits already, its caller waits on the best rung of the ladder that it has, and is told what
+became of it.
 """
 
-import asyncio
+# mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
 from typing import Final, assert_never
 
+from mitmproxy import http
+
+from holdpoint.approvals.desk import CLAIM_TIME, TAKEN_BACK
+from holdpoint.approvals.errors import AlreadyResolved, NotFound
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, Verdict
 from holdpoint.domain.canonical import digest
-from holdpoint.domain.exchange import Permitted
+from holdpoint.domain.exchange import Decoded, Permitted
 from holdpoint.domain.grant import Grant
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
-from holdpoint.settings import Target
+from holdpoint.protocols import mcp_holds
+from holdpoint.protocols.mcp_holds import Round
+from holdpoint.settings import Rung, Target
+from holdpoint.stages import ladder_rounds
 from holdpoint.stages.exchanges import Exchange
+from holdpoint.stages.gateway import Gateway
+from holdpoint.stages.ladder import Plan, choose
+from holdpoint.stages.ladder_events import wait_on_stream
+from holdpoint.stages.ladder_line import cancelled, kept
 from holdpoint.stages.pin_checks import shown_pins
 from holdpoint.stages.preview import preview, sealed_intent
 from holdpoint.stages.services import Services
@@ -37,26 +51,116 @@ def make_ask(services: Services, exchange: Exchange, target: Target, state: Perm
     )
 
 
-async def hold(services: Services, exchange: Exchange, target: Target, ask: Ask) -> Grant:
+async def hold(gateway: Gateway, flow: http.HTTPFlow, asked: Decoded, target: Target, ask: Ask) -> Grant:
     """Return the grant that clears this request. Raises Refusal when there is none in time, TooManyHeld."""
+    services, exchange = gateway.services, gateway.exchanges.of(flow)
+    services.held.add(asked, exchange)
+    try:
+        grant = await _held(gateway, flow, asked, target, ask)
+    finally:
+        services.held.remove(asked, exchange)
+    if exchange.cancelled:
+        raise cancelled(asked, grant.approval)
+    return grant
+
+
+async def _held(gateway: Gateway, flow: http.HTTPFlow, asked: Decoded, target: Target, ask: Ask) -> Grant:
+    services, exchange = gateway.services, gateway.exchanges.of(flow)
+    if exchange.round is not None:
+        await _begin_round(services, exchange, exchange.round, asked)
     found = await _find(services, ask)
     if found is not None:
         return await _use(services, exchange, found)
-    request = await services.broker.request(ask)
+    request = await _requested(services, exchange.round, ask)
     if request.state is ApprovalState.PENDING:
         services.note_held(exchange, request)
-        request = await _wait(services, exchange, request.id, target.hold_wait)
+        plan = _plan(services, exchange, asked, target, request)
+        request = await _wait(gateway, flow, asked, request, plan)
+        if request.state is ApprovalState.PENDING:
+            raise _told(services, exchange, asked, request, plan)
     if request.state is not ApprovalState.APPROVED:
         raise _refusal(services, request)
     found = await _find(services, ask)
     if found is None:
-        raise Refusal(
-            RefusalKind.CONFLICT,
-            "this request was approved and already sent once for another caller",
-            ticket=request.id,
-            link=services.link(request.id),
-        )
+        raise _sent_already(services, request)
     return await _use(services, exchange, found)
+
+
+async def _begin_round(services: Services, exchange: Exchange, round_: Round, asked: Decoded) -> None:
+    """Use the state up, and hear what the user said to the link. Raises Refusal."""
+    await ladder_rounds.spend_round(services.store, round_, asked)
+    if round_.choice not in ("decline", "cancel"):
+        return
+    try:
+        request = await services.broker.withdraw(round_.ticket)
+    except AlreadyResolved as ended:
+        request = ended.request
+    except NotFound:
+        return  # so old that it was forgotten: there is nothing to take back
+    if request.state not in (ApprovalState.PENDING, ApprovalState.WITHDRAWN):
+        return  # decided meanwhile: what was decided counts
+    data = mcp_holds.held_data(exchange.id, request.id, services.link(request.id))
+    is_tool = asked.access.action.verb == "tools/call"
+    raise Refusal(
+        RefusalKind.DENIED,
+        "the user did not want this to be reviewed; nothing was done",
+        detail=f"elicitation: {round_.choice}",
+        ticket=request.id,
+        answer={"result": mcp_holds.taken_back({**data, "kind": "denied"})} if is_tool else None,
+    )
+
+
+async def _requested(services: Services, round_: Round | None, ask: Ask) -> ApprovalRequest:
+    """Return the request that this call waits for. What was decided between two rounds is not asked again."""
+    if round_ is not None:
+        try:
+            before = await services.broker.get(round_.ticket)
+        except NotFound:
+            before = None  # so old that it was forgotten
+        if before is not None and before.state is not ApprovalState.PENDING:
+            return before
+    return await services.broker.request(ask)
+
+
+def _plan(services: Services, exchange: Exchange, asked: Decoded, target: Target, request: ApprovalRequest) -> Plan:
+    link, fits = services.link(request.id), ladder_rounds.fits(ladder_rounds.carried(exchange, asked))
+    return choose(asked, target.hold, link=link, round_=exchange.round, fits=fits)
+
+
+async def _wait(
+    gateway: Gateway, flow: http.HTTPFlow, asked: Decoded, request: ApprovalRequest, plan: Plan
+) -> ApprovalRequest:
+    """Wait for the answer, or until the caller leaves, or until the caller's patience ends."""
+    exchange = gateway.exchanges.of(flow)
+    async with kept(gateway.services, exchange, asked, request.id, plan.wait) as line:
+        if plan.rung is Rung.EVENTS and gateway.connections is not None:
+            return await wait_on_stream(gateway.connections, flow, asked, line, plan)
+        return await line.until_end() or request
+
+
+def _told(services: Services, exchange: Exchange, asked: Decoded, request: ApprovalRequest, plan: Plan) -> Refusal:
+    """Return what a caller is told whose wait on the line is over."""
+    link = services.link(request.id)
+    held = Refusal(RefusalKind.HELD, "held for review", ticket=request.id, link=link, retry_after=RETRY_AFTER)
+    held.detail = f"rung {plan.rung.value}"
+    data = mcp_holds.held_data(exchange.id, request.id, link)
+    if plan.rung is Rung.MULTI_ROUND_TRIP:
+        # An approval of the last second can still be used: the state must last as long.
+        round_ = ladder_rounds.next_round(
+            asked,
+            exchange.round,
+            ticket=request.id,
+            until=request.deadline + CLAIM_TIME,
+            shows_link=plan.shows_link,
+        )
+        first = ladder_rounds.carried(exchange, asked)
+        state = ladder_rounds.seal_round(services.seals, asked, round_, first)
+        held.answer = {"result": mcp_holds.come_back(state, data, link=link if plan.shows_link else "")}
+        held.retry_after = None
+        held.detail += f", round {round_.number}"
+    elif plan.rung is Rung.ELICITATION:
+        held.answer = {"error": mcp_holds.look_there(request.id, link, data)}
+    return held
 
 
 async def _find(services: Services, ask: Ask) -> Grant | None:
@@ -73,40 +177,26 @@ async def _use(services: Services, exchange: Exchange, grant: Grant) -> Grant:
     return grant
 
 
-async def _wait(services: Services, exchange: Exchange, approval_id: str, seconds: float) -> ApprovalRequest:
-    """Wait for the answer, or until the caller leaves, or until the caller's patience ends."""
-    left = services.watch_client(exchange.id)
-    waiting = asyncio.ensure_future(services.broker.wait(approval_id, timeout=seconds))
-    leaving = asyncio.ensure_future(left.wait())
-    try:
-        await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if exchange.client_left:
-            raise Refusal(
-                RefusalKind.HELD,
-                "the caller left while the request was held",
-                detail="client gone",
-                ticket=approval_id,
-            )
-        return waiting.result()
-    finally:
-        services.unwatch_client(exchange.id)
-        for task in (waiting, leaving):
-            if not task.done():
-                task.cancel()
-        await asyncio.gather(waiting, leaving, return_exceptions=True)
+def _sent_already(services: Services, request: ApprovalRequest) -> Refusal:
+    return Refusal(
+        RefusalKind.CONFLICT,
+        "this request was approved and already sent once for another caller",
+        ticket=request.id,
+        link=services.link(request.id),
+    )
 
 
 def _refusal(services: Services, request: ApprovalRequest) -> Refusal:
     """Say why a request that was held does not pass."""
     link = services.link(request.id)
     match request.state:
-        case ApprovalState.PENDING:
-            return Refusal(RefusalKind.HELD, "held for review", ticket=request.id, link=link, retry_after=RETRY_AFTER)
         case ApprovalState.DENIED:
             why = f": {request.resolution}" if request.resolution else ""
             return Refusal(RefusalKind.REVIEW_DENIED, f"a reviewer denied this{why}", ticket=request.id, link=link)
         case ApprovalState.EXPIRED:
             return Refusal(RefusalKind.EXPIRED, "nobody approved this in time", ticket=request.id, link=link)
+        case ApprovalState.WITHDRAWN if request.resolution == TAKEN_BACK:
+            return Refusal(RefusalKind.DENIED, "this request was taken back", ticket=request.id, link=link)
         case ApprovalState.WITHDRAWN:
             return Refusal(
                 RefusalKind.DENIED,
@@ -115,7 +205,7 @@ def _refusal(services: Services, request: ApprovalRequest) -> Refusal:
                 ticket=request.id,
                 link=link,
             )
-        case ApprovalState.APPROVED:
-            raise GatewayFault("an approved request is not refused")
+        case ApprovalState.PENDING | ApprovalState.APPROVED:
+            raise GatewayFault(f"a request that is {request.state} is not refused")
         case _:
             assert_never(request.state)

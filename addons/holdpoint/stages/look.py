@@ -90,10 +90,8 @@ class Look(Plain):
 
     def _place(self, event_id: str) -> str:
         place = states.Place(event_id, dict(self._owed), self._exchange.masks, self._guards)
-        access, services = self._call.access, self._services
-        return states.seal_place(
-            services.seals, access.principal, access.target, self._call.session, place, now=services.clock.now()
-        )
+        access = self._call.access
+        return states.seal_place(self._services.seals, access.principal, access.target, self._call.session, place)
 
     def _message(self, value: JsonValue) -> JsonValue | None:
         said = server_message(value)

@@ -34,6 +34,7 @@ from holdpoint.stages import describe
 from holdpoint.stages.admin_methods import AdminMethods
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.handles import UNUSED_FOR, Handles
+from holdpoint.stages.ladder_calls import HeldCalls
 from holdpoint.stages.policies import Policies, load_policies
 from holdpoint.stages.questions import Questions
 from holdpoint.stages.tool_pins import ToolPins
@@ -61,6 +62,7 @@ class Services:
     broker: Broker
     sessions: Sessions
     pins: ToolPins = field(init=False)
+    held: HeldCalls = field(default_factory=HeldCalls)
     handles: Handles = field(init=False)
     questions: Questions = field(default_factory=Questions)
     seals: Seals = field(init=False)

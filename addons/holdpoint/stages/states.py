@@ -23,7 +23,6 @@ STATE_FOR: Final = 86_400.0
 """Seconds for which a state may be brought back: somebody has to read and answer in between."""
 PLACE: Final = "place"
 """Purpose of seals around ids of events."""
-PLACE_FOR: Final = 7 * 86_400.0
 
 _OF_ROUNDS = frozenset({"_meta", "requestState", "inputResponses"})
 _BROUGHT = re.compile(rb'"requestState"[ \t\r\n]*:[ \t\r\n]*"(hp1\.[A-Za-z0-9_-]+)"')
@@ -118,8 +117,8 @@ def restored(body: bytes, state: str | None) -> bytes:
     return _BROUGHT.sub(lambda _: member, body, count=1)
 
 
-def seal_place(seals: Seals, principal: Principal, target: str, session: str, place: Place, *, now: float) -> str:
-    """Return the id that the caller gets in place of an event's own."""
+def seal_place(seals: Seals, principal: Principal, target: str, session: str, place: Place) -> str:
+    """Return the id that the caller gets in place of an event's own: the same for the same event."""
     payload: JsonObject = {"id": place.id}
     if place.owed:
         payload["owed"] = [[request_id, verb] for request_id, verb in place.owed.items()]
@@ -127,12 +126,12 @@ def seal_place(seals: Seals, principal: Principal, target: str, session: str, pl
         payload["masks"] = list(place.masks)
     if place.guards:
         payload["guards"] = [_guard(g) for g in place.guards]
-    return seals.seal(payload, purpose=_at(principal, target, session), expires_at=now + PLACE_FOR)
+    return seals.stamp(payload, purpose=_at(principal, target, session))
 
 
 def open_place(seals: Seals, principal: Principal, target: str, session: str, text: str) -> Place:
     """Return where a caller goes on. Raises SealBroken."""
-    said = seals.open(text, _at(principal, target, session))
+    said = seals.read(text, _at(principal, target, session))
     owed: dict[str | int, str] = {}
     for pair in _list(said.get("owed")):
         match pair:

@@ -1,9 +1,9 @@
-"""Refusals and notes as rows. Every function runs inside the writer's transaction."""
+"""Refusals, notes and used rounds as rows. Every function runs inside the writer's transaction."""
 
 import sqlite3
 
 from holdpoint.store.codec import json_from_text, to_text
-from holdpoint.store.protocol import RefusalRecord
+from holdpoint.store.protocol import RefusalRecord, StaleWrite
 
 MAX_REFUSALS = 100_000
 MAX_AGE = 30 * 86_400.0
@@ -61,6 +61,14 @@ def note(connection: sqlite3.Connection, name: str) -> str | None:
     """Read a note."""
     rows = connection.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchall()
     return str(rows[0][0]) if rows else None
+
+
+def spend_round(connection: sqlite3.Connection, round_id: str, until: float, now: float) -> None:
+    """Insert a round that is used up and drop those that are too old to be used. Raises StaleWrite."""
+    connection.execute("DELETE FROM spent_rounds WHERE until < ?", (now,))
+    made = connection.execute("INSERT INTO spent_rounds VALUES (?, ?) ON CONFLICT DO NOTHING", (round_id, until))
+    if made.rowcount != 1:
+        raise StaleWrite("this round was used before", found="spent")
 
 
 def _plain(text: str) -> str:

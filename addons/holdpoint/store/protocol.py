@@ -211,6 +211,10 @@ class Store(Protocol):
         """Return what is known of every tool, those of one together, the oldest sight first."""
         ...
 
+    async def spend_round(self, round_id: str, until: float) -> None:
+        """Use up one round of a held call, good until that time (Unix seconds). Raises StaleWrite where it was."""
+        ...
+
     def submit_handle(self, record: HandleRecord) -> bool:
         """Store a handle or what became of it, without waiting. Returns False where the store is closed or overrun."""
         ...

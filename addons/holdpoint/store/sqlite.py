@@ -163,6 +163,11 @@ class SqliteStore:
         """Return what is known of every tool."""
         return await self._run(pin_rows.everything)
 
+    async def spend_round(self, round_id: str, until: float) -> None:
+        """Use up one round of a held call."""
+        now = self._clock.now()
+        await self._run(lambda c: other_rows.spend_round(c, round_id, until, now))
+
     def submit_handle(self, record: HandleRecord) -> bool:
         """Store a handle, without waiting."""
         return self._writer.submit(lambda c: handle_rows.put(c, record))

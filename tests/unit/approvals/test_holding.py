@@ -4,7 +4,8 @@ from dataclasses import replace
 import pytest
 from tests.fakes.approvals import House, ask, house, principal, reviewer, term
 
-from holdpoint.approvals.errors import NotFound
+from holdpoint.approvals.desk import TAKEN_BACK
+from holdpoint.approvals.errors import AlreadyResolved, NotFound
 from holdpoint.approvals.events import BrokerEvent, BrokerEventKind
 from holdpoint.domain.approval import ApprovalState, Verdict
 from holdpoint.domain.decision import Scope
@@ -279,3 +280,33 @@ async def test_timer_fires_by_itself_on_the_machines_clock(tmp_path):
         while (await home.broker.wait(held.id, timeout=5)).state is ApprovalState.PENDING:
             home.clock.advance(0.01)
         assert (await home.broker.get(held.id)).state is ApprovalState.EXPIRED
+
+
+async def test_a_requester_takes_back_what_nobody_waits_for(home: House):
+    held = await home.broker.request(ask())
+    taken = await home.broker.withdraw(held.id)
+    assert (taken.state, taken.resolution, taken.grant) == (ApprovalState.WITHDRAWN, TAKEN_BACK, "")
+    assert home.told.events[-1].kind is BrokerEventKind.RESOLVED
+    with pytest.raises(AlreadyResolved):
+        await home.broker.vote(held.id, reviewer(), Verdict.APPROVE, "")
+    # Asked again it is a new request.
+    assert (await home.broker.request(ask())).id != held.id
+
+
+async def test_a_requester_takes_nothing_from_another_of_his_callers(home: House):
+    held = await home.broker.request(ask())
+    waiting = asyncio.ensure_future(home.broker.wait(held.id, timeout=None))
+    await asyncio.sleep(0)
+    assert (await home.broker.withdraw(held.id)).state is ApprovalState.PENDING
+    await home.broker.vote(held.id, reviewer(), Verdict.APPROVE, "")
+    assert (await waiting).state is ApprovalState.APPROVED
+
+
+async def test_what_was_decided_cannot_be_taken_back(home: House):
+    held = await home.broker.request(ask())
+    await home.broker.vote(held.id, reviewer(), Verdict.APPROVE, "")
+    with pytest.raises(AlreadyResolved) as ended:
+        await home.broker.withdraw(held.id)
+    assert ended.value.request.state is ApprovalState.APPROVED
+    with pytest.raises(NotFound):
+        await home.broker.withdraw("apr-none")

@@ -10,6 +10,7 @@ from tests.fakes.looking import BOB, LEGACY, MODERN, Lookout, answer, question
 from tests.fakes.policies import ADA
 
 from holdpoint.domain.access import Actor, McpMethod, McpServerRequest, Principal
+from holdpoint.domain.decision import GuardAnswer, RuleRef
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.protocols import mcp
 from holdpoint.protocols.call import Call
@@ -279,12 +280,14 @@ def sessions(lookout) -> Lookout:
 
 
 def test_stream_goes_on_under_the_duties_it_began_with(sessions):
-    given = place_of(sessions, masks=("credentials",))
+    guard = GuardAnswer(RuleRef("p", "r", "f:1"), ("evil",))
+    given = place_of(sessions, masks=("credentials",), guards=(guard,))
     bound = Bound(sessions, last_event_id=given, mcp_session_id="s1", accept="text/event-stream")
     assert bound.flow.request.headers["last-event-id"] == "e-7"
     assert bound.call.last_event_id == "e-7"
     assert bound.exchange.masks == ("credentials",)
-    assert bound.exchange.resumed == states.Place("e-7", {1: "tools/call"}, ("credentials",))
+    assert bound.exchange.guards == (guard,)
+    assert bound.exchange.resumed == states.Place("e-7", {1: "tools/call"}, ("credentials",), (guard,))
 
 
 def test_stream_whose_mask_is_gone_goes_on_under_every_mask(sessions):
