@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.benchmarks.subjects import start
-from tests.fakes.processes import ROOT, free_port
+from tests.fakes.processes import ROOT, Program, free_port
 
 from holdpoint.policy import benchmark as policy_benchmark
 
@@ -32,6 +32,7 @@ class Peer:
     name: str
     url: str
     token: str
+    program: Program
 
 
 def environment(folder: Path = ENVIRONMENT) -> Path:
@@ -85,13 +86,15 @@ def _policy_gateway(programs: Path, folder: Path, upstream: str, tool: str, stac
         encoding="utf-8",
     )
     command = [str(programs / "mcp-policy-gateway"), "run", "-c", str(file), "--transport", "http"]
-    start([*command, "--port", str(port)], stack).wait_for("Uvicorn running")
-    return Peer("mcp-policy-gateway", f"http://127.0.0.1:{port}/mcp", token)
+    program = start([*command, "--port", str(port)], stack)
+    program.wait_for("Uvicorn running")
+    return Peer("mcp-policy-gateway", f"http://127.0.0.1:{port}/mcp", token, program)
 
 
 def _fastmcp(programs: Path, upstream: str, stack: ExitStack) -> Peer:
     """Its proxy as it comes: it forwards, and neither identifies, decides nor records."""
     port = free_port()
     command = [str(programs / "fastmcp"), "run", upstream, "--transport", "http", "--port", str(port), "--no-banner"]
-    start(command, stack).wait_for("Uvicorn running")
-    return Peer("fastmcp proxy", f"http://127.0.0.1:{port}/mcp", "")
+    program = start(command, stack)
+    program.wait_for("Uvicorn running")
+    return Peer("fastmcp proxy", f"http://127.0.0.1:{port}/mcp", "", program)

@@ -16,15 +16,16 @@ from tests.benchmarks.subjects import (
     TOKEN_VARIABLE,
     UPSTREAM_TOKEN,
     Worker,
+    cpu_of,
     mint,
     start,
     target,
     write_gateway,
     write_policies,
 )
-from tests.benchmarks.trials import BARE, DIRECT, PIPELINE, Round, Trial, trial
+from tests.benchmarks.trials import BARE, DIRECT, PIPELINE, Round, Took, Trial, trial
 from tests.fakes.issuer import FakeIssuer
-from tests.fakes.processes import GATEWAY, MITMDUMP, ROOT, free_port
+from tests.fakes.processes import GATEWAY, MITMDUMP, ROOT, Program, free_port
 
 SDK, STREAM = "mcp-sdk", "mcp-stream"
 _CALL_MS = _CHUNK_MS = 0.5
@@ -57,6 +58,7 @@ class _Way:
     """One way to a server."""
 
     port: int
+    program: Program | None = None
     token: str = ""
     never: str = ""
 
@@ -83,16 +85,17 @@ def _open(folder: Path, *, with_peers: bool) -> Iterator[_Field]:
         token = mint(issuer)
         modes = [f"reverse:http://127.0.0.1:{to}@127.0.0.1:{at}" for at, to in ((at_sdk, sdk), (at_events, events))]
         script = str(ROOT / "tests" / "benchmarks" / "bare_events.py")
-        bare = [str(MITMDUMP), "-s", script, "--set", f"confdir={folder / 'bare'}", "--set", "flow_detail=0"]
-        listening = start([*bare, *(x for mode in modes for x in ("--mode", mode))], stack)
+        command = [str(MITMDUMP), "-s", script, "--set", f"confdir={folder / 'bare'}", "--set", "flow_detail=0"]
+        bare = start([*command, *(x for mode in modes for x in ("--mode", mode))], stack)
         for _ in modes:
-            listening.wait_for("listening at")
+            bare.wait_for("listening at")
         settings = _settings(folder, gateway, issuer, sdk, events)
         command = [str(MITMDUMP), "-s", str(GATEWAY), "--set", f"holdpoint_config={settings}"]
-        start(command, stack, **{TOKEN_VARIABLE: UPSTREAM_TOKEN}).wait_for("holdpoint: serving")
+        pipeline = start(command, stack, **{TOKEN_VARIABLE: UPSTREAM_TOKEN})
+        pipeline.wait_for("holdpoint: serving")
         yield _Field(
-            calls={DIRECT: _Way(sdk), BARE: _Way(at_sdk), PIPELINE: _Way(gateway, token, SECRET)},
-            streams={DIRECT: _Way(events), BARE: _Way(at_events), PIPELINE: _Way(gateway, token)},
+            calls={DIRECT: _Way(sdk), BARE: _Way(at_sdk, bare), PIPELINE: _Way(gateway, pipeline, token, SECRET)},
+            streams={DIRECT: _Way(events), BARE: _Way(at_events, bare), PIPELINE: _Way(gateway, pipeline, token)},
             caller=stack.enter_context(Worker("tests.benchmarks.sdk_client", Timed)),
             reader=stack.enter_context(Worker("tests.benchmarks.events", Delays)),
             peers=_peers(folder, f"http://127.0.0.1:{sdk}{PATHS['json']}", stack) if with_peers else [],
@@ -140,29 +143,36 @@ def measure(folder: Path, amount: Amount, profiles: tuple[str, ...], *, with_pee
 
 
 def _calls(field_: _Field, version: str, kind: str, calls: int) -> Round:
-    ways = {way: (f"http://127.0.0.1:{w.port}{PATHS[kind]}", w.token, w.never) for way, w in field_.calls.items()}
+    ways = {
+        way: (f"http://127.0.0.1:{w.port}{PATHS[kind]}", w.token, w.never, w.program) for way, w in field_.calls.items()
+    }
     if kind == "json":  # the peers choose by themselves how they answer: they are measured once for each version
-        ways |= {p.name: (p.url, p.token, "") for p in field_.peers}
-    found: dict[str, list[float]] = {}
-    for way, (url, token, never) in ways.items():
+        ways |= {p.name: (p.url, p.token, "", p.program) for p in field_.peers}
+    found: dict[str, Took] = {}
+    for way, (url, token, never, program) in ways.items():
         job = Calls(url, token, version, kind == "sse", _WARM_UP, calls, never, _MUST)
+        before = _cpu(program)
         done = field_.caller.run(job)
         spoken = version if way in field_.calls else done.version
         _check(way, job, done.failures or done.version != spoken, f"{done.version} {done.example}")
-        found[way] = done.latencies
+        found[way] = Took(done.latencies, (_cpu(program) - before) / (calls + _WARM_UP))
     return found
 
 
 def _events(field_: _Field, tool: str, size: int, events: int) -> Round:
     pause = 0.002 if size < 1_000 else 0.008  # seconds: no event waits for the one before it
-    found: dict[str, list[float]] = {}
+    found: dict[str, Took] = {}
     for way, w in field_.streams.items():
-        request = stream_call(_EVENTS, tool, events, pause).request(w.port, w.token)
-        job = Stream(w.port, request, events)
+        job = Stream(w.port, stream_call(_EVENTS, tool, events, pause).request(w.port, w.token), events)
+        before = _cpu(w.program)
         done = field_.reader.run(job)
         _check(way, job, done.failures, done.example.decode("utf-8", "replace"))
-        found[way] = done.delays
+        found[way] = Took(done.delays, (_cpu(w.program) - before) / events)
     return found
+
+
+def _cpu(program: Program | None) -> float:
+    return cpu_of(program) if program is not None else 0.0
 
 
 def _check(way: str, job: msgspec.Struct, is_wrong: object, example: str) -> None:

@@ -169,11 +169,7 @@ class Subject:
 
     def cpu(self) -> float:
         """Return the processor seconds that it used. 0 where the system has no /proc."""
-        stat = Path(f"/proc/{self.program.process.pid}/stat")
-        if not stat.exists():
-            return 0.0
-        fields = stat.read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_of(self.program)
 
     def memory(self) -> int:
         """Return its resident memory, in bytes. 0 where the system has no /proc."""
@@ -182,6 +178,15 @@ class Subject:
             return 0
         line = next(x for x in status.read_text().splitlines() if x.startswith("VmRSS:"))
         return int(line.split()[1]) << 10
+
+
+def cpu_of(program: Program) -> float:
+    """Return the processor seconds that a program used. 0 where the system has no /proc."""
+    stat = Path(f"/proc/{program.process.pid}/stat")
+    if not stat.exists():
+        return 0.0
+    fields = stat.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Arena:

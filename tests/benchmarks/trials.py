@@ -8,8 +8,20 @@ from tests.benchmarks.figures import Budget
 from tests.benchmarks.parts import percentile
 
 DIRECT, BARE, PIPELINE = "direct", "bare", "pipeline"
-type Round = Mapping[str, Sequence[float]]
-"""Seconds of each call, by the way it took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Took:
+    """What the calls of one way took in one round. Seconds."""
+
+    latencies: Sequence[float]
+    """Of each call."""
+    cpu: float = 0.0
+    """Processor time of the program in between for each call; 0 where there is none, or no /proc."""
+
+
+type Round = Mapping[str, Took]
+"""By the way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +36,8 @@ class Way:
     """The median over bare mitmdump of the same round: the median of the rounds."""
     ratio: float
     """The median to that of bare mitmdump of the same round: the median of the rounds."""
+    cpu_ms: float
+    """Processor time of the program in between for each call: what a busy machine changes least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +60,19 @@ def trial(name: str, rounds: Sequence[Round], *, budget_ms: float) -> Trial:
     """Sum up the rounds of one trial. Each round has every way."""
     ways: dict[str, Way] = {}
     for way in rounds[0]:
-        medians = [(statistics.median(each[way]) * 1e3, statistics.median(each[BARE]) * 1e3) for each in rounds]
+        medians = [(_median_ms(each[way]), _median_ms(each[BARE])) for each in rounds]
         ways[way] = Way(
             median_ms=statistics.median(m for m, _ in medians),
-            p99_ms=percentile(sorted(s for each in rounds for s in each[way]), 0.99) * 1e3,
+            p99_ms=percentile(sorted(s for each in rounds for s in each[way].latencies), 0.99) * 1e3,
             added_ms=statistics.median(m - bare for m, bare in medians),
             ratio=statistics.median(m / bare for m, bare in medians),
+            cpu_ms=statistics.median(each[way].cpu for each in rounds) * 1e3,
         )
     return Trial(name, budget_ms, len(rounds), ways)
+
+
+def _median_ms(took: Took) -> float:
+    return statistics.median(took.latencies) * 1e3
 
 
 def trial_budgets(trials: Sequence[Trial]) -> list[Budget]:
@@ -74,11 +93,13 @@ def trial_lines(trials: Sequence[Trial]) -> list[str]:
     if not trials:
         return []
     head = (
-        f"{'calls in turn':26}{'way':20}{'median ms':>10}{'p99 ms':>9}{'added ms':>10}{'ratio':>7}   (to bare mitmdump)"
+        f"{'calls in turn':26}{'way':20}{'median ms':>10}{'p99 ms':>9}{'added ms':>10}{'ratio':>7}{'processor ms':>14}"
     )
     lines = [head]
     for t in trials:
         for i, (name, w) in enumerate(t.ways.items()):
             title = "" if i else t.name
-            lines.append(f"{title:26}{name:20}{w.median_ms:>10.2f}{w.p99_ms:>9.2f}{w.added_ms:>+10.2f}{w.ratio:>7.2f}")
+            lines.append(
+                f"{title:26}{name:20}{w.median_ms:>10.2f}{w.p99_ms:>9.2f}{w.added_ms:>+10.2f}{w.ratio:>7.2f}{w.cpu_ms:>14.2f}"
+            )
     return lines
