@@ -40,6 +40,8 @@ def headers(fields: Fields) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def _header(name: bytes, value: bytes) -> bytes:
+    if secrets_in_text.is_plain(name, value):
+        return value
     plain = value.decode("utf-8", "surrogateescape")
     kept = secrets_in_text.header(name.decode("latin-1").strip(), plain)
     return value if kept is plain else kept.encode("utf-8", "surrogateescape")

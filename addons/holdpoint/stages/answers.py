@@ -8,13 +8,14 @@ import zlib
 from mitmproxy import http
 
 from holdpoint.domain.refusal import Refusal, RefusalKind
+from holdpoint.stages.fields import text
 
 _WINDOW = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 
 
 def media_type(response: http.Response) -> str:
     """Return the media type of an answer, lower case and without parameters."""
-    return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
+    return text(response.headers, b"content-type").partition(";")[0].strip().lower()
 
 
 def decoded_body(response: http.Response, limit: int) -> bytes:
@@ -25,7 +26,7 @@ def decoded_body(response: http.Response, limit: int) -> bytes:
     raw = response.raw_content or b""
     if len(raw) > limit:
         raise Refusal(RefusalKind.WITHHELD, f"the answer is larger than {limit} bytes")
-    coding = response.headers.get("content-encoding", "identity").strip().lower()
+    coding = text(response.headers, b"content-encoding", "identity").strip().lower()
     if coding in ("", "identity") or not raw:
         return raw
     window = _WINDOW.get(coding)

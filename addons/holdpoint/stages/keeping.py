@@ -9,6 +9,7 @@ from holdpoint.domain.audit import AuditStage
 from holdpoint.domain.exchange import Answered, Forwarded, Refused, Replied
 from holdpoint.stages import describe
 from holdpoint.stages.exchanges import Exchange
+from holdpoint.stages.fields import text
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.metering import meter
 
@@ -40,8 +41,9 @@ def keep(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange) -> None:
 def _join_session(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, forwarded: Forwarded) -> None:
     """Keep the start of an MCP session and what follows under its id in one recording."""
     access = forwarded.cleared.permitted.decoded.access
-    named = flow.response.headers.get("mcp-session-id", "") if flow.response else ""
-    if access.action.verb == "initialize" and named:
+    if access.action.verb != "initialize" or flow.response is None:
+        return
+    if named := text(flow.response.headers, b"mcp-session-id"):
         gateway.services.owners.began(access.target, named, access.principal.id)
         gateway.services.sessions.join(access.principal.id, access.target, exchange.id, named)
 

@@ -27,6 +27,7 @@ from holdpoint.protocols import cors
 from holdpoint.settings import Listener, Target
 from holdpoint.stages import metadata, routing, tls_contexts
 from holdpoint.stages.exchanges import Exchange
+from holdpoint.stages.fields import text
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.heads import check_head, check_names_agree
 from holdpoint.wire_layers import RefuseLayer, adopt
@@ -245,7 +246,7 @@ class Lockdown(Stage):
 
 
 def _named(request: http.Request) -> str:
-    return request.authority if request.is_http2 else request.headers.get("host", "")
+    return request.authority if request.is_http2 else text(request.headers, b"host")
 
 
 def _received(flow: http.HTTPFlow, exchange: Exchange, listener: Listener, target: Target, path: str) -> Received:

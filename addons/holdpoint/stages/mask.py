@@ -22,7 +22,7 @@ from holdpoint.protocols import strict_json
 from holdpoint.protocols.call import Undecodable
 from holdpoint.stages.answer_heads import check_answer, clean, refuse_detour
 from holdpoint.stages.answers import decoded_body, media_type
-from holdpoint.stages.fields import raw
+from holdpoint.stages.fields import raw, text, values
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.looking import stream_look
 from holdpoint.stages.sealing import OFF_THE_LOOP
@@ -68,7 +68,7 @@ class Mask(Stage):
             return None
         masker = self.gateway.services.policies.masker(exchange.masks)
         target = self.gateway.exchanges.target(flow)
-        content_type = response.headers.get("content-type", "")
+        content_type = text(response.headers, b"content-type")
         look = None
         if target.protocol is Protocol.MCP and response.status_code < 300:  # noqa: PLR2004  # success
             look = stream_look(exchange, target)
@@ -86,7 +86,7 @@ class Mask(Stage):
         if response is None:
             raise Refusal(RefusalKind.WITHHELD, "the answer is gone")
         self.gateway.exchanges.of(flow).masked += masked.count
-        if masked.value is not body or "content-encoding" in response.headers:
+        if masked.value is not body or values(response.headers, b"content-encoding"):
             fields = tuple((n, v) for n, v in raw(response.headers) if _STALE.fullmatch(n) is None)
             response.headers = http.Headers(fields)
             response.content = masked.value
@@ -97,7 +97,10 @@ class Mask(Stage):
             return
         exchange = self.gateway.exchanges.of(flow)
         echoes = self.gateway.services.credentials.echoes(self.gateway.exchanges.target(flow))
-        fields = [(name, echoes.hide(value)[0]) for name, value in clean(response)]
+        fields = clean(response)
+        # What is found in one value is found in all of them joined: one search, as a rule, and not one for each.
+        if echoes.hide(b"\n".join(value for _, value in fields))[1]:
+            fields = [(name, echoes.hide(value)[0]) for name, value in fields]
         if not masker.is_empty:
             masked = masker.texts([value.decode("latin-1") for _, value in fields])
             exchange.masked += masked.count
