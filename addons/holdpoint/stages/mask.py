@@ -87,9 +87,9 @@ class Mask(Stage):
             raise Refusal(RefusalKind.WITHHELD, "the answer is gone")
         self.gateway.exchanges.of(flow).masked += masked.count
         if masked.value is not body or values(response.headers, b"content-encoding"):
-            fields = tuple((n, v) for n, v in raw(response.headers) if _STALE.fullmatch(n) is None)
-            response.headers = http.Headers(fields)
-            response.content = masked.value
+            fields = [(n, v) for n, v in raw(response.headers) if _STALE.fullmatch(n) is None]
+            response.headers = http.Headers(_measured(fields, len(masked.value)))
+            response.raw_content = masked.value
 
     def _clean_headers(self, flow: http.HTTPFlow, masker: Masker) -> None:
         response = flow.response
@@ -108,6 +108,19 @@ class Mask(Stage):
                 shown = (value.encode("latin-1", "replace") for value in masked.value)
                 fields = [(name, value) for (name, _), value in zip(fields, shown, strict=True)]
         response.headers = http.Headers(fields)
+
+
+def _measured(fields: list[tuple[bytes, bytes]], length: int) -> list[tuple[bytes, bytes]]:
+    """Return the fields with the length of a body that is whole: one `Content-Length`, none where it is chunked."""
+    names = {name.lower() for name, _ in fields}
+    if b"transfer-encoding" in names:
+        return fields
+    size = b"%d" % length
+    if b"content-length" not in names:
+        return [*fields, (b"content-length", size)]
+    first = next(i for i, (name, _) in enumerate(fields) if name.lower() == b"content-length")
+    kept = [(n, v) for n, v in fields[first + 1 :] if n.lower() != b"content-length"]
+    return [*fields[:first], (fields[first][0], size), *kept]
 
 
 def mask_body(
