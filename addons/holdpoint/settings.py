@@ -166,6 +166,8 @@ class Target:
     request_bytes: int = 8 << 20
     response_bytes: int = 32 << 20
     """Largest answer that is read whole."""
+    answer_wait: float = 60.0
+    """Seconds without a byte of an answer that is read whole, once it has begun; ten times that for all of it."""
     record_bodies: bool = True
     hold_wait: float = 50.0
     """Seconds for which a held caller is kept on the line before it gets a ticket."""

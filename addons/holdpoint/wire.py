@@ -10,25 +10,28 @@ Four things cannot be done with mitmproxy's public API, and the gateway needs ea
   and noticing that the client of a held stream has left;
 - **early events**: telling a caller how his request fares while a hook of it still waits.
 
-This module, `wire_layers`, `wire_streams`, `wire_early` and `wire_http1` are the one place that touches mitmproxy's
-private names. `Connections` lists those that they rely on, and they are checked at start.
+This module, `wire_layers`, `wire_streams`, `wire_answers`, `wire_early` and `wire_http1` are the one place that touches
+mitmproxy's private names. `Connections` lists those that they rely on, and they are checked at start.
 """
 
 # mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import asyncio
+import contextlib
+import socket
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 from weakref import WeakKeyDictionary
 
 from mitmproxy import http
 from mitmproxy.connection import Client, Connection
-from mitmproxy.proxy import events
+from mitmproxy.proxy import commands, events
 from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
 from mitmproxy.proxy.layers.http import _http1 as http1  # pyright: ignore[reportPrivateUsage]
+from mitmproxy.proxy.server import TimeoutWatchdog
 
 from holdpoint.passes import Pass
 
@@ -64,6 +67,27 @@ class SendEvents(FlowEvent):
     delivered: bool = False
 
 
+@dataclass
+class GiveUp(FlowEvent):
+    """Read no more of an answer that is read whole: it takes too long."""
+
+
+class StreamWork:
+    """Something about a piece of a stream that takes long, done away from the stream's own layer."""
+
+    def __init__(self, run: Callable[[], Awaitable[list[bytes]]]) -> None:
+        self.run = run
+        self.shown: list[bytes] | None = None
+        """What may pass on. None: it was not done."""
+
+
+@dataclass
+class StreamWorkHook(commands.StartHook):
+    """A piece of a stream is to be worked on (hook `stream_work`). The stream waits, and nobody else does."""
+
+    work: StreamWork
+
+
 type AsEvents = Callable[[http.Response, bytes], bytes]
 """Writes a whole answer, given with its body, as events of a stream that was begun early."""
 
@@ -89,7 +113,16 @@ class Wire:
         """Called when an event stream is begun before there is an answer. Returns what writes the answer as events."""
         self.early_fields: Callable[[http.HTTPFlow], Sequence[tuple[bytes, bytes]]] = lambda _flow: ()
         """Headers that the head of such a stream has beside its own."""
+        self.on_unshown: Callable[[http.HTTPFlow, str], None] = lambda _flow, _why: None
+        """Called to end a stream of which a piece could not be worked on."""
+        self.on_reading: Callable[[http.HTTPFlow, Callable[[], int]], None] = lambda _flow, _size: None
+        """Called when an answer begins to be read whole, with what tells how many bytes of it are there."""
+        self.on_read: Callable[[http.HTTPFlow], None] = lambda _flow: None
+        """Called when all of it is there."""
+        self.on_too_slow: Callable[[http.HTTPFlow], None] = lambda _flow: None
+        """Called to set the refusal as `flow.response` when an answer takes too long."""
         self._answers: WeakKeyDictionary[http.HTTPFlow, http.Response] = WeakKeyDictionary()
+        self._work: WeakKeyDictionary[http.HTTPFlow, StreamWork] = WeakKeyDictionary()
         self._aborts: WeakKeyDictionary[http.HTTPFlow, AbortStream] = WeakKeyDictionary()
 
     def admit(self, flow: http.HTTPFlow, permission: Pass) -> None:
@@ -107,6 +140,7 @@ class Wire:
 
     def forget(self, flow: http.HTTPFlow) -> None:
         """Drop what is known of a flow that ended."""
+        self.on_read(flow)
         self._passes.pop(flow.id, None)
 
     def leave_answer(self, flow: http.HTTPFlow, answer: http.Response) -> None:
@@ -125,6 +159,14 @@ class Wire:
         """Return the abort that was left for this flow, once."""
         return self._aborts.pop(flow, None)
 
+    def leave_work(self, flow: http.HTTPFlow, work: StreamWork) -> None:
+        """Have this done before the next piece of a stream is looked at."""
+        self._work[flow] = work
+
+    def take_work(self, flow: http.HTTPFlow) -> StreamWork | None:
+        """Return the work that was left for this flow, once."""
+        return self._work.pop(flow, None)
+
     def take(self, flow: http.HTTPFlow, connection_address: tuple[str, int] | None) -> Pass | None:
         """Spend the pass of this flow. None where there is none, it was spent, or it is for another address."""
         permission = self._passes.get(flow.id)
@@ -134,6 +176,10 @@ class Wire:
             return None
         permission.sent = True
         return permission
+
+
+_KEEPALIVE: Final = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
+"""A client that vanished without a word is found out after two minutes."""
 
 
 class Connections:
@@ -148,7 +194,10 @@ class Connections:
         (HttpStream, "check_body_size"),
         (HttpStream, "start_response_stream"),
         (HttpStream, "state_stream_response_body"),
+        (HttpStream, "state_wait_for_response_headers"),
+        (HttpStream, "state_consume_response_body"),
         (HttpStream, "state_errored"),
+        (TimeoutWatchdog, "disarm"),
         (http1.Http1Server, "read_headers"),
         (http1.Http1Server, "read_body"),
         (http1.Http1Server, "wait"),
@@ -165,13 +214,38 @@ class Connections:
         return [f"{owner.__name__}.{name}" for owner, name in cls._private if not hasattr(owner, name)]
 
     def widen(self, client: Client, limit: int) -> None:
-        """Let one client connection use `limit` upstream connections per address instead of five (they would hang)."""
+        """Let one client connection use `limit` upstream connections per address instead of five (they would hang).
+
+        And have the system look whether the client is still there, where nothing is said for long.
+        """
+        handler = self._proxyserver.connections.get(client.id)
+        if handler is None:
+            return
+        handler.max_conns = defaultdict(lambda: asyncio.Semaphore(limit))
+        transport = handler.transports.get(client)
+        wire = transport.writer.get_extra_info("socket") if transport is not None and transport.writer else None
+        if wire is not None:
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in _KEEPALIVE.items():
+                wire.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+    def keep_open(self, client: Client) -> Callable[[], None]:
+        """Do not take this client's connection for idle until the function that is returned is called.
+
+        mitmproxy closes a connection on which nothing was said for `tcp_timeout`; a stream may be silent for hours.
+        """
+        open_until = contextlib.ExitStack()
         if handler := self._proxyserver.connections.get(client.id):
-            handler.max_conns = defaultdict(lambda: asyncio.Semaphore(limit))
+            open_until.enter_context(handler.timeout_watchdog.disarm())
+        return open_until.close
 
     async def abort_stream(self, abort: AbortStream) -> None:
         """End the one stream of a flow."""
         await self._tell(abort)
+
+    async def give_up(self, flow: http.HTTPFlow) -> None:
+        """Read no more of an answer that is read whole."""
+        await self._tell(GiveUp(flow))
 
     async def begin_events(self, flow: http.HTTPFlow) -> bool:
         """Send the caller the head of an event stream while a hook of this flow still waits.

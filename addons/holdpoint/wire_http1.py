@@ -4,14 +4,20 @@
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import json
+import re
 from http import HTTPStatus
 
+from mitmproxy.proxy import events, layer
 from mitmproxy.proxy.layers.http import _http1  # pyright: ignore[reportPrivateUsage]
 
 HEAD_BYTES = 128 << 10
 """Largest head of a request or an answer, and largest piece of framing in a chunked body."""
 AHEAD_BYTES = 1 << 20
 """What a client may send of its next requests while one is under way."""
+
+_NOTICE = re.compile(rb"HTTP/1\.[01] 1(?!01)\d\d[ \r\n]")
+_BLANK_LINE = re.compile(rb"\n\r?\n")
+_READ_HEADERS = _http1.Http1Client.read_headers
 
 type Speaker = _http1.Http1Server | _http1.Http1Client
 
@@ -62,5 +68,19 @@ def error_answer(status_code: int, message: str = "") -> bytes:  # noqa: ARG001 
 
 
 def speak_plainly() -> None:
-    """Have mitmproxy answer what it cannot parse in this form, in place of a page with its name and the input."""
+    """Have mitmproxy answer what it cannot parse in this form, in place of a page with its name and the input.
+
+    And have it pass over informational answers (1xx, RFC 9110 section 15.2), the first of which it would take for the
+    answer. A 101 stays: it is one, and is refused.
+    """
     _http1.make_error_response = error_answer
+    _http1.Http1Client.read_headers = _read_headers  # type: ignore[assignment,method-assign]  # the whole point
+
+
+def _read_headers(speaks: _http1.Http1Client, event: events.ConnectionEvent) -> layer.CommandGenerator[None]:
+    while speaks.request is not None and _NOTICE.match(data := bytes(speaks.buf)):
+        end = _BLANK_LINE.search(data)
+        if end is None:
+            break
+        speaks.buf.maybe_extract_at_most(end.end())
+    yield from _READ_HEADERS(speaks, event)

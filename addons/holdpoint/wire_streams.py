@@ -11,7 +11,7 @@ from mitmproxy import http
 from mitmproxy.connection import Server
 from mitmproxy.net.http.http1 import expected_http_body_size
 from mitmproxy.proxy import commands, events, layer
-from mitmproxy.proxy.layers.http import DropStream, GetHttpConnection, HttpStream, SendHttp
+from mitmproxy.proxy.layers.http import DropStream, GetHttpConnection, SendHttp
 from mitmproxy.proxy.layers.http._base import HttpEvent
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
@@ -27,7 +27,8 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHeadersHook, HttpResponseHook
 
 from holdpoint.passes import dressed
-from holdpoint.wire import AbortStream, BeginEvents, FlowEvent, SendEvents, Wire
+from holdpoint.wire import AbortStream, BeginEvents, FlowEvent, GiveUp, SendEvents
+from holdpoint.wire_answers import AnswerStream
 from holdpoint.wire_early import EarlyEvents
 
 type Commands = Iterator[commands.Command]
@@ -44,14 +45,12 @@ class Unreadable(HttpEvent):
     message: str
 
 
-class GatewayHttpStream(HttpStream):
+class GatewayHttpStream(AnswerStream):
     """An HttpStream that sends nothing upstream without a pass."""
 
-    wire: Wire
     _fenced = False
     _head_sent = False
     _request_ended = False
-    _aborted = False
     _unwanted = False
     _client_left = False
     _early: EarlyEvents | None = None
@@ -60,6 +59,7 @@ class GatewayHttpStream(HttpStream):
 
     def handle_event(self, event: events.Event) -> layer.CommandGenerator[None]:
         """Handle an event; an abort, early events and the client's leaving are noticed even while a hook waits."""
+        self._crowd(event)
         if isinstance(event, FlowEvent) and getattr(self, "flow", None) is event.flow:
             yield from self._told(event)
             return
@@ -93,6 +93,9 @@ class GatewayHttpStream(HttpStream):
                 event.delivered = self._early is not None and not self._head_sent and not self._client_left
                 if event.delivered and event.data and self._early is not None:
                     yield SendHttp(self._early.data(event.data), self.context.client)
+            case GiveUp():
+                for command in super().handle_event(event):
+                    yield from self._through_fence(command)
             case _:
                 return
 
@@ -108,6 +111,9 @@ class GatewayHttpStream(HttpStream):
             if self.context.client.alpn != b"h2":
                 error = ResponseProtocolError(self.stream_id, event.message, ErrorCode.CANCEL)
                 yield SendHttp(error, self.context.client)
+            return
+        if isinstance(event, GiveUp):
+            yield from self._give_up()
             return
         yield from super()._handle_event(event)
 
@@ -129,6 +135,7 @@ class GatewayHttpStream(HttpStream):
                 self.wire.on_fenced(self.flow)
                 yield from self._answer_with(self.flow.response)
                 return
+            self._sent = True
             command = SendHttp(
                 RequestHeaders(
                     command.event.stream_id, dressed(command.event.request, permission), command.event.end_stream
@@ -233,28 +240,6 @@ class GatewayHttpStream(HttpStream):
         yield HttpResponseHook(self.flow)
         yield from self._close_with(self.flow.response)
 
-    def state_stream_response_body(self, event: events.Event) -> layer.CommandGenerator[None]:
-        """Pass on a piece of a stream, and nothing after it where it made the gateway end the stream."""
-        response = self.flow.response
-        if isinstance(event, ResponseEndOfMessage) and response is not None and callable(response.stream):
-            # The last call of the transform comes here, because a hook would follow in mitmproxy's own.
-            chunks = response.stream(b"")
-            for chunk in [chunks] if isinstance(chunks, bytes) else chunks:
-                yield SendHttp(ResponseData(self.stream_id, chunk), self.context.client)
-            response.stream = _nothing
-        abort = self.wire.take_abort(self.flow)
-        if abort is None:
-            yield from super().state_stream_response_body(event)
-            abort = self.wire.take_abort(self.flow)
-        if abort is not None:
-            yield from self._abort(abort)
-
-    def _leave_upstream(self, why: str) -> Commands:
-        permission = self.wire.permission(self.flow)
-        if self.flow.server_conn.connected and permission is not None and permission.sent:
-            error = RequestProtocolError(self.stream_id, why, ErrorCode.CANCEL)
-            yield SendHttp(error, self.flow.server_conn)
-
     def _abort(self, event: AbortStream) -> Commands:
         self.wire.take_abort(self.flow)
         was_over = self._aborted or self.server_state == self.state_errored
@@ -276,10 +261,6 @@ class GatewayHttpStream(HttpStream):
                 yield SendHttp(error, self.context.client)
         self._aborted = True
         yield DropStream(self.stream_id)
-
-
-def _nothing(_chunk: bytes) -> list[bytes]:
-    return []
 
 
 def _error(message: str) -> mitmproxy_flow.Error:

@@ -81,7 +81,8 @@ HOSTILE = {
     "switching": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
     + SECRET.encode(),
     "switching-raw": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: tcp\r\n\r\n" + SECRET.encode(),
-    "early-hints": b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + answer(SECRET),
+    "hints-without-an-end": b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\nX: " + SECRET.encode(),
+    "hints-alone": b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n",
     "status-600": answer(SECRET, status="600 What"),
     "status-99": answer(SECRET, status="099 What"),
     "two-lengths-alike": answer(SECRET, "application/json", f"Content-Length: {len(SECRET)}"),
@@ -132,6 +133,10 @@ def test_an_mcp_caller_reads_it_as_json_rpc(world: WireWorld, name: str) -> None
 
 
 MASKED = {
+    "early-hints": b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + answer(SECRET),
+    "hints-in-pieces": Trickle(
+        [b"HTTP/1.1 100 Continue\r\n\r", b"\nHTTP/1.1 10", b"3 Early Hints\n\n" + answer(SECRET)]
+    ),
     "json": answer(SECRET),
     "json-chunked": f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n{CHUNKED}".encode()
     + b"".join(chunk(bytes([b])) for b in SECRET.encode())

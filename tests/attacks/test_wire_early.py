@@ -10,7 +10,7 @@ import pytest
 from mitmproxy import http
 from tests.fakes.audit_trail import trail, until_written
 from tests.fakes.byte_upstream import RawRequest, Trickle, answer, chunk
-from tests.fakes.saboteur import SabotagedGateway
+from tests.fakes.saboteur import FAILURES, STYLES, SabotagedGateway
 from tests.fakes.wire import Wire, h2_connection, request
 from tests.fakes.wire_world import WireWorld
 from tests.fakes.world import UPSTREAM_TOKEN, call
@@ -299,3 +299,49 @@ def test_a_listed_page_reads_a_stream_that_was_begun(
         got = world.tool("page", None, origin)
         assert got.header("content-type") == "text/event-stream"
         assert got.header("access-control-allow-origin") == readable
+
+
+def test_json_without_an_end_comes_as_events_of_an_early_stream(
+    world: WireWorld, early: Callable[[Then | None], None]
+) -> None:
+    early(None)
+    notice = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "open"}}
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    trickle = Trickle([head, chunk(json.dumps(notice).encode() + b"\n"), chunk(b"broken\n")], stay=True)
+    world.rawmcp.answers["/mcp"] = trickle
+    with Wire(world.reverse) as wire:
+        got = wire.ask(world.listening())
+    assert (got.torn, got.timed_out) == (False, False)
+    first, last = [json.loads(e.data) for e in events(got.body) if e.data]
+    assert first == notice
+    assert (last["id"], last["error"]["data"]["kind"]) == (1, "withheld")
+
+
+def test_an_early_answer_that_never_ends_is_given_up_in_time(
+    world: WireWorld, early: Callable[[Then | None], None]
+) -> None:
+    early(None)
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    trickle = Trickle([head, chunk(b'{"jsonrpc"')], stay=True)
+    world.rawmcp.answers["endless"] = trickle
+    got = world.tool("endless")
+    (told,) = [json.loads(e.data) for e in events(got.body) if e.data]
+    assert told["error"]["message"] == "the answer did not end in time"
+    assert trickle.gone.wait(10)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_work_on_a_stream_that_fails_shows_nothing_and_ends_the_stream(
+    world: WireWorld, running: SabotagedGateway, style: str
+) -> None:
+    large = json.dumps(said("leaks" * 20_000))
+    world.rawmcp.answers["large"] = SSE + chunk(b"data: " + EVENT + b"\n\n") + chunk(f"data: {large}\n\n".encode())
+    for failure in FAILURES:
+        running.plan.arm("mask", "stream_work", failure, style)
+        got = world.tool("large")
+        assert running.plan.hit == 1, failure
+        assert (got.torn, got.timed_out) == (False, False), failure
+        assert "leaks" not in got.text, failure
+        assert json.loads(events(got.body)[-1].data or "")["error"]["data"]["kind"] == "withheld", failure
+    running.plan.disarm()
+    assert "leaks" in world.tool("large").text

@@ -1,24 +1,19 @@
 """A certified identity provider that is not ours: its RFC 9068 access tokens open the gateway, others of its do not."""
 
-import shutil
 from collections.abc import Iterator
 
 import httpx
 import pytest
-from tests.fakes.processes import ROOT, Program, free_port
+from tests.fakes.node_parts import NODE, need
+from tests.fakes.processes import Program, free_port
 from tests.fakes.world import World, call
-
-NODE = ROOT / "tests" / "node"
 
 pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, int]]:
-    if shutil.which("node") is None:
-        pytest.skip("node is not installed")
-    if not (NODE / "node_modules" / "oidc-provider").is_dir():
-        pytest.skip("npm parts are not installed: run scripts/test once")
+    need("oidc-provider")
     port = free_port()
     world = World(tmp_path_factory.mktemp("npm"), json_response=True, stateless=True)
     issuer = (

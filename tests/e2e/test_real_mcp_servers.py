@@ -24,8 +24,6 @@ rules:
       verbs:
         - initialize
         - ping
-        - response
-        - completion/complete
         - logging/setLevel
         - prompts/list
         - resources/list
@@ -39,10 +37,13 @@ rules:
     mask: [credentials]
   - name: prompts
     effect: allow
-    match: {verbs: [prompts/get], prompts: ["*"]}
+    match: {verbs: [prompts/get, completion/complete], prompts: ["*"]}
   - name: resources
     effect: allow
-    match: {verbs: [resources/read], uris: ["demo://*"]}
+    match: {verbs: [resources/read, completion/complete], uris: ["demo://*"]}
+  - name: questions
+    effect: allow
+    match: {server_requests: ["*"]}
 ---
 apiVersion: holdpoint/v1
 kind: Policy

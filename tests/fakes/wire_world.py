@@ -30,7 +30,7 @@ targets: [rawmcp]
 rules:
   - name: talk
     effect: allow
-    match: {verbs: [initialize, "notifications/*", ping, tools/list, session/listen]}
+    match: {verbs: [initialize, "notifications/*", ping, tools/list, session/listen, subscriptions/listen]}
   - name: held
     effect: hold
     match: {verbs: [tools/call], tools: ["held*"]}
@@ -68,7 +68,7 @@ TARGETS = """\
     url: http://127.0.0.1:{rawmcp}/mcp
     routes: [/rawmcp]
     credential: {{kind: static, from: {{env: NOTES_TOKEN}}}}
-    limits: {{request: 64KiB, response: 1MiB}}
+    limits: {{request: 64KiB, response: 1MiB, answer: 2s}}
     hold: {{wait: 40s}}
     masks: [credentials]
 """
@@ -162,6 +162,18 @@ class WireWorld(World):
     def tool_call(self, name: str, arguments: dict[str, Any] | None = None, *more: tuple[str, str]) -> bytes:
         """The bytes of a tools/call."""
         return request("POST", "/rawmcp", self.mcp(*more), json.dumps(call(name, arguments)).encode())
+
+    def listening(self) -> bytes:
+        """The bytes of a subscriptions/listen (2026-07-28)."""
+        meta = {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientInfo": {"name": "t", "version": "1"},
+            "io.modelcontextprotocol/clientCapabilities": {},
+        }
+        params = {"_meta": meta, "notifications": {"toolsListChanged": True}}
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "subscriptions/listen", "params": params})
+        modern = [(n, "2026-07-28" if n == "MCP-Protocol-Version" else v) for n, v in self.mcp()]
+        return request("POST", "/rawmcp", [*modern, ("Mcp-Method", "subscriptions/listen")], body.encode())
 
     # What was seen, and what was written down
 

@@ -51,6 +51,8 @@ REQUESTS = [
     call("b"),
     call("a", n=2**70),
     ask("ping", n=1),
+    call("a", n=2, big=2**70),
+    call("a", n=2, odd="\ud800"),
     call("a", n=2, list=[1] * 200),
     call("a", n=2, x="a" * 300_000),
     call("a", unverified={"protocol_version": "2025-03-26"}, n=2),

@@ -70,18 +70,26 @@ class SseMasker[E: StreamEvent]:
 
         Raises, once, what the parser, the transform or the masker raise (Unmaskable); ever after it returns nothing.
         """
-        return b"" if self._broken else self._guarded(lambda: self._parser.feed(chunk))
+        return self.show(self.parse(chunk))
 
     def end(self) -> bytes:
         """Return what is left. Raises as `feed` does."""
-        return b"" if self._broken else self._guarded(self._parser.end)
+        return self.show(() if self._broken else self._guarded(self._parser.end))
 
-    def _guarded(self, events: Callable[[], Sequence[E]]) -> bytes:
+    def parse(self, chunk: bytes) -> Sequence[E]:
+        """Return the events that `chunk` completes, none of them looked at. Raises as `feed` does."""
+        return () if self._broken else self._guarded(lambda: self._parser.feed(chunk))
+
+    def show(self, events: Sequence[E]) -> bytes:
+        """Return what may pass on of events, in their order. May run in a thread. Raises as `feed` does."""
+        return b"" if self._broken or not events else self._guarded(lambda: b"".join([self._event(e) for e in events]))
+
+    def _guarded[T](self, work: Callable[[], T]) -> T:
         # INVARIANT: broken until proven whole, so that not even a KeyboardInterrupt leaves the stream open.
         self._broken = True
-        out = b"".join([self._event(event) for event in events()])
+        made = work()
         self._broken = False
-        return out
+        return made
 
     def _event(self, event: E) -> bytes:
         changes: dict[str, object] = {}

@@ -26,7 +26,7 @@ def read_approval(node: Located, ref: RuleRef, match: Match, reason: str) -> Req
     if silence and (match.arguments or match.argument_patterns):
         # They match whatever a server might read, which is right for asking and too wide for not asking.
         raise silence.error("silence cannot approve what `arguments` or `argument_patterns` select; use `when`")
-    if silence and match.pins is not None and match.pins != {PinState.PINNED}:
+    if silence and match.pins is not None and match.pins != frozenset({PinState.PINNED}):
         raise silence.error("silence cannot approve what `pins` select: a person looks at what a tool has become")
     if silence and _span(silence, 0.0) >= timeout:
         raise silence.error("`auto_approve_after` must end before `timeout` does")

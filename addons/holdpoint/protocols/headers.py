@@ -4,6 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Sequence
+from enum import Enum, auto
 from functools import lru_cache
 
 from holdpoint.domain.values import JsonObject
@@ -18,11 +19,11 @@ _SINGLE = frozenset({b"content-type", b"content-encoding", b"content-length", b"
 _METHOD_OVERRIDES = frozenset({b"x-http-method", b"x-http-method-override", b"x-method-override"})
 _MCP = b"mcp-"
 _PARAM = b"mcp-param-"
-_WATCHED = _SINGLE | _METHOD_OVERRIDES | {b"accept"}
 _SAYS_NOTHING = frozenset(
     {
         *(b"accept", b"accept-charset", b"accept-encoding", b"accept-language", b"authorization", b"baggage"),
         *(b"cache-control", b"connection", b"content-encoding", b"content-length", b"content-type", b"cookie", b"date"),
+        *(b"mcp-method", b"mcp-name", b"mcp-protocol-version", b"mcp-session-id"),
         *(b"dnt", b"expect", b"forwarded", b"host", b"if-range", b"keep-alive", b"origin", b"pragma", b"priority"),
         *(b"proxy-authorization", b"proxy-connection", b"range", b"referer", b"sentry-trace", b"te", b"traceparent"),
         *(b"tracestate", b"transfer-encoding", b"upgrade-insecure-requests", b"user-agent", b"via"),
@@ -30,9 +31,26 @@ _SAYS_NOTHING = frozenset(
     }
 )
 """Headers that are checked elsewhere, never sent on, or differ between retries of a call and decide nothing."""
-_SAY_NOTHING = (b"mcp-", b"sec-", b"x-forwarded-", b"impersonate-", b"x-remote-")
+_SAY_NOTHING = (b"mcp-param-", b"sec-", b"x-forwarded-", b"impersonate-", b"x-remote-")
 _SENTINEL = re.compile(r"=\?base64\?(.*)\?=", re.DOTALL)
 _NOT_AT_ALL = re.compile(r"q=0(\.0*)?")
+
+_USUAL_NAME = 64
+"""Bytes of a header's name that is worth remembering."""
+
+
+class _Kind(Enum):
+    """What a header is here."""
+
+    OTHER = auto()
+    ONCE = auto()
+    """Looked at, and there at most once."""
+    ACCEPT = auto()
+    OVERRIDE = auto()
+    PARAM = auto()
+
+
+_ONCE = _Kind.ONCE
 
 
 class Index:
@@ -49,19 +67,15 @@ class Index:
         """Every other header that goes upstream, by name: what it does there nobody here knows."""
         self.accept = ""
         for raw, value in headers:
-            # Behind WSGI and CGI `Mcp_Name` is `Mcp-Name`.
-            name = raw.lower().replace(b"_", b"-")
-            if name in _WATCHED:
-                self._keep(name, value)
-            elif name.startswith(_PARAM):
-                key = _text(name)
-                if key in self.params:
-                    raise _broken("an `Mcp-Param` header is there twice")
-                self.params[key] = sentinel(_text(value))
-            elif name.startswith(_MCP):
-                self._keep(name, value)
-            if (low := raw.lower()) not in _SAYS_NOTHING and not low.startswith(_SAY_NOTHING):
-                self._add(low.decode("latin-1"), value.decode("latin-1"))
+            name, kind, says = _read_name(raw) if len(raw) <= _USUAL_NAME else _read_name.__wrapped__(raw)
+            if kind is _ONCE:
+                if name in self.single:
+                    raise _broken(f"header `{_text(name)}` is there twice")
+                self.single[name] = _text(value)
+            elif kind is not _Kind.OTHER:
+                self._take(kind, name, value)
+            if says is not None:
+                self._add(says, value.decode("latin-1"))
 
     def get(self, name: bytes) -> str | None:
         """Return a header's value without surrounding blanks, or None."""
@@ -76,15 +90,16 @@ class Index:
         """Return the headers that a reviewer reads, by name."""
         return {**self.deciding, **self.params}
 
-    def _keep(self, name: bytes, value: bytes) -> None:
-        if name == b"accept":
+    def _take(self, kind: _Kind, name: bytes, value: bytes) -> None:
+        if kind is _Kind.ACCEPT:
             self.accept += f",{_text(value).lower()}"
-        elif name in _METHOD_OVERRIDES:
+        elif kind is _Kind.OVERRIDE:
             raise _broken("a method override is not accepted")
-        elif name in self.single:
-            raise _broken(f"header `{_text(name)}` is there twice")
         else:
-            self.single[name] = _text(value)
+            key = _text(name)
+            if key in self.params:
+                raise _broken("an `Mcp-Param` header is there twice")
+            self.params[key] = sentinel(_text(value))
 
     def accepts_sse(self) -> bool:
         """Tell whether the caller takes an event stream (RFC 9110 section 12.5.1)."""
@@ -97,6 +112,25 @@ class Index:
             raise Undecodable("a body with `Content-Encoding` is not accepted", status=415)
         if not _is_json(self.get(b"content-type") or ""):
             raise Undecodable("`Content-Type` is not `application/json` in UTF-8", status=415)
+
+
+@lru_cache(maxsize=1024)
+def _read_name(raw: bytes) -> tuple[bytes, _Kind, str | None]:
+    """Return the name to compare with, whether it is looked at, and the name under which it is told to a reviewer."""
+    low = raw.lower()
+    # Behind WSGI and CGI `Mcp_Name` is `Mcp-Name`.
+    name = low.replace(b"_", b"-")
+    kind = _Kind.OTHER
+    if name.startswith(_PARAM):
+        kind = _Kind.PARAM
+    elif name in _SINGLE or name.startswith(_MCP):
+        kind = _Kind.ONCE
+    elif name == b"accept":
+        kind = _Kind.ACCEPT
+    elif name in _METHOD_OVERRIDES:
+        kind = _Kind.OVERRIDE
+    is_told = low not in _SAYS_NOTHING and not low.startswith(_SAY_NOTHING)
+    return name, kind, low.decode("latin-1") if is_told else None
 
 
 @lru_cache(maxsize=256)

@@ -3,16 +3,13 @@
 from holdpoint.domain.values import JsonObject, JsonValue
 from holdpoint.protocols import sse, strict_json
 
-_ERROR_BYTES = 1 << 20
-"""Largest error that is looked into."""
+_LARGE = 1 << 20
+"""Bytes from which one object is taken for a message by its name alone. It was looked at before."""
 
 
 def body_events(body: bytes, *, request_id: str | int | None) -> bytes:
-    """Return the messages of an answer's body, one event each. The body was looked at before; one object is not parsed.
-
-    Empty where the body holds no JSON-RPC message.
-    """
-    if body.lstrip()[:1] == b"{" and (len(body) > _ERROR_BYTES or b'"error"' not in body):
+    """Return the messages of an answer's body, one event each; empty where it holds none."""
+    if len(body) > _LARGE and body.lstrip()[:1] == b"{" and b'"jsonrpc"' in body:
         return _event(body.decode("utf-8", "replace"))
     try:
         value = strict_json.loads(body, max_bytes=max(len(body), 1))

@@ -121,10 +121,10 @@ def _capabilities(verb: str, params: JsonObject, meta: JsonObject, *, is_modern:
 
 
 def _intent(verb: str, params: JsonObject, meta: JsonObject, index: Index) -> JsonObject:
-    said: JsonObject = {key: value for key, value in params.items() if key != "_meta"}
-    kept: JsonObject = {key: value for key, value in meta.items() if key not in _VOLATILE}
-    if kept:
-        said["_meta"] = kept
+    said: JsonObject = {**params}
+    said.pop("_meta", None)
+    if meta and not meta.keys() <= _VOLATILE:
+        said["_meta"] = {key: value for key, value in meta.items() if key not in _VOLATILE}
     intent: JsonObject = {"method": verb, "params": said}
     if headers := index.intent():
         intent["headers"] = headers
@@ -132,9 +132,13 @@ def _intent(verb: str, params: JsonObject, meta: JsonObject, index: Index) -> Js
 
 
 def _unverified(params: JsonObject, meta: JsonObject, version: str) -> dict[str, str]:
-    info = as_object(meta.get(mcp_version.CLIENT_INFO) or params.get("clientInfo"))
-    said = {"client": info.get("name"), "client_version": info.get("version"), "protocol_version": version}
-    return {key: value for key, value in said.items() if isinstance(value, str)}
+    said = {"protocol_version": version}
+    if info := as_object(meta.get(mcp_version.CLIENT_INFO) or params.get("clientInfo")):
+        if isinstance(name := info.get("name"), str):
+            said["client"] = name
+        if isinstance(client_version := info.get("version"), str):
+            said["client_version"] = client_version
+    return said
 
 
 def _trace(meta: JsonObject) -> tuple[str, str]:

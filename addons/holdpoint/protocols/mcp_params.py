@@ -102,7 +102,7 @@ def arguments_of(params: JsonObject) -> JsonObject:
     if not isinstance(arguments, dict):
         raise invalid("`arguments` is not an object")
     # Servers that decode into structs may take `Name` for `name`; with both there, who knows which one counts.
-    if len({_folded(key) for key in arguments}) != len(arguments):
+    if len(arguments) > 1 and len({_folded(key) for key in arguments}) != len(arguments):
         raise invalid("two arguments differ only in case")
     return arguments
 

@@ -50,8 +50,10 @@ class _Pending:
 class Parser:
     """Turns chunks into events; the same events however the bytes are cut."""
 
-    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES, *, strict: bool = False) -> None:
+        """With `strict`, bytes that are no UTF-8 are refused; otherwise they are replaced, as a browser does."""
         self._limit = max_event_bytes
+        self._errors = "strict" if strict else "replace"
         self._start: bytes | None = b""
         """The first bytes, until it is known whether they are a BOM."""
         self._line: list[bytes] = []
@@ -68,7 +70,7 @@ class Parser:
         return self._now.touched or bool(self._line) or bool(self._start)
 
     def feed(self, chunk: bytes) -> list[Event]:
-        """Return the events that `chunk` completes. Raises TooLarge, and from then on always."""
+        """Return the events that `chunk` completes. Raises TooLarge, and from then on always; UnicodeDecodeError."""
         if self._too_large:
             raise TooLarge(f"an event is larger than {self._limit} bytes")
         if not chunk:
@@ -119,7 +121,7 @@ class Parser:
                 self._now = _Pending()
             self._size = 0
             return
-        name, _, rest = line.decode("utf-8", "replace").partition(":")
+        name, _, rest = line.decode("utf-8", self._errors).partition(":")
         value = rest.removeprefix(" ")
         match name:
             case "":

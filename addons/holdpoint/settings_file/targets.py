@@ -46,7 +46,7 @@ def _target(fields: Fields, places: Places, issuers: Sequence[Issuer]) -> Target
     routes, hosts = fields.get("routes"), fields.get("hosts")
     audiences, named, masks = fields.get("audiences"), fields.get("issuers"), fields.get("masks")
     mode, scopes, origins = fields.get("mode"), fields.get("scopes"), fields.get("origins")
-    request, response = _limits(fields.get("limits"))
+    request, response, answer = _limits(fields.get("limits"))
     ca_file = fields.get("ca_file")
     if ca_file is not None and url.scheme == "http":
         raise ca_file.error("the upstream speaks plain HTTP: no certificate is checked, take `ca_file` out")
@@ -68,6 +68,7 @@ def _target(fields: Fields, places: Places, issuers: Sequence[Issuer]) -> Target
         ca_file=places.authority(ca_file),
         request_bytes=request,
         response_bytes=response,
+        answer_wait=answer,
         record_bodies=_record(fields.get("record")),
         hold_wait=_hold(fields.get("hold")),
         masks=read_set(masks, "mask profiles", _mask) if masks else (),
@@ -109,7 +110,7 @@ def _mask(value: Located) -> str:
     return value.text()
 
 
-def _limits(value: Located | None) -> tuple[int, int]:
+def _limits(value: Located | None) -> tuple[int, int, float]:
     fields = schema.LIMITS.read(value) if value else None
 
     def size(key: str, default: int) -> int:
@@ -120,7 +121,8 @@ def _limits(value: Located | None) -> tuple[int, int]:
             raise found.error("expected a size from 1KiB to 256MiB")
         return number
 
-    return size("request", 8 << 20), size("response", 32 << 20)
+    answer = seconds(fields.get("answer") if fields else None, 60.0, low=1, high=3600)
+    return size("request", 8 << 20), size("response", 32 << 20), answer
 
 
 def _record(value: Located | None) -> bool:

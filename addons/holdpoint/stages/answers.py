@@ -7,10 +7,17 @@ import zlib
 
 from mitmproxy import http
 
+from holdpoint.domain.access import Protocol
+from holdpoint.domain.exchange import Decoded
 from holdpoint.domain.refusal import Refusal, RefusalKind
+from holdpoint.settings import Target
 from holdpoint.stages.fields import text
 
+_JSON = "application/json"
+_LISTENING = frozenset({"subscriptions/listen", "session/listen"})
 _WINDOW = {"gzip": 31, "x-gzip": 31, "deflate": 15}
+
+EVENTS = "text/event-stream"
 
 
 def media_type(response: http.Response) -> str:
@@ -42,3 +49,18 @@ def decoded_body(response: http.Response, limit: int) -> bytes:
     if not reader.eof or reader.unused_data:
         raise Refusal(RefusalKind.WITHHELD, "the answer cannot be decompressed", detail="cut off or followed by more")
     return body
+
+
+def is_stream(flow: http.HTTPFlow, target: Target, call: Decoded | None) -> bool:
+    """Tell whether an answer is passed on message by message: by what the exchange is, not by its type alone.
+
+    An event stream is. So is JSON without an end in sight where MCP asks for a stream (`subscriptions/listen`, a GET).
+    """
+    response = flow.response
+    if response is None:
+        return False
+    kind = media_type(response)
+    if kind == EVENTS:
+        return True
+    asked = target.protocol is Protocol.MCP and call is not None and call.access.action.verb in _LISTENING
+    return asked and kind == _JSON and response.status_code == 200 and "content-length" not in response.headers  # noqa: PLR2004  # OK

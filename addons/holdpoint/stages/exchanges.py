@@ -1,5 +1,6 @@
 """The state of every exchange under way, by flow."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from mitmproxy import http
@@ -13,6 +14,10 @@ from holdpoint.settings import Target
 
 TAPE_BYTES = 1 << 20
 """How much of a streamed answer the record keeps."""
+
+
+def _nothing() -> None:
+    return
 
 
 @dataclass(slots=True)
@@ -37,6 +42,8 @@ class Exchange:
     """JSON-RPC code of the answer, or `tool_error`."""
     streamed: bool = False
     """Whether the head of the answer is already on its way to the caller."""
+    in_lines: bool = False
+    """Whether it streams as JSON documents, one on a line, and not as server-sent events."""
     early: bool = False
     """Whether the gateway itself began an event stream towards the caller, before anything was sent upstream."""
     rates: tuple[Rate, ...] = ()
@@ -57,6 +64,8 @@ class Exchange:
     """Recorded session, known once the request is about to be sent."""
     approved_by: tuple[str, ...] = ()
     """Persons whose approval cleared it."""
+    release: Callable[[], None] = _nothing
+    """Lets its connection be taken for idle again."""
 
     def show(self, data: bytes) -> None:
         """Keep what a caller was shown of a stream, as far as there is room."""

@@ -24,6 +24,7 @@ from holdpoint.protocols.mcp_events import body_events
 from holdpoint.settings import Listener, Settings, Target
 from holdpoint.stages import describe, metadata
 from holdpoint.stages.exchanges import Exchange, Exchanges
+from holdpoint.stages.patience import Patience
 from holdpoint.stages.rendering import render
 from holdpoint.stages.services import Services
 from holdpoint.stages.under_way import UnderWay
@@ -60,6 +61,11 @@ class Gateway:
         self.wire.limit = self._limit
         self.wire.on_early = self._early
         self.wire.early_fields = self._early_fields
+        self.wire.on_unshown = self._unshown
+        self._patience = Patience(self.clock, self._give_up)
+        self.wire.on_reading = self._reading
+        self.wire.on_read = self._patience.end
+        self.wire.on_too_slow = self._too_slow
 
     # -- readiness ------------------------------------------------------------------------------------------------
 
@@ -170,8 +176,8 @@ class Gateway:
         call = decoded(exchange.state)
         if call is None or (call.request_id is None and not call.batch_ids):
             return b""  # nobody waits for an answer: a GET stream
-        answer = render(refusal, exchange=exchange, call=call, flow=flow)
-        return body_events(answer.raw_content or b"", request_id=call.request_id)
+        answer = render(refusal, exchange=exchange, call=call, flow=flow).raw_content or b""
+        return answer + b"\n" if exchange.in_lines else body_events(answer, request_id=call.request_id)
 
     def note_fault(self, flow: http.HTTPFlow, refusal: Refusal) -> None:
         """Write down a fault that came when the flow had already ended."""
@@ -235,6 +241,22 @@ class Gateway:
             self.refuse(flow, Refusal(RefusalKind.TOO_LARGE, f"the request body is larger than {limit} bytes"))
         else:
             self.refuse(flow, Refusal(RefusalKind.WITHHELD, f"the answer is larger than {limit} bytes"))
+
+    def _unshown(self, flow: http.HTTPFlow, why: str) -> None:
+        if not self.is_over(flow):
+            self.abort(flow, Refusal(RefusalKind.WITHHELD, "the answer could not be inspected", detail=why))
+
+    def _reading(self, flow: http.HTTPFlow, size: Callable[[], int]) -> None:
+        exchange = self.exchanges.find(flow)
+        if exchange is not None and exchange.target is not None:
+            self._patience.begin(flow, size, exchange.target.answer_wait)
+
+    def _give_up(self, flow: http.HTTPFlow) -> None:
+        if self.connections is not None:
+            spawn(self.connections.give_up(flow), name="give up on an answer")
+
+    def _too_slow(self, flow: http.HTTPFlow) -> None:
+        self.refuse(flow, Refusal(RefusalKind.WITHHELD, "the answer did not end in time"))
 
     def _unreadable(self, flow: http.HTTPFlow, why: str) -> None:
         self.refuse(flow, Refusal(RefusalKind.BAD_REQUEST, why))

@@ -13,7 +13,7 @@ from mitmproxy import http
 
 from holdpoint.credentials.echoes import Echoes
 from holdpoint.domain.access import Protocol
-from holdpoint.domain.exchange import Forwarded
+from holdpoint.domain.exchange import Forwarded, decoded
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.domain.values import JsonValue
 from holdpoint.masking.masker import Masked, Masker
@@ -21,12 +21,13 @@ from holdpoint.masking.strings import Unmaskable
 from holdpoint.protocols import strict_json
 from holdpoint.protocols.call import Undecodable
 from holdpoint.stages.answer_heads import check_answer, clean, refuse_detour
-from holdpoint.stages.answers import decoded_body, media_type
+from holdpoint.stages.answers import decoded_body, is_stream
 from holdpoint.stages.fields import raw, text, values
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.looking import stream_look
 from holdpoint.stages.sealing import OFF_THE_LOOP
-from holdpoint.stages.streaming import stream_events
+from holdpoint.stages.streaming import stream_answer
+from holdpoint.wire import StreamWork
 
 _STALE = re.compile(
     rb"content-encoding|etag|(?:content-|repr-)?digest|content-md5|(?:.*-)?(?:hash|checksum)(?:-.*)?",
@@ -44,14 +45,17 @@ class Mask(Stage):
         """Decide whether the answer streams, and clean its headers."""
         self.gateway.exchanges.expect(flow, Forwarded)
         response = check_answer(flow.response)
-        refuse_detour(response, self.gateway.exchanges.target(flow))
+        target = self.gateway.exchanges.target(flow)
+        refuse_detour(response, target)
         exchange = self.gateway.exchanges.of(flow)
         masker = self.gateway.services.policies.masker(exchange.masks)
         self._clean_headers(flow, masker)
-        if media_type(response) == "text/event-stream":
-            if response.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
-                raise Refusal(RefusalKind.WITHHELD, "the upstream compressed a stream that must be inspected")
-            stream_events(self.gateway, flow, exchange, masker)
+        if is_stream(flow, target, decoded(exchange.state)):
+            stream_answer(self.gateway, flow, exchange, masker)
+
+    async def stream_work(self, work: StreamWork) -> None:
+        """Do what takes long about a piece of a stream. It waits, and nobody else does."""
+        work.shown = await work.run()
 
     def response(self, flow: http.HTTPFlow) -> Awaitable[None] | None:
         """Mask a whole answer. A large one is masked in a thread."""

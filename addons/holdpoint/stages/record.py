@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from mitmproxy import http
 
+from holdpoint.domain.access import Protocol
 from holdpoint.domain.exchange import Answered, Cleared, Forwarded, Refused, Replied, State, decoded
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.recording import secrets_in_text
@@ -42,6 +43,9 @@ class Record(Stage):
         state = self.gateway.exchanges.expect(flow, Cleared)
         forwarded, permission = await dispatch(self.gateway, flow, state)
         exchange.state = forwarded
+        if self.gateway.connections is not None and self.gateway.exchanges.target(flow).protocol is Protocol.MCP:
+            # A call or a stream may be silent for long; it is not idle.
+            exchange.release = self.gateway.connections.keep_open(flow.client_conn)
         self.gateway.wire.admit(flow, permission)
         # The placeholder goes last: whatever failed above left it in place.
         flow.response = None
@@ -107,9 +111,10 @@ class Record(Stage):
                 flow.response.content = answer.raw_content
 
     def _end(self, flow: http.HTTPFlow) -> None:
-        exchange = self.gateway.exchanges.find(flow)
-        if exchange is not None and (asked := decoded(exchange.state)) is not None:
-            self.gateway.under_way.end(exchange, asked, is_over=_is_over(exchange.state))
+        if exchange := self.gateway.exchanges.find(flow):
+            exchange.release()
+            if (asked := decoded(exchange.state)) is not None:
+                self.gateway.under_way.end(exchange, asked, is_over=_is_over(exchange.state))
         self.gateway.wire.forget(flow)
         self.gateway.exchanges.end(flow)
 

@@ -3,62 +3,114 @@
 # mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
 
 from mitmproxy import http
 
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.masking.masker import Masker
-from holdpoint.masking.streams import SseMasker
-from holdpoint.protocols.sse import Event, Parser, encode
+from holdpoint.masking.streams import EventParser, SseMasker
+from holdpoint.protocols import json_lines, sse
+from holdpoint.protocols.sse import Event
+from holdpoint.stages.answers import EVENTS, media_type
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.looking import stream_look
+from holdpoint.stages.sealing import OFF_THE_LOOP
+from holdpoint.wire import StreamWork
 from holdpoint.wire_early import frame_stream
 
 logger = logging.getLogger(__name__)
 
 
-def stream_events(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, masker: Masker) -> None:
-    """Send an event stream on, event by event."""
+_EVENT_COST: Final = 100
+"""What an event costs beside its text, in bytes of text."""
+
+
+def stream_answer(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, masker: Masker) -> None:
+    """Send a stream on, message by message: server-sent events, or JSON documents one after another."""
     response = flow.response
     if response is None:
         raise Refusal(RefusalKind.WITHHELD, "the upstream answered in a way that cannot be inspected")
-    target = gateway.exchanges.target(flow)
-    reader = SseMasker(masker, stream_look(exchange, target), parser=Parser(exchange.response_limit), encode=encode)
+    if response.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
+        raise Refusal(RefusalKind.WITHHELD, "the upstream compressed a stream that must be inspected")
+    look = stream_look(exchange, gateway.exchanges.target(flow))
+    limit = exchange.response_limit
+    write = sse.encode
+    parser: EventParser[Event] = sse.Parser(limit, strict=True)
+    if media_type(response) != EVENTS:
+        parser = json_lines.Parser(limit)
+        exchange.in_lines = not exchange.early
+        # Whatever refuses an event refuses a document: it is written as both.
+        write = partial(_as_line, write) if exchange.in_lines else write
+    reader = SseMasker(masker, look, parser=parser, encode=write)
     frame_stream(flow.request, response)
     exchange.streamed = True
-    response.stream = _pump(gateway, flow, exchange, reader)
+    response.stream = _Pump(gateway, flow, exchange, reader)
 
 
-def _pump(
-    gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, reader: SseMasker[Event]
-) -> Callable[[bytes], list[bytes]]:
-    failed = False
-    before = exchange.masked
-    own = 0
-    # Events come whole out of the reader, so that no credential is cut in two.
-    echoes = gateway.services.credentials.echoes(gateway.exchanges.target(flow))
+def _as_line(write: Callable[[Event], bytes], event: Event) -> bytes:
+    write(event)
+    return json_lines.encode(event)
 
-    def pump(chunk: bytes) -> list[bytes]:
+
+class _Pump:
+    """What mitmproxy passes each piece of a stream through. After a failure nothing passes any more."""
+
+    def __init__(self, gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, reader: SseMasker[Event]) -> None:
+        self._gateway = gateway
+        self._flow = flow
+        self._exchange = exchange
+        self._reader = reader
+        self._failed = False
+        self._before = exchange.masked
+        self._own = 0
+        # Events come whole out of the reader, so that no credential is cut in two.
+        self._echoes = gateway.services.credentials.echoes(gateway.exchanges.target(flow))
+
+    def __call__(self, chunk: bytes) -> list[bytes]:
+        """Return what may pass on at once. What takes long is left for the wire to do before the next piece."""
         # NOTE: an empty list, never b"": on HTTP/1 an empty chunk would end the answer.
-        nonlocal failed, own
-        if failed:
+        if self._failed:
             return []
         try:
-            shown, found = echoes.hide(reader.feed(chunk) if chunk else reader.end())
+            if not chunk:
+                return self._passed(self._reader.end())
+            events = self._reader.parse(chunk)
+            if sum(map(_cost, events)) > OFF_THE_LOOP:
+                self._gateway.wire.leave_work(self._flow, StreamWork(partial(self._later, events)))
+                return []
+            return self._passed(self._reader.show(events))
         except BaseException as error:  # noqa: BLE001  # mitmproxy would go on with the next chunk
-            failed = True
-            logger.error("stream of %s withheld: %s", exchange.id, error)  # noqa: TRY400  # its text may hold data
-            refusal = Refusal(RefusalKind.WITHHELD, "the answer could not be inspected", detail=type(error).__name__)
-            gateway.abort(flow, refusal)
+            return self._fail(error)
+
+    async def _later(self, events: Sequence[Event]) -> list[bytes]:
+        try:
+            return self._passed(await asyncio.to_thread(self._reader.show, events))
+        except BaseException as error:  # noqa: BLE001  # a time limit, too
+            return self._fail(error)
+
+    def _passed(self, shown: bytes) -> list[bytes]:
+        shown, found = self._echoes.hide(shown)
+        self._own += found
+        self._exchange.masked = self._before + self._reader.count + self._own
+        if not shown:
             return []
-        own += found
-        exchange.masked = before + reader.count + own
-        if shown:
-            exchange.show(shown)
-            return [shown]
+        self._exchange.show(shown)
+        return [shown]
+
+    def _fail(self, error: BaseException) -> list[bytes]:
+        if not self._failed:
+            self._failed = True
+            logger.error("stream of %s withheld: %s", self._exchange.id, error)
+            unseen = Refusal(RefusalKind.WITHHELD, "the answer could not be inspected", detail=type(error).__name__)
+            self._gateway.abort(self._flow, error if isinstance(error, Refusal) else unseen)
         return []
 
-    return pump
+
+def _cost(event: Event) -> int:
+    return _EVENT_COST + len(event.data or "") + len(event.type) + len(event.id or "") + sum(map(len, event.comments))

@@ -287,3 +287,29 @@ def test_many_conditions_are_decided_all_the_same(tmp_path):
     engine = Engine(bundle_of(tmp_path, policy_text("name: a, effect: allow, match: {tools: [t]}", *rules)))
     assert [r.rule for r in engine.decide(call(n=77)).rules] == ["r77"]
     assert isinstance(engine.decide(call(n=100)), Permit)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param({"y": 2**63}, id="integer beyond 64 bits"),
+        pytest.param({"y": [{"z": -(2**63) - 1}]}, id="one below"),
+        pytest.param({"y": "\ud800"}, id="lone surrogate"),
+        pytest.param({"y": {"\ud800": 1}}, id="lone surrogate in a key"),
+        pytest.param({"y": ["b"] * MAX_NODES}, id="too many values"),
+    ],
+)
+def test_what_one_condition_says_does_not_hang_on_what_another_reads(tmp_path, other):
+    # Evaluated alone, `args.x` needs only `x`; beside `size(args)` it is given all.
+    alone, beside = "when: 'args.x == 1'", "name: s, effect: deny, match: {tools: [u]}, when: 'size(args) > 9'"
+    rule = f"name: r, effect: allow, match: {{tools: ['*']}}, {alone}"
+    request = call("t", x=1, **other)
+    decided = Engine(bundle_of(tmp_path, policy_text(rule))).decide(request)
+    assert decided.errors
+    together = Engine(bundle_of(tmp_path, policy_text(rule, beside.replace("[u]", "[t]")))).decide(request)
+    assert set(decided.errors) < set(together.errors)
+
+
+def test_integers_of_64_bits_are_read():
+    assert holds("args.x == 9223372036854775807", call(x=2**63 - 1))
+    assert holds("args.x < -9223372036854775807", call(x=-(2**63)))

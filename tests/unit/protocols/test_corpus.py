@@ -14,6 +14,7 @@ from holdpoint.protocols.call import Call, Undecodable
 CORPUS = Path(__file__).parents[2] / "data" / "mcp"
 """tests/data/mcp/from_flows.py says where these files come from, and what a line is."""
 VERSIONS = ("2025-06-18", "2025-11-25", "2026-07-28")
+INVALID_PARAMS = -32602
 WITHOUT_BODY = {"GET": "session/listen", "DELETE": "session/delete", "POST": "response"}
 
 
@@ -52,7 +53,10 @@ def test_every_message_of_the_client_is_decoded_or_refused_as_the_reference_serv
     refusals = 0
     for exchange in exchanges(version):
         made = decode(exchange)
-        if isinstance(made, Undecodable):
+        if isinstance(made, Undecodable) and '"inputResponses":null' in exchange["body"]:
+            # The SDK reads null as nothing; the schema has no null there, and another server might read it otherwise.
+            assert made.code == INVALID_PARAMS
+        elif isinstance(made, Undecodable):
             answer = json.loads(exchange["answer"])  # the fixture, not the subject
             assert (made.code, made.status) == (answer["error"]["code"], exchange["status"]), exchange
             refusals += 1

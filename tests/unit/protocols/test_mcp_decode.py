@@ -250,6 +250,12 @@ def test_param_headers_are_part_of_the_intent():
     assert digest(encoded.intent) != digest(post(message).intent)
 
 
+def test_headers_of_mcp_that_nobody_knows_yet_are_part_of_the_intent():
+    message = request("tools/call", {"name": "x"})
+    assert post(message, (b"Mcp-Future", b"a")).intent["headers"] == {"mcp-future": ["a"]}
+    assert "headers" not in post(message, (b"Mcp-Name", b"x"), (b"Mcp-Session-Id", b"s")).intent
+
+
 def test_a_body_over_the_limit_is_refused():
     with pytest.raises(Undecodable) as caught:
         mcp.decode(method="POST", headers=[JSON], body=b'"' + b"x" * 100 + b'"', max_bytes=100)
