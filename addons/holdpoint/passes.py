@@ -4,10 +4,11 @@
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass, field
 
 from mitmproxy import http
+
+from holdpoint.shallow import shallow
 
 _NEVER = frozenset(
     (
@@ -74,8 +75,8 @@ def outgoing(fields: Sequence[tuple[bytes, bytes]], length: int) -> list[tuple[b
 
 def dressed(request: http.Request, permission: Pass) -> http.Request:
     """Return a copy as it goes on the wire: without the caller's credentials, with the upstream's own."""
-    sent = copy(request)
-    sent.data = copy(request.data)
+    sent = shallow(request)
+    sent.data = shallow(request.data)
     ours = {folded(name) for name, _ in permission.headers} | {b"connection"}
     kept = outgoing(request.headers.fields, len(request.raw_content or b""))
     sent.data.headers = http.Headers((*((n, v) for n, v in kept if folded(n) not in ours), *permission.headers))

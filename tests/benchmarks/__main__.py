@@ -1,6 +1,7 @@
 """`scripts/bench`: a bare mitmdump and the whole pipeline in turn, on loopback and on the disk of this checkout."""
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -9,10 +10,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import msgspec
-from tests.benchmarks import parts
+from tests.benchmarks import parts, sdk
 from tests.benchmarks.figures import Figures, Point, as_json, budgets, growth, point, report
 from tests.benchmarks.profiles import PROFILES, Profile
 from tests.benchmarks.subjects import Arena
+from tests.benchmarks.trials import Trial, trial_budgets, trial_lines, trials_as_json
 from tests.fakes.processes import ROOT
 
 
@@ -29,6 +31,7 @@ class Plan:
 FULL = Plan(rounds=3, seconds=4.0, warm_up=0.7, connections=(1, 16, 64))
 QUICK = Plan(rounds=3, seconds=0.6, warm_up=0.15, connections=(1, 16, 64))
 MAIN = 16
+NAMES = [*(p.name for p in PROFILES), sdk.SDK, sdk.STREAM]
 
 
 def _rounds(
@@ -43,10 +46,13 @@ def _rounds(
         yield done[0], done[1]
 
 
-def measure(folder: Path, plan: Plan, profiles: tuple[Profile, ...], soak: int) -> dict[str, object]:
-    """Measure everything, print it, and return it."""
+def _load(
+    folder: Path, plan: Plan, profiles: tuple[Profile, ...], soak: int, memory: list[tuple[int, int]]
+) -> dict[str, dict[int, Point]]:
     points: dict[str, dict[int, Point]] = {}
-    memory: list[tuple[int, int]] = []
+    if not profiles:
+        return points
+    folder.mkdir()
     with Arena(folder) as arena:
         for subject in (arena.bare, arena.pipeline):
             for profile in profiles:
@@ -57,49 +63,77 @@ def measure(folder: Path, plan: Plan, profiles: tuple[Profile, ...], soak: int) 
         while arena.pipeline.served < until:
             arena.pipeline.load(profiles[-1], connections=16, seconds=5, warm_up=0)
             memory.append((arena.pipeline.served, arena.pipeline.memory()))
+    return points
+
+
+def _in_turn(folder: Path, amount: sdk.Amount, names: list[str], *, with_peers: bool) -> list[Trial]:
+    names = [n for n in names if n in (sdk.SDK, sdk.STREAM)]
+    if not names:
+        return []
+    folder.mkdir()
+    return sdk.measure(folder, amount, tuple(names), with_peers=with_peers)
+
+
+def measure(folder: Path, given: argparse.Namespace) -> dict[str, object]:
+    """Measure everything, print it, and return it."""
+    before = os.getloadavg()
+    names: list[str] = given.profile or NAMES
+    plan = QUICK if given.quick else FULL
+    if given.connections:
+        plan = Plan(plan.rounds, plan.seconds, plan.warm_up, tuple(given.connections))
+    memory: list[tuple[int, int]] = []
+    points = _load(folder / "load", plan, tuple(p for p in PROFILES if p.name in names), given.soak, memory)
+    amount = sdk.QUICK if given.quick else sdk.FULL
+    trials = _in_turn(folder / "sdk", amount, names, with_peers=given.peers)
     alone = {
         "fsync": parts.disk(folder),
         "masking": parts.masking(folder),
         "policy": parts.policy(folder),
         "verify": parts.verifying(),
     }
-    found = budgets(points, alone, memory)
-    sys.stdout.write(report(points, alone, memory, found) + "\n")
+    found = budgets(points, alone, memory) + trial_budgets(trials)
+    sys.stdout.write(report(points, alone, memory, found, trial_lines(trials)) + "\n")
+    machine = (
+        f"load of the machine before and after: {before[0]:.1f}, {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    )
+    sys.stdout.write(machine + "\n")
+    last = memory[-1] if memory else (0, 0)
     return {
         "profiles": {name: as_json(p, MAIN if MAIN in p else max(p)) for name, p in points.items()},
+        "in_turn": trials_as_json(trials),
         **alone,
         "memory": {
-            "requests": memory[-1][0],
-            "bytes": memory[-1][1],
-            "bytes_per_request": growth(memory),
+            "requests": last[0],
+            "bytes": last[1],
+            "bytes_per_request": growth(memory) if memory else 0.0,
             "samples": memory,
         },
         "budgets": [asdict(b) for b in found],
         "versions": parts.versions(),
         "plan": asdict(plan),
+        "amount": asdict(amount),
+        "load_average": {"before": before, "after": os.getloadavg()},
     }
 
 
 def main() -> None:
     """Measure. The exit status says that everything ran and every answer was right, not that a budget was met."""
-    by_name = {p.name: p for p in PROFILES}
     parser = argparse.ArgumentParser(prog="scripts/bench", description=main.__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to this file")
-    parser.add_argument("--quick", action="store_true", help="less than a minute, for a first impression")
-    parser.add_argument("--profile", choices=sorted(by_name), action="append", help="only this kind of request")
+    parser.add_argument("--quick", action="store_true", help="about a minute, for a first impression")
+    parser.add_argument("--profile", choices=NAMES, action="append", help="only this kind of request")
     parser.add_argument("--connections", type=int, action="append", help="only this number of connections")
     parser.add_argument("--soak", type=int, default=0, metavar="N", help="N more requests, to see memory stay flat")
+    parser.add_argument(
+        "--peers", action="store_true", help="other gateways as well, from PyPI, in the calls of mcp-sdk"
+    )
     given = parser.parse_args()
-    plan = QUICK if given.quick else FULL
-    if given.connections:
-        plan = Plan(plan.rounds, plan.seconds, plan.warm_up, tuple(given.connections))
-    profiles = tuple(by_name[n] for n in given.profile) if given.profile else PROFILES
     began = time.monotonic()
     # Under the checkout, not in /tmp: that may be memory, and the disk is part of what is measured.
     var = ROOT / "var"
     var.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=var) as folder:
-        found = measure(Path(folder), plan, profiles, given.soak)
+        found = measure(Path(folder), given)
     found["seconds"] = round(time.monotonic() - began, 1)
     sys.stderr.write(f"in {found['seconds']} s\n")
     if given.json:

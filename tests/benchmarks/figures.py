@@ -1,6 +1,7 @@
 """From latencies to figures, and from figures to a table with a line for each budget."""
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from tests.benchmarks.load import Result
@@ -107,7 +108,7 @@ def budgets(
         found.append(
             Budget(f"masking 100 KB, {name.replace('_', ' ')}", "<= 15 ns a byte", f"{each:.1f} ns", each <= 15)
         )
-    if memory[-1][0] >= _ENOUGH:
+    if memory and memory[-1][0] >= _ENOUGH:
         leak = growth(memory)
         found.append(Budget("memory for each request, second half", "<= 64 bytes", f"{leak:.0f} bytes", leak <= 64))
     return found
@@ -140,17 +141,24 @@ def report(
     parts: dict[str, dict[str, float]],
     memory: list[tuple[int, int]],
     found: list[Budget],
+    more: Sequence[str] = (),
 ) -> str:
-    """Return the figures for people."""
-    lines = [
-        f"{'':17}{'requests a second':^25}{'median ms':^19}{'p99 ms':^19}{'processor ms':^24}",
-        f"{'profile':9}{'conns':>6}  {'bare':>8}{'pipeline':>9}{'ratio':>7} "
-        + 3 * f"{'bare':>9}{'pipeline':>9} "
-        + f"{'ratio':>6}",
-    ]
+    """Return the figures for people; `more` stands before the budgets."""
+    lines = (
+        []
+        if not points
+        else [
+            f"{'':17}{'requests a second':^25}{'median ms':^19}{'p99 ms':^19}{'processor ms':^24}",
+            f"{'profile':9}{'conns':>6}  {'bare':>8}{'pipeline':>9}{'ratio':>7} "
+            + 3 * f"{'bare':>9}{'pipeline':>9} "
+            + f"{'ratio':>6}",
+        ]
+    )
     lines += [_row(profile, n, p) for profile, by_connections in points.items() for n, p in by_connections.items()]
     lines += ["", *(f"{name:10}" + ", ".join(f"{k} {v:.2f}" for k, v in each.items()) for name, each in parts.items())]
-    requests, size = memory[-1]
-    lines += [f"memory    {size / 1e6:.0f} MB after {requests} requests, {growth(memory):+.0f} bytes for each", ""]
+    if memory:
+        requests, size = memory[-1]
+        lines += [f"memory    {size / 1e6:.0f} MB after {requests} requests, {growth(memory):+.0f} bytes for each"]
+    lines += ["", *more, *([""] if more else [])]
     lines += [f"{'met   ' if b.met else 'MISSED'}  {b.name:46} {b.wanted:>16}  {b.found:>10}" for b in found]
     return "\n".join(lines)

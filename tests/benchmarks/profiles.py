@@ -48,48 +48,51 @@ def _deployments(count: int) -> dict[str, object]:
 
 
 HTTP_ANSWER = msgspec.json.encode(_deployments(12))
-MCP_ANSWER = msgspec.json.encode(
-    {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "result": {
-            "content": [{"type": "text", "text": "scaled web to 5"}],
-            "structuredContent": _deployments(11),
-            "isError": False,
-            "resultType": "complete",
-        },
-    }
-)
+MCP_RESULT: dict[str, object] = {
+    "content": [{"type": "text", "text": "scaled web to 5"}],
+    "structuredContent": _deployments(11),
+    "isError": False,
+    "resultType": "complete",
+}
+MCP_ANSWER = msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "result": MCP_RESULT})
 
-_CALL = msgspec.json.encode(
-    {
-        "jsonrpc": "2.0",
-        "id": 1,
-        "method": "tools/call",
-        "params": {
-            "name": _TOOL,
-            "arguments": {"replicas": 5, "deployment": "web", "namespace": "shop"},
-            "_meta": {
-                "io.modelcontextprotocol/protocolVersion": _VERSION,
-                "io.modelcontextprotocol/clientCapabilities": {},
-                "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"},
-            },
-        },
+
+def _call(tool: str, arguments: dict[str, object], **meta: str) -> bytes:
+    about: dict[str, object] = {
+        "io.modelcontextprotocol/protocolVersion": _VERSION,
+        "io.modelcontextprotocol/clientCapabilities": {},
+        "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"},
     }
-)
+    params = {"name": tool, "arguments": arguments, "_meta": about | meta}
+    return msgspec.json.encode({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+
 
 HTTP_GET = Profile("http-get", HTTP_PATH, "GET", (("Accept", "application/json"),))
-MCP_CALL = Profile(
-    "mcp-call",
-    MCP_PATH,
-    "POST",
-    (
+
+
+def _tool_call(name: str, path: str, tool: str, body: bytes) -> Profile:
+    headers = (
         ("Accept", "application/json, text/event-stream"),
         ("Content-Type", "application/json"),
         ("MCP-Protocol-Version", _VERSION),
         ("Mcp-Method", "tools/call"),
-        ("Mcp-Name", _TOOL),
-    ),
-    _CALL,
+        ("Mcp-Name", tool),
+    )
+    return Profile(name, path, "POST", headers, body)
+
+
+MCP_CALL = _tool_call(
+    "mcp-call", MCP_PATH, _TOOL, _call(_TOOL, {"replicas": 5, "deployment": "web", "namespace": "shop"})
 )
 PROFILES = (HTTP_GET, MCP_CALL)
+
+PROGRESS_TOKEN = "progress-of-the-benchmark"
+"""MCP's name for what tells notifications apart."""
+EVENT_SIZES = {"scale_300b": 300, "scale_64kb": 64_000}
+"""The tools that answer with events, and how large each event is. Bytes."""
+
+
+def stream_call(path: str, tool: str, events: int, pause: float) -> Profile:
+    """Return the request for a stream of so many events, `pause` seconds apart."""
+    body = _call(tool, {"replicas": 5, "events": events, "pause": pause}, progressToken=PROGRESS_TOKEN)
+    return _tool_call("mcp-stream", path, tool, body)

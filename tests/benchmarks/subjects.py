@@ -19,7 +19,7 @@ from tests.fakes.processes import GATEWAY, MITMDUMP, ROOT, Program, free_port
 
 from holdpoint.policy import benchmark as policy_benchmark
 
-SETTINGS = """\
+GATEWAY_SETTINGS = """\
 apiVersion: holdpoint/v1
 kind: Gateway
 listeners:
@@ -35,22 +35,19 @@ issuers:
     audiences: ["{audience}"]
     claims: {{person: email, groups: groups}}
 targets:
-  - name: benchmark
-    protocol: mcp
-    url: http://127.0.0.1:{upstream}/mcp
-    routes: [{mcp}]
-    credential: {{kind: static, from: {{env: BENCH_TOKEN}}}}
-    masks: [credentials]
-  - name: web
-    protocol: http
-    url: http://127.0.0.1:{upstream}
-    routes: [{web}]
-    credential: {{kind: static, from: {{env: BENCH_TOKEN}}}}
-    masks: [credentials]
-policies: [benchmark.yaml, web.yaml, masks/credentials.yaml]
+{targets}
+policies: [{policies}, masks/credentials.yaml]
 store: {{path: var/holdpoint.sqlite}}
 recordings: {{folder: var/recordings}}
 admin: {{socket: var/run/admin.sock}}
+"""
+_TARGET = """\
+  - name: {name}
+    protocol: {protocol}
+    url: {url}
+    routes: [{route}]
+    credential: {{kind: static, from: {{env: BENCH_TOKEN}}}}
+    masks: [credentials]
 """
 _WEB = """apiVersion: holdpoint/v1
 kind: Policy
@@ -81,22 +78,28 @@ def write_policies(folder: Path) -> None:
     shutil.copytree(ROOT / "policies" / "masks", folder / "masks")
 
 
+def target(name: str, url: str, route: str, protocol: str = "mcp") -> str:
+    """Return the settings of one target."""
+    return _TARGET.format(name=name, protocol=protocol, url=url, route=route)
+
+
 def write_settings(folder: Path, *, port: int, upstream: int, issuer: FakeIssuer) -> Path:
     """Write gateway.yaml and all it names below `folder`, and return it."""
     policies = folder / "policies"
     policies.mkdir()
     write_policies(policies)
+    base = f"http://127.0.0.1:{upstream}"
+    targets = target("benchmark", f"{base}/mcp", MCP_PATH) + target("web", base, HTTP_PATH.rpartition("/")[0], "http")
+    return write_gateway(policies, port, issuer, targets, "benchmark.yaml, web.yaml")
+
+
+def write_gateway(policies: Path, port: int, issuer: FakeIssuer, targets: str, files: str) -> Path:
+    """Write gateway.yaml into the folder of its policies, and return it."""
     file = policies / "gateway.yaml"
-    file.write_text(
-        SETTINGS.format(
-            port=port,
-            upstream=upstream,
-            issuer=issuer.url,
-            audience=issuer.audience,
-            mcp=MCP_PATH,
-            web=HTTP_PATH.rpartition("/")[0],
-        )
+    text = GATEWAY_SETTINGS.format(
+        port=port, issuer=issuer.url, audience=issuer.audience, targets=targets.rstrip(), policies=files
     )
+    file.write_text(text)
     return file
 
 
@@ -105,21 +108,25 @@ def mint(issuer: FakeIssuer) -> str:
     return issuer.mint({"exp": int(issuer.clock.now()) + 3_600, "groups": ["dev", "sre"]})
 
 
-class Generator:
-    """The load generator, in a process of its own. A context manager."""
+class Worker[Asked: msgspec.Struct, Done: msgspec.Struct]:
+    """A client in a process of its own: `python -m MODULE` reads jobs and writes results. A context manager."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str, done: type[Done]) -> None:
+        self._module, self._done = module, done
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.benchmarks.load"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+            [sys.executable, "-m", module], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
         )
 
-    def run(self, job: Job) -> Result:
+    def run(self, job: Asked) -> Done:
         """Do one measurement."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(msgspec.json.encode(job) + b"\n")
         self._process.stdin.flush()
-        return msgspec.json.decode(self._process.stdout.readline(), type=Result)
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{self._module} ended, status {self._process.wait()}")
+        return msgspec.json.decode(line, type=self._done)
 
     def __enter__(self) -> Self:
         return self
@@ -140,7 +147,7 @@ class Subject:
     port: int
     token: str
     never: bytes
-    generator: "Generator"
+    generator: Worker[Job, Result]
     served: int = 0
 
     def load(self, profile: Profile, *, connections: int, seconds: float, warm_up: float) -> Figures:
@@ -162,11 +169,7 @@ class Subject:
 
     def cpu(self) -> float:
         """Return the processor seconds that it used. 0 where the system has no /proc."""
-        stat = Path(f"/proc/{self.program.process.pid}/stat")
-        if not stat.exists():
-            return 0.0
-        fields = stat.read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_of(self.program)
 
     def memory(self) -> int:
         """Return its resident memory, in bytes. 0 where the system has no /proc."""
@@ -175,6 +178,15 @@ class Subject:
             return 0
         line = next(x for x in status.read_text().splitlines() if x.startswith("VmRSS:"))
         return int(line.split()[1]) << 10
+
+
+def cpu_of(program: Program) -> float:
+    """Return the processor seconds that a program used. 0 where the system has no /proc."""
+    stat = Path(f"/proc/{program.process.pid}/stat")
+    if not stat.exists():
+        return 0.0
+    fields = stat.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Arena:
@@ -188,30 +200,30 @@ class Arena:
         with ExitStack() as stack:
             issuer = stack.enter_context(FakeIssuer())
             upstream = free_port()
-            served = _start([sys.executable, "-m", "tests.benchmarks.upstream", str(upstream)], stack)
+            served = start([sys.executable, "-m", "tests.benchmarks.upstream", str(upstream)], stack)
             served.wait_for("upstream: serving")
             token = mint(issuer)
-            generator = stack.enter_context(Generator())
+            generator = stack.enter_context(Worker[Job, Result]("tests.benchmarks.load", Result))
             self.bare = self._bare(upstream, token, generator, stack)
             self.pipeline = self._pipeline(upstream, issuer, token, generator, stack)
             self._stack = stack.pop_all()
         return self
 
-    def _bare(self, upstream: int, token: str, generator: Generator, stack: ExitStack) -> Subject:
+    def _bare(self, upstream: int, token: str, generator: Worker[Job, Result], stack: ExitStack) -> Subject:
         port = free_port()
         mode = f"reverse:http://127.0.0.1:{upstream}"
         command = [str(MITMDUMP), "--mode", f"{mode}@127.0.0.1:{port}", "--set", f"confdir={self.folder / 'bare'}"]
-        program = _start([*command, "--set", "flow_detail=0"], stack)
+        program = start([*command, "--set", "flow_detail=0"], stack)
         program.wait_for("listening at")
         return Subject("bare", program, port, token, b"", generator)
 
     def _pipeline(
-        self, upstream: int, issuer: FakeIssuer, token: str, generator: Generator, stack: ExitStack
+        self, upstream: int, issuer: FakeIssuer, token: str, generator: Worker[Job, Result], stack: ExitStack
     ) -> Subject:
         port = free_port()
         settings = write_settings(self.folder, port=port, upstream=upstream, issuer=issuer)
         command = [str(MITMDUMP), "-s", str(GATEWAY), "--set", f"holdpoint_config={settings}"]
-        program = _start(command, stack, **{TOKEN_VARIABLE: UPSTREAM_TOKEN})
+        program = start(command, stack, **{TOKEN_VARIABLE: UPSTREAM_TOKEN})
         program.wait_for("holdpoint: serving")
         return Subject("pipeline", program, port, token, SECRET.encode(), generator)
 
@@ -221,7 +233,7 @@ class Arena:
         self._stack.close()
 
 
-def _start(command: list[str], stack: ExitStack, **env: str) -> Program:
+def start(command: list[str], stack: ExitStack, **env: str) -> Program:
     program = Program(command, env=env)
     stack.callback(program.stop)
     return program

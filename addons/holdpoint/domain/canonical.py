@@ -10,11 +10,12 @@ import json
 
 from holdpoint.domain.values import JsonValue
 
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")).encode
+
 
 def canonical(value: JsonValue) -> bytes:
     """Return the canonical form, UTF-8. Raises ValueError on NaN, infinities and lone surrogates."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":"))
-    return text.encode("utf-8", "strict")
+    return _encode(value).encode("utf-8", "strict")
 
 
 def digest(value: JsonValue) -> str:

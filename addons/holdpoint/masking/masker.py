@@ -47,14 +47,17 @@ class Masker:
 
     def text(self, text: str) -> Masked[str]:
         """Mask a text: documents inside it, keys, detectors, base64 and escapes."""
-        if self.is_empty or next(self._strings.suspects([text]), None) is None:
+        if self.is_empty or text in self._harmless:
+            return Masked(text, 0)
+        if next(self._strings.suspects([text]), None) is None:
+            self._remember(text)
             return Masked(text, 0)
         return Masked(*self._strings.mask(text))
 
     def texts(self, texts: Sequence[str]) -> Masked[list[str]]:
         """Mask several short texts, such as the values of headers, each as `text` does.
 
-        Texts in which nothing was found are remembered: most headers say the same in every request.
+        Short texts in which nothing was found are remembered: most paths and headers say the same in every request.
         """
         made, count = list(texts), 0
         new = [] if self.is_empty else [i for i, text in enumerate(texts) if text not in self._harmless]
@@ -65,11 +68,15 @@ class Masker:
                 text, more = self._strings.mask(fresh[at]) if at in suspects else (fresh[at], 0)
                 made[index] = text
                 count += more
-                if not more and len(text) <= _MAX_REMEMBERED_LENGTH:
-                    if len(self._harmless) >= _MAX_REMEMBERED:
-                        self._harmless.clear()
-                    self._harmless.add(text)
+                if not more:
+                    self._remember(text)
         return Masked(made, count)
+
+    def _remember(self, harmless: str) -> None:
+        if len(harmless) <= _MAX_REMEMBERED_LENGTH:
+            if len(self._harmless) >= _MAX_REMEMBERED:
+                self._harmless.clear()
+            self._harmless.add(harmless)
 
     def mcp(self, value: JsonValue, *, in_place: bool = False) -> Masked[JsonValue]:
         """Mask a JSON-RPC message of MCP, or a batch of them. Its envelope stays: version, id, method, progress token.

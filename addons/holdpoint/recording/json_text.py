@@ -18,11 +18,13 @@ def read(data: bytes) -> JsonValue:
 
 def clean_text(text: str) -> str:
     """Return `text` with everything that UTF-8 cannot carry made visible."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def json_safe(value: object) -> JsonValue:
     """Return `value` as JSON can hold it: what is no JSON type becomes the name of its type."""
+    if type(value) is str:  # most of what there is
+        return clean_text(value)
     match value:
         case None | bool() | int():
             return value

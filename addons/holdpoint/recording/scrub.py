@@ -2,7 +2,6 @@
 
 from collections import OrderedDict
 from collections.abc import Iterable
-from copy import copy
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -14,6 +13,7 @@ from holdpoint.recording import secrets_in_text
 from holdpoint.recording.annotation import KEY, comment, marker
 from holdpoint.recording.json_text import clean_text, json_safe
 from holdpoint.recording.tnetstrings import Written
+from holdpoint.shallow import shallow
 
 type FlowState = dict[str, Any]
 """What `mitmproxy.flow.Flow.get_state` returns."""
@@ -40,6 +40,8 @@ def headers(fields: Fields) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def _header(name: bytes, value: bytes) -> bytes:
+    if secrets_in_text.is_plain(name, value):
+        return value
     plain = value.decode("utf-8", "surrogateescape")
     kept = secrets_in_text.header(name.decode("latin-1").strip(), plain)
     return value if kept is plain else kept.encode("utf-8", "surrogateescape")
@@ -119,7 +121,7 @@ class _Stated:
 
 def state_of(flow: Flow, connections: ConnectionStates) -> FlowState:
     """Return what `flow.get_state()` does, with the connections scrubbed already."""
-    shown: Any = copy(flow)
+    shown: Any = shallow(flow)
     shown.client_conn = _Stated(connections.of(flow.client_conn))
     shown.server_conn = _Stated(connections.of(flow.server_conn))
     state: FlowState = shown.get_state()

@@ -82,6 +82,8 @@ def _replace(found: re.Match[str]) -> str:
     return MASKED
 
 
+_NOT_PLAIN = re.compile(rb"[=@ \t\x80-\xff]|eyj|k8s", re.IGNORECASE)
+"""All that `may_hold` looks for, and more."""
 _WORDS = ("bearer", "basic", "digest", "negotiate", "aws4-hmac-sha256")
 
 
@@ -98,6 +100,17 @@ def may_hold(value: str) -> bool:
     if "eyj" in low or "k8s" in low:
         return True
     return (" " in low or "\t" in low) and any(word in low for word in _WORDS)
+
+
+@lru_cache(maxsize=1_024)
+def _is_plain_name(name: bytes) -> bool:
+    low = name.decode("latin-1").strip().lower()
+    return low not in _HANDLES and low not in _CHALLENGES and not is_secret_name(low)
+
+
+def is_plain(name: bytes, value: bytes) -> bool:
+    """Tell whether a header surely stays as it is. Where it does not, `header` tells: this is most of them, fast."""
+    return len(name) <= _REMEMBERED and _is_plain_name(name) and _NOT_PLAIN.search(value) is None
 
 
 def path(value: str) -> str:

@@ -11,7 +11,7 @@ from mitmproxy.net.http import status_codes
 from holdpoint.domain.access import Protocol
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.settings import Target
-from holdpoint.stages.fields import raw
+from holdpoint.stages.fields import raw, text, values
 
 _DROPPED = frozenset(
     (
@@ -38,11 +38,12 @@ def check_answer(response: http.Response | None) -> http.Response:
             "the upstream did not accept the gateway's credential",
             detail=f"status {response.status_code}",
         )
-    if response.status_code == _PARTIAL or "content-range" in response.headers:
+    headers = response.headers
+    if response.status_code == _PARTIAL or values(headers, b"content-range"):
         raise Refusal(RefusalKind.WITHHELD, "the upstream sent a part of an answer, which cannot be inspected")
-    if response.headers.get("transfer-encoding", "chunked").strip().lower() != "chunked":
+    if text(headers, b"transfer-encoding", "chunked").strip().lower() != "chunked":
         raise Refusal(RefusalKind.WITHHELD, "the answer has a transfer coding that cannot be inspected")
-    if len(response.headers.get_all("content-type")) > 1:
+    if len(values(headers, b"content-type")) > 1:
         raise Refusal(RefusalKind.WITHHELD, "the upstream gave its answer more than one type")
     return response
 

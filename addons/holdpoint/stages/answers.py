@@ -11,6 +11,7 @@ from holdpoint.domain.access import Protocol
 from holdpoint.domain.exchange import Decoded
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.settings import Target
+from holdpoint.stages.fields import text
 
 _JSON = "application/json"
 _LISTENING = frozenset({"subscriptions/listen", "session/listen"})
@@ -21,7 +22,7 @@ EVENTS = "text/event-stream"
 
 def media_type(response: http.Response) -> str:
     """Return the media type of an answer, lower case and without parameters."""
-    return str(response.headers.get("content-type", "")).partition(";")[0].strip().lower()
+    return text(response.headers, b"content-type").partition(";")[0].strip().lower()
 
 
 def decoded_body(response: http.Response, limit: int) -> bytes:
@@ -32,7 +33,7 @@ def decoded_body(response: http.Response, limit: int) -> bytes:
     raw = response.raw_content or b""
     if len(raw) > limit:
         raise Refusal(RefusalKind.WITHHELD, f"the answer is larger than {limit} bytes")
-    coding = response.headers.get("content-encoding", "identity").strip().lower()
+    coding = text(response.headers, b"content-encoding", "identity").strip().lower()
     if coding in ("", "identity") or not raw:
         return raw
     window = _WINDOW.get(coding)

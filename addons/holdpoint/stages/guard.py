@@ -80,7 +80,7 @@ def _wrap(name: str, hook: Callable[..., Any]) -> Callable[..., Any]:
         except BaseException as error:  # noqa: BLE001  # every one of them would fail open
             deny(self.gateway, name, subject, error)
             return None
-        if inspect.isawaitable(result):
+        if result is not None and inspect.isawaitable(result):
             return _guard_awaitable(self, name, subject, result)
         return None
 

@@ -9,13 +9,13 @@ from mitmproxy import http
 
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.stages import routing
-from holdpoint.stages.fields import raw
+from holdpoint.stages.fields import raw, text, values
 
 _NOT_SERVED = frozenset(
     {b"trailer", b"http2-settings", b"x-http-method-override", b"x-http-method", b"x-method-override"}
 )
 """They change the method, the protocol, or what follows the body."""
-_ONE_OF_EACH = ("host", "content-length", "content-type", "content-encoding", "transfer-encoding")
+_ONE_OF_EACH = (b"host", b"content-length", b"content-type", b"content-encoding", b"transfer-encoding")
 _CONNECTION = frozenset({"close", "keep-alive", "te", ""})
 """What `Connection` may say. Anything else names a header that an upstream would take out, or another protocol."""
 _NOT_IN_A_FIELD = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
@@ -28,28 +28,33 @@ _ANSWERED_BY_MITMPROXY = re.compile(r"/mitmproxy-\d+\.crl")
 def check_head(flow: http.HTTPFlow) -> None:
     """Refuse a request head that is not clear. Raises Refusal."""
     request = flow.request
-    for name, value in raw(request.headers):
+    fields = raw(request.headers)
+    for name, value in fields:
         if _NOT_IN_A_FIELD.search(value) or _NOT_IN_A_FIELD.search(name):
             raise Refusal(RefusalKind.BAD_REQUEST, "a header holds a control character, or goes on over several lines")
-    for single in _ONE_OF_EACH:
-        if len(request.headers.get_all(single)) > 1:
-            raise Refusal(RefusalKind.BAD_REQUEST, f"header `{single}` is given more than once")
+    names = [name.lower() for name, _ in fields]
+    there = set(names)
+    if len(there) < len(names):
+        for single in _ONE_OF_EACH:
+            if names.count(single) > 1:
+                raise Refusal(RefusalKind.BAD_REQUEST, f"header `{single.decode()}` is given more than once")
     _check_request_line(flow)
-    if request.headers.get("transfer-encoding", "chunked").lower() != "chunked":
+    if b"transfer-encoding" in there and text(request.headers, b"transfer-encoding").lower() != "chunked":
         raise Refusal(RefusalKind.BAD_REQUEST, "no transfer coding but `chunked` is served")
-    if "upgrade" in request.headers or "upgrade" in request.headers.get("connection", "").lower():
+    connection = text(request.headers, b"connection").lower() if b"connection" in there else ""
+    if b"upgrade" in there or "upgrade" in connection:
         raise Refusal(RefusalKind.BAD_REQUEST, "protocol upgrades are not served")
-    if not {t.strip().lower() for t in request.headers.get("connection", "").split(",")} <= _CONNECTION:
+    if connection and not {t.strip() for t in connection.split(",")} <= _CONNECTION:
         raise Refusal(RefusalKind.BAD_REQUEST, "the `Connection` header names other headers")
-    for name, _ in raw(request.headers):
-        if name.lower() in _NOT_SERVED:
-            raise Refusal(RefusalKind.BAD_REQUEST, f"header `{name.decode('latin-1').lower()}` is not served")
+    if not there.isdisjoint(_NOT_SERVED):
+        found = next(n for n in names if n in _NOT_SERVED)
+        raise Refusal(RefusalKind.BAD_REQUEST, f"header `{found.decode('ascii')}` is not served")
 
 
 def check_length(request: http.Request) -> None:
     """Refuse a body of another length than was announced: over HTTP/2 nobody else compares them. Raises Refusal."""
-    announced = request.headers.get("content-length")
-    if announced is not None and announced != str(len(request.raw_content or b"")):
+    announced = values(request.headers, b"content-length")
+    if announced and announced != [b"%d" % len(request.raw_content or b"")]:
         raise Refusal(RefusalKind.BAD_REQUEST, "the body is not as long as `Content-Length` says")
 
 

@@ -9,6 +9,7 @@ from holdpoint.domain.audit import AuditStage
 from holdpoint.domain.exchange import Answered, Forwarded, Refused, Replied
 from holdpoint.stages import describe
 from holdpoint.stages.exchanges import Exchange
+from holdpoint.stages.fields import text
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.metering import meter
 
@@ -40,11 +41,12 @@ def keep(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange) -> None:
 def _join_session(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, forwarded: Forwarded) -> None:
     """Keep the start of an MCP session and what follows under its id in one recording."""
     access = forwarded.cleared.permitted.decoded.access
-    named = flow.response.headers.get("mcp-session-id", "") if flow.response else ""
-    if access.action.verb == "session/delete" and flow.response and flow.response.status_code < 300:  # noqa: PLR2004  # success
+    if flow.response is None:
+        return
+    if access.action.verb == "session/delete" and flow.response.status_code < 300:  # noqa: PLR2004  # success
         session = forwarded.cleared.permitted.decoded.session
         gateway.services.handles.ended("session", access.target, session)
-    if access.action.verb == "initialize" and named:
+    if access.action.verb == "initialize" and (named := text(flow.response.headers, b"mcp-session-id")):
         gateway.services.sessions.join(access.principal.id, access.target, exchange.id, named)
 
 

@@ -7,7 +7,6 @@ unseen: raw TCP, QUIC, DNS, upgrades, a `Host` that disagrees with the connectio
 # mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
-from copy import copy
 from typing import ClassVar
 
 from mitmproxy import ctx, flow, http, tcp, tls
@@ -25,8 +24,10 @@ from holdpoint.identity.metadata import Resource, is_metadata_path
 from holdpoint.ids import new_id
 from holdpoint.protocols import cors
 from holdpoint.settings import Listener, Target
+from holdpoint.shallow import shallow
 from holdpoint.stages import metadata, routing, tls_contexts
 from holdpoint.stages.exchanges import Exchange
+from holdpoint.stages.fields import text
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.heads import check_head, check_names_agree
 from holdpoint.wire_layers import RefuseLayer, adopt
@@ -37,8 +38,8 @@ _PLACEHOLDER = http.Response.make(503, b"the gateway has not cleared this reques
 
 def placeholder(at: float) -> http.Response:
     """Return the answer that stands until the last stage clears it. Every request has one of its own."""
-    made = copy(_PLACEHOLDER)
-    made.data = copy(_PLACEHOLDER.data)
+    made = shallow(_PLACEHOLDER)
+    made.data = shallow(_PLACEHOLDER.data)
     made.data.headers = http.Headers(_PLACEHOLDER.headers.fields)
     made.data.timestamp_start = made.data.timestamp_end = at
     return made
@@ -245,7 +246,7 @@ class Lockdown(Stage):
 
 
 def _named(request: http.Request) -> str:
-    return request.authority if request.is_http2 else request.headers.get("host", "")
+    return request.authority if request.is_http2 else text(request.headers, b"host")
 
 
 def _received(flow: http.HTTPFlow, exchange: Exchange, listener: Listener, target: Target, path: str) -> Received:

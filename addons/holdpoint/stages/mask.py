@@ -22,7 +22,7 @@ from holdpoint.protocols import strict_json
 from holdpoint.protocols.call import Undecodable
 from holdpoint.stages.answer_heads import check_answer, clean, refuse_detour
 from holdpoint.stages.answers import decoded_body, is_stream
-from holdpoint.stages.fields import raw
+from holdpoint.stages.fields import raw, text, values
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.guarding import check_bytes
 from holdpoint.stages.look import Look
@@ -74,7 +74,7 @@ class Mask(Stage):
             return None
         masker = self.gateway.services.policies.masker(exchange.masks)
         target = self.gateway.exchanges.target(flow)
-        content_type = response.headers.get("content-type", "")
+        content_type = text(response.headers, b"content-type")
         look = message_look(self.gateway, flow) if target.protocol is Protocol.MCP else None
         aside = response.status_code >= 300 or (look is not None and not look.owes)  # noqa: PLR2004  # no success
         echoes = self.gateway.services.credentials.echoes(target)
@@ -92,10 +92,10 @@ class Mask(Stage):
         if response is None:
             raise Refusal(RefusalKind.WITHHELD, "the answer is gone")
         self.gateway.exchanges.of(flow).masked += masked.count
-        if masked.value is not body or "content-encoding" in response.headers:
-            fields = tuple((n, v) for n, v in raw(response.headers) if _STALE.fullmatch(n) is None)
-            response.headers = http.Headers(fields)
-            response.content = masked.value
+        if masked.value is not body or values(response.headers, b"content-encoding"):
+            fields = [(n, v) for n, v in raw(response.headers) if _STALE.fullmatch(n) is None]
+            response.headers = http.Headers(_measured(fields, len(masked.value)))
+            response.raw_content = masked.value
 
     def _clean_headers(self, flow: http.HTTPFlow, masker: Masker) -> None:
         response = flow.response
@@ -103,7 +103,10 @@ class Mask(Stage):
             return
         exchange = self.gateway.exchanges.of(flow)
         echoes = self.gateway.services.credentials.echoes(self.gateway.exchanges.target(flow))
-        fields = [(name, echoes.hide(value)[0]) for name, value in clean(response)]
+        fields = clean(response)
+        # What is found in one value is found in all of them joined: one search, as a rule, and not one for each.
+        if echoes.hide(b"\n".join(value for _, value in fields))[1]:
+            fields = [(name, echoes.hide(value)[0]) for name, value in fields]
         if not masker.is_empty:
             masked = masker.texts([value.decode("latin-1") for _, value in fields])
             exchange.masked += masked.count
@@ -111,6 +114,19 @@ class Mask(Stage):
                 shown = (value.encode("latin-1", "replace") for value in masked.value)
                 fields = [(name, value) for (name, _), value in zip(fields, shown, strict=True)]
         response.headers = http.Headers(fields)
+
+
+def _measured(fields: list[tuple[bytes, bytes]], length: int) -> list[tuple[bytes, bytes]]:
+    """Return the fields with the length of a body that is whole: one `Content-Length`, none where it is chunked."""
+    names = {name.lower() for name, _ in fields}
+    if b"transfer-encoding" in names:
+        return fields
+    size = b"%d" % length
+    if b"content-length" not in names:
+        return [*fields, (b"content-length", size)]
+    first = next(i for i, (name, _) in enumerate(fields) if name.lower() == b"content-length")
+    kept = [(n, v) for n, v in fields[first + 1 :] if n.lower() != b"content-length"]
+    return [*fields[:first], (fields[first][0], size), *kept]
 
 
 def mask_body(

@@ -14,6 +14,7 @@ from holdpoint.protocols.call import Undecodable
 from holdpoint.settings import Settings, Target
 from holdpoint.stages.describe import who_asks
 from holdpoint.stages.exchanges import Exchange
+from holdpoint.stages.fields import values
 
 CACHE_SECONDS = 300
 """How long others may keep a metadata document: as long as it takes for a change of settings to reach everybody."""
@@ -36,7 +37,7 @@ def check_origin(request: http.Request, target: Target, resource: Resource) -> s
     Whoever is no browser sends no `Origin`. A page of the gateway's own origin needs nobody's leave; any other must be
     listed (MCP, "Streamable HTTP", "Security": an invalid `Origin` is answered with 403).
     """
-    named = request.headers.get_all("origin")
+    named = [value.decode("utf-8", "surrogateescape") for value in values(request.headers, b"origin")]
     if not named:
         return ""
     if len(named) > 1:

@@ -16,7 +16,7 @@ from holdpoint.protocols import strict_json
 from holdpoint.protocols.call import Undecodable
 from holdpoint.recording import secrets_in_text
 from holdpoint.stages.exchanges import Exchange
-from holdpoint.stages.fields import Fields
+from holdpoint.stages.fields import Fields, text
 
 _IN_PATHS: Final = "/?#[]@!$&'()*+,;=:~%"
 OFF_THE_LOOP: Final = 32 << 10
@@ -35,8 +35,10 @@ def masked_path(path: str, masker: Masker) -> str:
 
 def masked_headers(fields: Fields, masker: Masker) -> Fields:
     """Return headers as they may be kept, masked as any text is."""
-    values = masker.texts([value.decode("latin-1") for _, value in fields]).value
-    shown = (value.encode("latin-1", "replace") for value in values)
+    masked = masker.texts([value.decode("latin-1") for _, value in fields])
+    if not masked.count:
+        return fields
+    shown = (value.encode("latin-1", "replace") for value in masked.value)
     return tuple((name, value) for (name, _), value in zip(fields, shown, strict=True))
 
 
@@ -69,7 +71,7 @@ def request_body(flow: http.HTTPFlow, exchange: Exchange, masker: Masker) -> str
     """Return the request's body as it may be kept: made once, so that what is recorded is what was digested."""
     body = flow.request.raw_content or b""
     if exchange.sealed is None or exchange.sealed[0] is not body:
-        exchange.sealed = body, body_for_record(body, flow.request.headers.get("content-type", ""), masker)
+        exchange.sealed = body, body_for_record(body, text(flow.request.headers, b"content-type"), masker)
     return exchange.sealed[1]
 
 

@@ -31,3 +31,11 @@ def test_callers_cannot_make_it_grow():
         masker.texts([f"text {i}"])
     assert len(masker._harmless) <= 1_024
     assert "text 2999" in masker._harmless
+
+
+def test_one_text_is_remembered_as_several_are():
+    masker = fresh()
+    assert masker.text("/mcp/demo").value == "/mcp/demo"
+    assert masker._harmless == {"/mcp/demo"}
+    assert [masker.text(SECRET).count for _ in range(2)] == [1, 1]
+    assert masker._harmless == {"/mcp/demo"}

@@ -82,6 +82,39 @@ def test_what_is_no_credential_stays(name, value):
     assert secrets_in_text.header(name, value) == value
 
 
+@given(
+    st.sampled_from([b"x-trace", b"Authorization", b"Mcp-Session-Id", b"WWW-Authenticate", b" X-Api-Key", b"n" * 80]),
+    st.lists(
+        st.sampled_from(
+            [
+                b"abc",
+                b"eyJ",
+                b"a" * 9,
+                b".",
+                b"k8s-aws-v1.",
+                b" ",
+                b"\t",
+                b"Bearer",
+                b"?token=",
+                b"://",
+                b"u:p@",
+                b"\xff",
+            ]
+        ),
+        max_size=6,
+    ).map(b"".join),
+)
+def test_what_is_taken_for_plain_at_a_glance_is_plain(name, value):
+    kept = secrets_in_text.header(name.decode("latin-1").strip(), value.decode("utf-8", "surrogateescape"))
+    is_same = kept.encode("utf-8", "surrogateescape") == value
+    assert is_same or not secrets_in_text.is_plain(name, value)
+
+
+def test_most_headers_are_plain_at_a_glance():
+    assert secrets_in_text.is_plain(b"Content-Type", b"application/json")
+    assert not secrets_in_text.is_plain(b"Authorization", b"abc")
+
+
 def test_challenge_keeps_what_a_reader_needs():
     kept = secrets_in_text.header("WWW-Authenticate", 'Bearer realm="x", error="invalid_token", nonce="abc"')
     assert kept == 'Bearer realm="x", error="invalid_token", nonce=[masked]'
