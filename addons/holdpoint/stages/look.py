@@ -20,6 +20,7 @@ from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.guarding import Plain
 from holdpoint.stages.handles import ForeignHandle
+from holdpoint.telemetry.ended import TOOL_ERROR
 
 _CACHED = frozenset({*mcp_lists.KINDS, "resources/read", "server/discover"})
 """Verbs whose results say how they may be cached (2026-07-28)."""
@@ -80,6 +81,7 @@ class Look(Plain):
         counts for nothing: servers give errors of this kind ids of their own. Raises Undecodable, too.
         """
         for message in mcp_asides.said_aside(body):
+            self._exchange.answer_error = _code_of(message) or self._exchange.answer_error
             if "jsonrpc" in message and ("method" in message or "result" in message):
                 raise Refusal(RefusalKind.WITHHELD, "the upstream answered something else than it was asked")
             if as_object(message.get("error")).get("code") == mcp_answers.URL_ELICITATION_REQUIRED:
@@ -128,6 +130,8 @@ class Look(Plain):
         if verb is None:
             self._asking.note(_UNASKED)
             return None
+        if result.get("isError") is True:
+            self._exchange.answer_error = TOOL_ERROR
         if said.questions:
             why, value = self._asking.denied(said.questions, value)
             if why is not None:
@@ -145,6 +149,7 @@ class Look(Plain):
         if not passes:
             self._asking.note(_UNASKED)
             return None
+        self._exchange.answer_error = _code_of(value)
         why, value = self._asking.denied(said.questions, value)
         return value if why is None else self._told(request_id, why)
 
@@ -290,6 +295,11 @@ class Look(Plain):
 def reused(error: ForeignHandle) -> Refusal:
     """Return the refusal of an answer that gives one handle to two callers."""
     return Refusal(RefusalKind.WITHHELD, "the upstream gave out what it had given to another caller", detail=str(error))
+
+
+def _code_of(value: JsonValue) -> str:
+    code = as_object(as_object(value).get("error")).get("code")
+    return str(code) if isinstance(code, int) else ""
 
 
 def _owed(exchange: Exchange, call: Decoded) -> dict[jsonrpc.Id, str]:
