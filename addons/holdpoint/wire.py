@@ -10,8 +10,9 @@ Four things cannot be done with mitmproxy's public API, and the gateway needs ea
   and noticing that the client of a held stream has left;
 - **early events**: telling a caller how his request fares while a hook of it still waits.
 
-This module, `wire_layers`, `wire_streams`, `wire_answers`, `wire_early` and `wire_http1` are the one place that touches
-mitmproxy's private names. `Connections` lists those that they rely on, and they are checked at start.
+This module, `wire_layers`, `wire_streams`, `wire_answers`, `wire_early`, `wire_http1` and `wire_http2` are the one
+place that touches mitmproxy's private names. `Connections` lists those that they rely on, and they are checked at
+start.
 """
 
 # mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
@@ -115,6 +116,8 @@ class Wire:
         """Headers that the head of such a stream has beside its own."""
         self.on_unshown: Callable[[http.HTTPFlow, str], None] = lambda _flow, _why: None
         """Called to end a stream of which a piece could not be worked on."""
+        self.on_unread: Callable[[http.HTTPFlow], None] = lambda _flow: None
+        """Called to end a stream whose client does not read it."""
         self.on_reading: Callable[[http.HTTPFlow, Callable[[], int]], None] = lambda _flow, _size: None
         """Called when an answer begins to be read whole, with what tells how many bytes of it are there."""
         self.on_read: Callable[[http.HTTPFlow], None] = lambda _flow: None

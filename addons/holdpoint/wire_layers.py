@@ -14,7 +14,7 @@ from mitmproxy.proxy.layers.http._events import (
     ResponseProtocolError,
 )
 
-from holdpoint import wire_http1
+from holdpoint import wire_http1, wire_http2
 from holdpoint.wire import FlowEvent, Wire
 from holdpoint.wire_streams import GatewayHttpStream, Unreadable
 
@@ -44,10 +44,28 @@ class GatewayHttpLayer(HttpLayer):
             yield from super()._handle_event(event)
         except Exception as error:  # noqa: BLE001  # mitmproxy would log it and leave both sides waiting for ever
             yield from self._broken(event, error)
+        client = self.connections.get(self.context.client)
+        if isinstance(event, events.Start):
+            wire_http2.measure(client)
+        elif sizes := wire_http2.waiting(client):
+            yield from self._stop_sending(sizes)
         if isinstance(event, events.DataReceived):
             speaker = wire_http1.speaker(self.connections.get(event.connection))
             if speaker is not None and (why := wire_http1.overrun(speaker)):
                 yield from self._stop_reading(speaker, why)
+
+    def _stop_sending(self, sizes: dict[int, int]) -> Commands:
+        """Reset the stream for which most waits, and forget that, where more waits for a client than may."""
+        running = [s for n in sizes if isinstance(s := self.streams.get(n), GatewayHttpStream) and s.is_streaming]
+        if not running:
+            return
+        fullest = max(running, key=lambda stream: sizes[stream.stream_id])
+        # One large event, which comes at once, is no sign of a client that does not read.
+        most = max(wire_http2.UNREAD_BYTES, 2 * self.wire.limit(fullest.flow, False))  # noqa: FBT003
+        if sum(sizes[stream.stream_id] for stream in running) > most:
+            self.wire.on_unread(fullest.flow)
+            if (abort := self.wire.take_abort(fullest.flow)) is not None:
+                yield from self.event_to_child(fullest, abort)
 
     def _broken(self, event: events.Event, error: Exception) -> Commands:
         connection = event.connection if isinstance(event, events.ConnectionEvent) else None

@@ -78,6 +78,11 @@ class GatewayHttpStream(AnswerStream):
         if self._surplus is not None:
             yield from self._drain(event)
 
+    @property
+    def is_streaming(self) -> bool:
+        """Whether an answer passes piece by piece."""
+        return self.server_state == self.state_stream_response_body and not self._aborted
+
     def _told(self, event: FlowEvent) -> Commands:
         match event:
             case AbortStream():

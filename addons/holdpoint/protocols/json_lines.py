@@ -6,9 +6,10 @@ server, and its reader takes a line for a message). Where a document ends is tol
 
 import re
 
-from holdpoint.protocols.sse import MAX_EVENT_BYTES, Event, TooLarge
+from holdpoint.protocols.sse import MAX_EVENT_BYTES, Event, TooLarge, one_line
 
 _SPACE = b" \t\r\n"
+_LINES = str.maketrans("\r\n", "  ")
 _OUTSIDE = re.compile(rb'["\[\]{}]')
 _INSIDE = re.compile(rb'["\\]')
 
@@ -92,5 +93,8 @@ class Parser:
 
 
 def encode(event: Event) -> bytes:
-    """Write a document, and a line break after it."""
-    return (event.data or "").encode() + b"\n" if event.data else b""
+    """Write a document on one line: to who reads line by line, one within it would be a document of its own.
+
+    Strict JSON has line breaks between its tokens alone.
+    """
+    return one_line(event.data.translate(_LINES)).encode() + b"\n" if event.data else b""

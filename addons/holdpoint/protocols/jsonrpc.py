@@ -12,6 +12,7 @@ METHOD_NOT_FOUND = -32601
 INVALID_PARAMS = -32602
 
 _MEMBERS = frozenset({"jsonrpc", "id", "method", "params", "result", "error"})
+_OF_ERRORS = frozenset({"code", "message", "data"})
 
 type Id = str | int
 
@@ -111,6 +112,8 @@ def _answers(value: JsonObject) -> Response | ErrorResponse:
     error = value["error"]
     if not isinstance(error, dict):
         raise _invalid("`error` is not an object")
+    if any(is_lookalike(key, _OF_ERRORS) for key in error):
+        raise _invalid("a member of `error` looks like one that the protocol knows")
     code, message = error.get("code"), error.get("message")
     if not isinstance(code, int) or isinstance(code, bool) or not isinstance(message, str):
         raise _invalid("`error` lacks a code or a message")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from holdpoint.domain.values import JsonObject, JsonValue, as_object
 from holdpoint.protocols import jsonrpc
 from holdpoint.protocols.call import Undecodable
+from holdpoint.protocols.mcp_methods import ASKED_OF_CLIENTS
 
 URL_ELICITATION_REQUIRED = -32042
 ELICITATION = "elicitation/create"
@@ -50,7 +51,9 @@ def server_message(value: JsonValue) -> ServerMessage:
         case jsonrpc.Response():
             return ServerMessage(message, _asked_by(message.result))
         case jsonrpc.Notification():
-            return ServerMessage(message, _asked_by(message.params))
+            # A question to which no answer is wanted is one all the same.
+            itself = (Question(message.method, message.params),) if message.method in ASKED_OF_CLIENTS else ()
+            return ServerMessage(message, (*itself, *_asked_by(message.params)))
         case jsonrpc.Request():
             return ServerMessage(message, (Question(message.method, message.params),))
         case jsonrpc.ErrorResponse():

@@ -22,7 +22,7 @@ def body_events(body: bytes, *, request_id: str | int | None) -> bytes:
 
 
 def _event(data: str) -> bytes:
-    return sse.encode(sse.Event(type="message", data=data))
+    return sse.encode(sse.for_every_reader(sse.Event(type="message", data=data)))
 
 
 def _is_message(value: JsonValue) -> bool:

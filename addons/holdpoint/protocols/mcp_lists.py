@@ -9,6 +9,8 @@ from typing import Final
 
 from holdpoint.domain.access import McpPrompt, McpResource, McpTool, Resource
 from holdpoint.domain.values import JsonObject, JsonValue
+from holdpoint.protocols import jsonrpc
+from holdpoint.protocols.call import Undecodable
 from holdpoint.protocols.mcp_version import SUPPORTED
 
 PRIVATE: Final = "private"
@@ -42,14 +44,21 @@ KINDS: Final = {
 }
 """Kinds of lists by the verb that asks for one."""
 
+_MEMBERS: Final = frozenset({*(kind.member for kind in KINDS.values()), "nextCursor"})
+
 _CONTENT: Final = frozenset({"tools/call", "prompts/get", "resources/read", "completion/complete"})
 """Verbs whose results are content, in which a member that is called `tools` is no list of tools."""
 
 
 def lists_in(verb: str, result: JsonObject) -> Sequence[Kind]:
-    """Return the kinds of lists that a result of that verb holds, by what it is, whatever it should be."""
+    """Return the kinds of lists that a result of that verb holds, by what it is, whatever it should be.
+
+    Raises Undecodable where a lax client could find a list that is none here.
+    """
     if verb in _CONTENT:
         return ()
+    if any(jsonrpc.is_lookalike(key, _MEMBERS) for key in result.keys() - _MEMBERS):
+        raise Undecodable("a member looks like a list", code=jsonrpc.INVALID_REQUEST)
     asked = KINDS.get(verb)
     return [k for k in KINDS.values() if k.member in result and (k is asked or isinstance(result[k.member], list))]
 

@@ -5,11 +5,13 @@ primes a resumption). Like a browser, it drops unknown fields and an event that 
 """
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 MAX_EVENT_BYTES = 8 << 20
 
 _BREAKS = re.compile(r"\r\n|\r|\n")
+_OTHER_BREAKS = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+"""Where Python's `str.splitlines` breaks lines too, and with it httpx-sse before 0.4.1."""
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -146,6 +148,31 @@ class Parser:
 
 def _has_break(text: str) -> bool:
     return "\n" in text or "\r" in text
+
+
+def for_every_reader(event: Event) -> Event:
+    """Return an event of which no part is a line of its own for readers that break lines wherever Unicode has a break.
+
+    In data that is JSON such a character can only stand in a string, and is escaped there; elsewhere it becomes a
+    blank.
+    """
+    texts = (event.data or "", event.type, event.id or "", *event.comments)
+    if all(text.isascii() and text.isprintable() for text in texts):
+        return event
+    return replace(
+        event,
+        data=one_line(event.data) if event.data else event.data,
+        type=_OTHER_BREAKS.sub(" ", event.type),
+        id=_OTHER_BREAKS.sub(" ", event.id) if event.id else event.id,
+        comments=tuple(_OTHER_BREAKS.sub(" ", comment) for comment in event.comments),
+    )
+
+
+def one_line(data: str) -> str:
+    """Return data without the breaks that not everybody takes for one; JSON says the same as before."""
+    if data.lstrip()[:1] not in {"{", "["}:
+        return _OTHER_BREAKS.sub(" ", data)
+    return _OTHER_BREAKS.sub(lambda found: f"\\u{ord(found[0]):04x}", data)
 
 
 def encode(event: Event) -> bytes:

@@ -62,6 +62,7 @@ class Gateway:
         self.wire.on_early = self._early
         self.wire.early_fields = self._early_fields
         self.wire.on_unshown = self._unshown
+        self.wire.on_unread = self._unread
         self._patience = Patience(self.clock, self._give_up)
         self.wire.on_reading = self._reading
         self.wire.on_read = self._patience.end
@@ -142,14 +143,14 @@ class Gateway:
         exchange = self.exchanges.find(flow)
         return exchange is not None and exchange.streamed
 
-    def abort(self, flow: http.HTTPFlow, refusal: Refusal) -> None:
+    def abort(self, flow: http.HTTPFlow, refusal: Refusal, *, torn: bool = False) -> None:
         """End a flow whose answer is already under way: nothing more of it passes.
 
         An MCP caller reads why in a last event, and his stream ends whole; any other stream ends torn, because its
-        caller would take it for complete.
+        caller would take it for complete. So does one that nobody reads (`torn`).
         """
         exchange = self.exchanges.of(flow)
-        last = self._last_words(flow, exchange, refusal)
+        last = None if torn else self._last_words(flow, exchange, refusal)
         if not isinstance(exchange.state, Refused):
             reached = exchange.state
             exchange.state = Refused(exchange.id, refusal, reached, tuple(exchange.notes))
@@ -247,6 +248,11 @@ class Gateway:
     def _unshown(self, flow: http.HTTPFlow, why: str) -> None:
         if not self.is_over(flow):
             self.abort(flow, Refusal(RefusalKind.WITHHELD, "the answer could not be inspected", detail=why))
+
+    def _unread(self, flow: http.HTTPFlow) -> None:
+        if not self.is_over(flow):
+            refusal = Refusal(RefusalKind.WITHHELD, "too much of the answer was not read", detail="the client is slow")
+            self.abort(flow, refusal, torn=True)
 
     def _reading(self, flow: http.HTTPFlow, size: Callable[[], int]) -> None:
         exchange = self.exchanges.find(flow)

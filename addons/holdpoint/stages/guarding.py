@@ -4,16 +4,20 @@ After, not before: what a mask took out does not pass, and one value that is mas
 rest of an answer back.
 """
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 
 from holdpoint.domain.decision import GuardAnswer
 from holdpoint.domain.refusal import Refusal, RefusalKind
-from holdpoint.domain.values import JsonValue
+from holdpoint.domain.values import JsonValue, as_text
 from holdpoint.masking.regex import Regex, any_of
 from holdpoint.masking.validators import decode_base64
 from holdpoint.protocols import sse, strict_json
 from holdpoint.protocols.call import Undecodable
+
+_ESCAPES = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.", re.DOTALL)
+_NO_BASE64 = re.compile(r"[^A-Za-z0-9+/_-]")
 
 
 def check_value(guards: tuple[GuardAnswer, ...], value: JsonValue) -> None:
@@ -37,12 +41,35 @@ def check_bytes(guards: tuple[GuardAnswer, ...], body: bytes) -> None:
         pattern = _compiled(guard.patterns)
         if pattern is not None and pattern.search(body):
             raise _withheld(guard)
-    if guards and body.lstrip()[:1] in {b"{", b"[", b'"'}:
+    if not guards:
+        return
+    if body.lstrip()[:1] in {b"{", b"[", b'"'}:
         try:
-            value = strict_json.loads(body, max_bytes=len(body))
+            check_value(guards, strict_json.loads(body, max_bytes=len(body)))
         except Undecodable:
+            pass  # lines of JSON, or JSON that lax readers alone can read
+        else:
             return
-        check_value(guards, value)
+    if b"\\" not in body:
+        return
+    plain = _ESCAPES.sub(_unescaped, body)
+    for guard in guards:
+        pattern = _compiled(guard.patterns)
+        if pattern is not None and pattern.search(plain):
+            raise _withheld(guard)
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    return _character(found[0])
+
+
+@lru_cache(maxsize=4096)
+def _character(escape: bytes) -> bytes:
+    try:
+        text = strict_json.loads(b'"' + escape + b'"')
+    except Undecodable:
+        return escape
+    return _bytes(as_text(text))
 
 
 class Plain:
@@ -75,10 +102,19 @@ def _texts(value: JsonValue) -> Iterator[bytes]:
                 for key, item in members.items():
                     yield _bytes(key)
                     stack.append(item)
-                    if key == "blob" and isinstance(item, str) and (data := decode_base64(_bytes(item))):
+                    if key == "blob" and isinstance(item, str) and (data := _blob(item)):
                         yield data
             case _:
                 pass
+
+
+def _blob(text: str) -> bytes | None:
+    """Return what a blob holds, for readers too that pass over what is no base64 (Node.js, Python)."""
+    data = decode_base64(_bytes(text))
+    if data is not None:
+        return data
+    rest = _NO_BASE64.sub("", text)
+    return decode_base64(_bytes(rest[: len(rest) - (len(rest) % 4 == 1)]))
 
 
 def _bytes(text: str) -> bytes:

@@ -10,8 +10,7 @@ from functools import partial
 from holdpoint.domain.exchange import Decoded
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
-from holdpoint.protocols import jsonrpc, mcp_answers, mcp_lists, mcp_version, sse, strict_json
-from holdpoint.protocols.call import Undecodable
+from holdpoint.protocols import jsonrpc, mcp_answers, mcp_asides, mcp_lists, mcp_version, sse
 from holdpoint.protocols.mcp_answers import Question, ServerMessage, server_message
 from holdpoint.protocols.mcp_refusals import refusal_message
 from holdpoint.settings import Target
@@ -25,6 +24,11 @@ from holdpoint.telemetry.ended import TOOL_ERROR
 
 _CACHED = frozenset({*mcp_lists.KINDS, "resources/read", "server/discover"})
 """Verbs whose results say how they may be cached (2026-07-28)."""
+_LISTEN = "subscriptions/listen"
+_MESSAGES = frozenset({"", "message"})
+"""Types of events whose data clients take for messages."""
+_ENDPOINT = "endpoint"
+"""Type of the event by which servers of 2024-11-05 say where messages are to be posted."""
 _UNASKED = "withheld an answer to something that was not asked, or was answered before"
 
 
@@ -61,6 +65,11 @@ class Look(Plain):
         return shown
 
     @property
+    def is_read_by_line(self) -> bool:
+        """Whether a client may take each line of the answer for a message."""
+        return self._call.access.action.verb == _LISTEN
+
+    @property
     def owes(self) -> bool:
         """Whether an answer is still owed."""
         return bool(self._owed)
@@ -68,27 +77,32 @@ class Look(Plain):
     def aside(self, body: bytes) -> None:
         """Look at a body that answers nothing: its status says that it failed, or nothing was asked. Raises Refusal.
 
-        It may be anything but an answer or a question. The id of an error counts for nothing: servers give errors of
-        this kind ids of their own.
+        It may be anything but an answer or a question, in whatever way a client could read one. The id of an error
+        counts for nothing: servers give errors of this kind ids of their own. Raises Undecodable, too.
         """
-        try:
-            value = strict_json.loads(body, max_bytes=len(body))
-        except Undecodable:
-            return
-        for said in value if isinstance(value, list) else [value]:
-            message = as_object(said)
+        for message in mcp_asides.said_aside(body):
             self._exchange.answer_error = _code_of(message) or self._exchange.answer_error
             if "jsonrpc" in message and ("method" in message or "result" in message):
                 raise Refusal(RefusalKind.WITHHELD, "the upstream answered something else than it was asked")
             if as_object(message.get("error")).get("code") == mcp_answers.URL_ELICITATION_REQUIRED:
-                why, _ = self._asking.denied(server_message(said).questions, said)
+                why, _ = self._asking.denied(server_message(message).questions, message)
                 if why is not None:
                     raise Refusal(RefusalKind.DENIED, why)
 
     def encode(self, event: sse.Event) -> bytes:
-        """Write an event that was masked, with an id that only this caller can come back with."""
+        """Write an event that was masked, with an id that only this caller can come back with. Raises Refusal."""
+        self._check_type(event)
         # An empty id is none: it makes clients forget the last.
-        return super().encode(replace(event, id=self._place(event.id)) if event.id else event)
+        event = replace(event, id=self._place(event.id)) if event.id else event
+        return super().encode(sse.for_every_reader(event))
+
+    def _check_type(self, event: sse.Event) -> None:
+        """Refuse an event that clients take for a message, or for a way elsewhere, and that is no message."""
+        is_message = event.type in _MESSAGES and (event.data or "").lstrip()[:1] not in "{["
+        if is_message and event.data:
+            raise Refusal(RefusalKind.WITHHELD, "the upstream sent an event that is no message")
+        if event.type == _ENDPOINT:
+            raise Refusal(RefusalKind.WITHHELD, "the upstream sent the caller elsewhere")
 
     def _place(self, event_id: str) -> str:
         place = states.Place(event_id, dict(self._owed), self._exchange.masks, self._guards)

@@ -161,6 +161,7 @@ def _mask_messages(masker: Masker, body: bytes, look: Look) -> Masked[bytes]:
     value = strict_json.loads(body, max_bytes=len(body))
     shown = look.whole(value)
     masked = masker.mcp(shown, in_place=True)
-    if masked.count == 0 and shown is value:
+    is_split = look.is_read_by_line and len(body.splitlines()) > 1
+    if masked.count == 0 and shown is value and not is_split:
         return Masked(body, 0)
     return Masked(strict_json.dumps(masked.value), masked.count)
