@@ -21,6 +21,7 @@ from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.guarding import Plain
 from holdpoint.stages.handles import ForeignHandle
+from holdpoint.stages.task_duties import note_task
 
 _CACHED = frozenset({*mcp_lists.KINDS, "resources/read", "server/discover"})
 """Verbs whose results say how they may be cached (2026-07-28)."""
@@ -161,7 +162,7 @@ class Look(Plain):
         access = self._call.access
         for task in mcp_answers.tasks_created(result):
             try:
-                self._services.handles.began("task", access.target, task, access.principal.id)
+                note_task(self._services.handles, self._exchange, access.target, access.principal.id, task)
             except ForeignHandle as error:
                 raise reused(error) from None
 
@@ -185,6 +186,7 @@ class Look(Plain):
             mine = [task for task in listed if self._is_mine(as_object(task).get("taskId"))]
             if len(mine) < len(listed):
                 shown = {**shown, "tasks": mine}
+            shown = as_object(self._asking.as_tasks([as_text(as_object(task).get("taskId")) for task in mine], shown))
         return shown
 
     def _saw_tools(self, result: JsonObject) -> None:
@@ -245,6 +247,7 @@ class Look(Plain):
         why, value = self._asking.denied(said.questions, value)
         if why is None and is_of_task:
             self._remember_task(notice.params, said.questions)
+            value = self._asking.as_tasks([as_text(notice.params.get("taskId"))], value)
         return value if why is None else None
 
     def _request(self, value: JsonValue, said: ServerMessage, request: jsonrpc.Request) -> JsonValue | None:
