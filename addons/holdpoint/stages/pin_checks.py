@@ -9,8 +9,9 @@ from holdpoint.domain.exchange import Decoded
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject, as_object, as_text
 from holdpoint.masking.masker import Masker
-from holdpoint.pins.diff import diff, lines
+from holdpoint.pins.diff import TOO_LARGE, beginning, diff, lines
 from holdpoint.pins.hidden import find_hidden
+from holdpoint.pins.records import Kept, Record
 from holdpoint.protocols.call import Call
 from holdpoint.settings import PinMode, Target
 from holdpoint.stages.gateway import Gateway
@@ -22,7 +23,6 @@ from holdpoint.visible_text import spelled_out
 _ASIDE = frozenset({PinState.NONE, PinState.PINNED})
 _PINS = "pins"
 _MOST_LINES = 120
-_LONGEST = 4_000
 _LOOK = "an operator must look at it (`holdpoint pins`)"
 
 
@@ -135,17 +135,32 @@ def shown_pins(pins: ToolPins, access: AccessRequest, masker: Masker) -> JsonObj
 def _shown(pins: ToolPins, target: str, tool: McpTool) -> JsonObject:
     shown: JsonObject = {"pin": tool.pin.value}
     record = pins.record(target, tool.name)
-    newest = (record.waiting or record.kept)[-1] if record and record.kept else None
-    if record is None or newest is None:
+    if record is None or not record.kept:
         return shown
-    definition = newest.parsed()
-    if description := as_text(definition.get("description")):
-        shown["description"] = spelled_out(description[:_LONGEST], keep="\n")
-    if tool.pin is PinState.PINNED:
-        return shown
-    shown["why"] = newest.why or tool.pin.value
-    if record.approved:
-        shown["diff"] = [*lines(diff(record.approved[-1].parsed(), definition))[:_MOST_LINES]]
-    if found := find_hidden(definition):
-        shown["hidden"] = [f"{f.kind.value} in {f.path}: {f.shown}" for f in found]
+    newest, *others = (record.waiting or record.kept[-1:])[::-1]
+    shown |= _told_of(record, newest, is_approved=tool.pin is PinState.PINNED)
+    if tool.pin is not PinState.PINNED:
+        shown["why"] = newest.why or tool.pin.value
+        if others:
+            # The caller may have read any of them, and the call may be answered by any of them.
+            shown["others"] = [{**_told_of(record, k, is_approved=False), "why": k.why} for k in others]
     return shown
+
+
+def _told_of(record: Record, kept: Kept, *, is_approved: bool) -> JsonObject:
+    if not kept.definition.text:
+        return {"description": f"too large to be kept or shown: {kept.definition.size} bytes"}
+    told: JsonObject = {}
+    definition = kept.parsed()
+    if description := as_text(definition.get("description")):
+        told["description"] = beginning(description)
+    if is_approved:
+        return told
+    if record.approved:
+        before = record.approved[-1]
+        told["diff"] = (
+            [*lines(diff(before.parsed(), definition), _MOST_LINES)] if before.definition.text else [TOO_LARGE]
+        )
+    if found := find_hidden(definition):
+        told["hidden"] = [f"{f.kind.value} in {f.path}: {f.shown}" for f in found]
+    return told
