@@ -76,6 +76,11 @@ class ToolPins:
         record = book.record(tool) if book is not None else None
         return record.mark if record is not None else ()
 
+    def known(self, target: str, tool: str) -> tuple[str, ...]:
+        """Return the fingerprint of every definition of a tool that is remembered, approved or not."""
+        record = self.record(target, tool)
+        return tuple(sorted(k.definition.fingerprint for k in record.kept)) if record is not None else ()
+
     def mirrors(self, target: str, tool: str) -> Mapping[str, str]:
         """Return, by header in lower case (`mcp-param-region`), the argument that it repeats, as a JSON Pointer."""
         book = self._books.get(target)
