@@ -288,9 +288,5 @@ def _owed(exchange: Exchange, call: Decoded) -> dict[jsonrpc.Id, str]:
         return {call.request_id: call.access.action.verb}
     if not call.batch_ids:
         return dict(resumed)
-    verbs = [m.action.verb for m in call.access.members if not m.action.verb.startswith("notifications/")]
-    asked = [v for v in verbs if v != "response"]
-    if len(asked) != len(call.batch_ids):
-        # Lists are known by their looks then.
-        asked = [""] * len(call.batch_ids)
+    asked = [call.access.members[n].action.verb for n in call.batch_at]
     return dict(zip(call.batch_ids, asked, strict=True))
