@@ -61,7 +61,7 @@ class ToolPins:
     def use_files(self, files: Mapping[str, PinFile]) -> None:
         """Let other pin files decide, at once."""
         for name, file in files.items():
-            self._books[name] = PinBook(file.tools, self._books[name].records())
+            self._books[name].use_file(file.tools)
 
     # What the stages ask
 
