@@ -125,7 +125,7 @@ class Handles:
 
     def session_facts(self, target: str, session: str) -> tuple[JsonMapping, str]:
         """Return what the client can do, and the protocol version, as agreed when a session began; empty if unknown."""
-        facts = self.facts("session", target, session) if session else {}
+        facts: JsonMapping = self.facts("session", target, session) if session else {}
         return as_object(facts.get("capabilities")), as_text(facts.get("version"))
 
     def ended(self, kind: Kind, target: str, handle: str) -> None:
