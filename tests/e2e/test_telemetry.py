@@ -11,6 +11,11 @@ from tests.fakes.world import World, call
 
 pytestmark = pytest.mark.e2e
 
+CALLS: list[tuple[str, dict[str, object]]] = [
+    ("read_secret", {"name": "db"}),
+    ("drop_everything", {"why": "password=hunter2"}),
+    ("read_note", {}),
+]
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 
@@ -35,7 +40,7 @@ def metered(tmp_path_factory: pytest.TempPathFactory, collector: Collector, metr
         world.write_settings(**{"\nstore:": more})
         world.start()
         with world.client() as client:
-            for tool, arguments in (("read_secret", {}), ("drop_everything", {"why": "password=hunter2"})):
+            for tool, arguments in CALLS:
                 message = call(tool, arguments)
                 message["params"]["_meta"] = {"traceparent": PARENT}
                 client.post(world.url, headers=world.headers(), json=message)
@@ -47,7 +52,7 @@ def test_prometheus_sees_calls_and_refusals(metered: World, metrics_port: int) -
     assert metered.gateway is not None
     with httpx.Client(trust_env=False) as client:
         text = client.get(f"http://127.0.0.1:{metrics_port}/metrics").text
-    assert 'holdpoint_exchanges_total{method="tools/call",outcome="answered",target="demo"} 1.0' in text
+    assert 'holdpoint_exchanges_total{method="tools/call",outcome="answered",target="demo"} 2.0' in text
     assert 'holdpoint_refusals_total{kind="denied",target="demo"} 1.0' in text
     assert 'holdpoint_refusals_total{kind="unauthenticated",target="demo"} 1.0' in text
     assert 'gen_ai_tool_name="read_secret"' in text
@@ -58,7 +63,7 @@ def test_a_collector_gets_a_span_for_each_call_joined_to_the_callers_trace(
     metered: World, collector: Collector
 ) -> None:
     assert metered.gateway is not None
-    spans = [collector.spans.get(timeout=20) for _ in range(2)]
+    spans = [collector.spans.get(timeout=20) for _ in CALLS]
     by_tool = {span.get("gen_ai.tool.name"): span for span in spans}
     answered = by_tool["read_secret"]
     assert answered["name"] == "tools/call read_secret"
@@ -67,6 +72,8 @@ def test_a_collector_gets_a_span_for_each_call_joined_to_the_callers_trace(
     assert answered["mcp.protocol.version"] == "2025-11-25"
     denied = by_tool[None]
     assert (denied["name"], denied["holdpoint.refusal"], denied["status"]) == ("tools/call", "denied", 2)
+    failed = by_tool["read_note"]
+    assert (failed["error.type"], failed["status"], failed["holdpoint.outcome"]) == ("tool_error", 2, "answered")
     assert "hunter2" not in str(spans)
     assert collector.metrics.get(timeout=20) == "mcp.server.operation.duration"
 

@@ -389,3 +389,10 @@ def test_address_is_read_or_refused_and_nothing_else(text: str) -> None:
 def scalar(text: str) -> Located:
     quoted = "".join(f"\\U{ord(c):08X}" if not c.isalnum() or not c.isascii() else c for c in text)
     return parse_all(f'"{quoted}"'.encode(), Path("x.yaml"))[0]
+
+
+def test_one_upstream_under_two_authorities_is_refused(tmp_path: Path) -> None:
+    other = "https://files.example.com/other\n    ca_file: ca.pem"
+    file = write_gateway(tmp_path, ("mode: forward", "mode: reverse"), (WEB_URL, other))
+    with pytest.raises(ConfigError, match="target `files` has the same upstream and another `ca_file`"):
+        load_settings(file, ENVIRON, check_machine=False)

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from holdpoint.domain.mask import MaskAction
+from holdpoint.masking.marks import MARK
 from holdpoint.masking.paths import Step
 from holdpoint.masking.regex import any_of, literal
 from holdpoint.masking.rules import Rules, State
@@ -89,7 +90,8 @@ class YamlPaths:
         start = _after_blanks(text, key.end())
         if text[start : start + 1] in {b"{", b"["}:
             end = balanced_end(text, start)
-            if self._probe is not None and self._probe.search(text[start:end]) is not None:
+            # A mark of ours may end in a name that a path ends in (`hmac:`); it holds nothing to mask any more.
+            if self._probe is not None and self._probe.search(MARK.sub(b"", text[start:end])) is not None:
                 return Value(start, end, b'"', text[start:end]), MaskAction.REDACT
         return None
 

@@ -46,9 +46,10 @@ _STATUS_MATTERS = frozenset(
         RefusalKind.NOT_FOUND,
         RefusalKind.TOO_LARGE,
         RefusalKind.NOT_ACCEPTABLE,
+        RefusalKind.RATE_LIMITED,
     }
 )
-"""Kinds whose HTTP status clients of every version act on: to log in, to start anew, to send less."""
+"""Kinds whose HTTP status clients of every version act on: to log in, to start anew, to send less, to wait."""
 
 _SHOWN_IN_BODY = frozenset({jsonrpc.INVALID_PARAMS, jsonrpc.METHOD_NOT_FOUND})
 """Codes that servers with sessions send with status 200: no client shows them with another."""

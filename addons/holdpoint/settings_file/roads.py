@@ -56,6 +56,14 @@ def _refuse_upstream(fields: Fields, target: Target, others: Sequence[Target], l
                     f"target `{other.name}` has the same upstream `{target.host}:{target.port}`: a forward listener "
                     "could not tell them apart"
                 )
+    for other in others:
+        if (target.scheme, target.host, target.port) != (other.scheme, other.host, other.port):
+            continue
+        if target.ca_file != other.ca_file:
+            # Connections are kept by address: one that was checked by the one authority would serve the other too.
+            raise (fields.get("ca_file") or place).error(
+                f"target `{other.name}` has the same upstream and another `ca_file`: give both the same"
+            )
 
 
 def leads_to(target: Target, address: Address) -> bool:

@@ -45,7 +45,9 @@ def unwrap(gateway: Gateway, flow: http.HTTPFlow, target: Target, principal: Pri
         try:
             opened = states.open_state(gateway.services.seals, principal, target.name, text)
         except SealBroken as broken:
-            raise Refusal(RefusalKind.NOT_FOUND, _WRONG_STATE, detail=f"request state {broken}") from None
+            # Refused once the call is known, as any other wrong state is: who brings it learns nothing of it.
+            gateway.exchanges.of(flow).notes.append(f"request state {broken}")
+            return
         if opened is not None:
             gateway.exchanges.of(flow).opened = opened
             flow.request.content = states.restored(body, opened.state)

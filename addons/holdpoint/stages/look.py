@@ -22,6 +22,7 @@ from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.guarding import Plain
 from holdpoint.stages.handles import ForeignHandle
 from holdpoint.stages.task_duties import note_task
+from holdpoint.telemetry.ended import TOOL_ERROR
 
 _CACHED = frozenset({*mcp_lists.KINDS, "resources/read", "server/discover"})
 """Verbs whose results say how they may be cached (2026-07-28)."""
@@ -77,6 +78,7 @@ class Look(Plain):
             return
         for said in value if isinstance(value, list) else [value]:
             message = as_object(said)
+            self._exchange.answer_error = _code_of(message) or self._exchange.answer_error
             if "jsonrpc" in message and ("method" in message or "result" in message):
                 raise Refusal(RefusalKind.WITHHELD, "the upstream answered something else than it was asked")
             if as_object(message.get("error")).get("code") == mcp_answers.URL_ELICITATION_REQUIRED:
@@ -115,6 +117,8 @@ class Look(Plain):
         if verb is None:
             self._asking.note(_UNASKED)
             return None
+        if result.get("isError") is True:
+            self._exchange.answer_error = TOOL_ERROR
         if said.questions:
             why, value = self._asking.denied(said.questions, value)
             if why is not None:
@@ -132,6 +136,7 @@ class Look(Plain):
         if not passes:
             self._asking.note(_UNASKED)
             return None
+        self._exchange.answer_error = _code_of(value)
         why, value = self._asking.denied(said.questions, value)
         return value if why is None else self._told(request_id, why)
 
@@ -279,6 +284,11 @@ class Look(Plain):
 def reused(error: ForeignHandle) -> Refusal:
     """Return the refusal of an answer that gives one handle to two callers."""
     return Refusal(RefusalKind.WITHHELD, "the upstream gave out what it had given to another caller", detail=str(error))
+
+
+def _code_of(value: JsonValue) -> str:
+    code = as_object(as_object(value).get("error")).get("code")
+    return str(code) if isinstance(code, int) else ""
 
 
 def _owed(exchange: Exchange, call: Decoded) -> dict[jsonrpc.Id, str]:

@@ -81,7 +81,7 @@ def test_what_is_no_tool_call_gets_an_error_while_it_waits(kind):
 @pytest.mark.parametrize("kind", RefusalKind)
 def test_a_legacy_client_sees_the_error_of_its_request(kind, version):
     rendered, body = render(kind, version=version, verb="tools/list")
-    acted_on = {"unauthenticated", "bad_request", "not_found", "too_large", "not_acceptable"}
+    acted_on = {"unauthenticated", "bad_request", "not_found", "too_large", "not_acceptable", "rate_limited"}
     assert rendered.status == (HTTP_STATUS[kind] if kind.value in acted_on else 200)
     assert body["id"] == 7
     assert "error" in body
