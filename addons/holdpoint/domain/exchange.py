@@ -59,6 +59,8 @@ class Decoded:
     """What the client says it can do (MCP `clientCapabilities`), in this request or when its session began."""
     batch_ids: tuple[str | int, ...] = ()
     """Ids of the requests in a batch, in order."""
+    batch_at: tuple[int, ...] = ()
+    """Where each of them stands among the members: notifications and answers stand there too."""
     trace: tuple[str, str] = ("", "")
     """`traceparent` and `tracestate` (W3C Trace Context) by the caller's word: they join traces, and decide nothing."""
 

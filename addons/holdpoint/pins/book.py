@@ -247,6 +247,13 @@ class PinBook:
             self._full = self._full and len(self._records) >= MOST_TOOLS
             return known is not None
 
+    def use_file(self, approved: Mapping[str, FilePin]) -> None:
+        """Let another pin file decide. What is being looked at meanwhile is judged by it, and not lost."""
+        with self._lock:
+            self._file = approved
+            for record in self.records():
+                self._put(rejudge(record, approved))
+
     # Within
 
     def _put(self, record: Record) -> None:

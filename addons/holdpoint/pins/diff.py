@@ -12,6 +12,7 @@ from holdpoint.pins.hidden import join
 from holdpoint.visible_text import spelled_out
 
 MOST_LINES: Final = 400
+TOO_LARGE: Final = "a definition is too large to be kept: only fingerprints can be compared"
 _MOST_WORDS: Final = 2_000
 _LONGEST: Final = 4_000
 _WORD: Final = re.compile(r"\s+|[^\W_]+|.", re.DOTALL)
@@ -29,28 +30,33 @@ class Change:
 
 def diff(before: JsonObject, after: JsonObject) -> tuple[Change, ...]:
     """Return every difference, by path. Lists of plain values are compared as sets first, then by order."""
-    old, new = dict(_leaves("", before)), dict(_leaves("", after))
+    old, new = dict(_leaves(before)), dict(_leaves(after))
     changes: list[Change] = []
-    for path in sorted(old.keys() | new.keys()):
-        if path not in new:
-            changes.append(Change(path, "removed", before=old[path]))
-        elif path not in old:
-            changes.append(Change(path, "added", after=new[path]))
-        elif canonical(old[path]) != canonical(new[path]):
-            changes += _changed(path, old[path], new[path])
+    for place in sorted(old.keys() | new.keys()):
+        path, _ = place
+        if place not in new:
+            changes.append(Change(path, "removed", before=old[place]))
+        elif place not in old:
+            changes.append(Change(path, "added", after=new[place]))
+        elif canonical(old[place]) != canonical(new[place]):
+            changes += _changed(path, old[place], new[place])
     return tuple(changes)
 
 
-def _leaves(path: str, value: JsonValue) -> Iterator[tuple[str, JsonValue]]:
-    stack: list[tuple[str, JsonValue]] = [(path, value)]
+type _Place = tuple[str, tuple[str, ...]]
+"""A path as it is shown, and its steps: two keys that are shown alike are not the same."""
+
+
+def _leaves(value: JsonValue) -> Iterator[tuple[_Place, JsonValue]]:
+    stack: list[tuple[_Place, JsonValue]] = [(("", ()), value)]
     while stack:
-        here, found = stack.pop()
+        (here, steps), found = stack.pop()
         if isinstance(found, dict) and found:
-            stack += ((join(here, key), item) for key, item in found.items())
+            stack += (((join(here, key), (*steps, f".{key}")), item) for key, item in found.items())
         elif isinstance(found, list) and any(isinstance(item, dict | list) for item in found):
-            stack += ((f"{here}[{i}]", item) for i, item in enumerate(found))
+            stack += (((f"{here}[{i}]", (*steps, f"[{i}")), item) for i, item in enumerate(found))
         elif here:
-            yield here, found
+            yield (here, steps), found
 
 
 def _changed(path: str, before: JsonValue, after: JsonValue) -> Iterator[Change]:
@@ -65,8 +71,11 @@ def _changed(path: str, before: JsonValue, after: JsonValue) -> Iterator[Change]
         yield Change(f"{path} (order)", "changed", before, after)
 
 
-def lines(changes: Sequence[Change]) -> list[str]:
-    """Return a diff for a terminal or a page: what is hidden is spelled out, nothing can move the cursor."""
+def lines(changes: Sequence[Change], most: int = MOST_LINES) -> list[str]:
+    """Return a diff for a terminal or a page: what is hidden is spelled out, nothing can move the cursor.
+
+    Of more than `most` lines the last says that there are more.
+    """
     told: list[str] = []
     for change in changes:
         match change.what:
@@ -76,8 +85,8 @@ def lines(changes: Sequence[Change]) -> list[str]:
                 told += _headed(f"- {change.path}", _value(change.before))
             case "changed":
                 told += _headed(f"~ {change.path}", _both(change.before, change.after))
-        if len(told) > MOST_LINES:
-            return [*told[:MOST_LINES], f"… and more: {len(changes)} differences in all"]
+        if len(told) > most:
+            return [*told[:most], f"… and more: {len(changes)} differences in all"]
     return told
 
 
@@ -90,9 +99,14 @@ def _headed(head: str, text: str) -> list[str]:
 
 def _value(value: JsonValue) -> str:
     if isinstance(value, str):
-        shown = spelled_out(value[:_LONGEST], keep="\n")
-        return f'"{shown}"' if len(value) <= _LONGEST else f'"{shown}… ({len(value)} characters)"'
-    return spelled_out(canonical(value).decode()[:_LONGEST])
+        return f'"{beginning(value)}"'
+    return beginning(canonical(value).decode(), keep="")
+
+
+def beginning(text: str, *, keep: str = "\n") -> str:
+    """Return a text, spelled out; of a long one its beginning, and that there is more."""
+    shown = spelled_out(text[:_LONGEST], keep=keep)
+    return shown if len(text) <= _LONGEST else f"{shown}… ({len(text)} characters)"
 
 
 def _both(before: JsonValue, after: JsonValue) -> str:

@@ -60,8 +60,10 @@ def _texts(tool: JsonObject) -> Iterator[tuple[str, str, bool, bool]]:
 
 def join(path: str, key: str) -> str:
     """Return the path of a member."""
-    plain = key if key.isascii() and key.replace("-", "_").replace("$", "_").isidentifier() else f'"{spelled_out(key)}"'
-    return f"{path}.{plain}" if path else plain
+    is_plain = key.isascii() and key.replace("-", "_").replace("$", "_").isidentifier()
+    # Escaped: else one key could be written like two.
+    shown = key if is_plain else '"' + spelled_out(key.replace("\\", "\\\\").replace('"', '\\"')) + '"'
+    return f"{path}.{shown}" if path else shown
 
 
 def _in_text(path: str, text: str) -> Iterator[Finding]:

@@ -133,8 +133,3 @@ def is_sent_by_clients(method: Method, version: str, *, is_certain: bool) -> boo
     if method is _UNKNOWN:
         return True
     return version in method.by_client if is_certain else not method.by_client.isdisjoint(_LEGACY)
-
-
-def is_request(verb: str) -> bool:
-    """Tell whether a message under this verb is owed an answer."""
-    return verb != RESPONSE and not verb.startswith("notifications/")

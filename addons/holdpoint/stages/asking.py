@@ -14,6 +14,7 @@ from holdpoint.settings import Target, TargetMode
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.guarding import check_value
 from holdpoint.stages.services import Services
+from holdpoint.stages.task_duties import duties_of
 
 logger = logging.getLogger(__name__)
 
@@ -114,10 +115,19 @@ class Asking:
             at=self.services.clock.now(),
         )
 
+    def as_tasks(self, tasks: Sequence[str], message: JsonValue) -> JsonValue:
+        """Return what is said of tasks, held to what their calls were. Raises Refusal where a guard matches."""
+        duties = duties_of(self.services.handles, self.target.name, tasks, self.services.policies.every_mask)
+        return self._held_to(sorted(duties.masks), duties.guards, message)
+
     def _with_duties(self, permit: Permit, message: JsonValue) -> JsonValue:
+        guards = tuple(o for o in permit.obligations if isinstance(o, GuardAnswer))
+        return self._held_to(permit.masks, guards, message)
+
+    def _held_to(self, masks: Sequence[str], guards: tuple[GuardAnswer, ...], message: JsonValue) -> JsonValue:
         """Meet duties that this exchange does not have anyway. Raises Refusal where a guard matches."""
-        more = tuple(name for name in permit.masks if name not in self.exchange.masks)
+        more = tuple(name for name in masks if name not in self.exchange.masks)
         if more:
             message = self.services.policies.masker(more).mcp(message).value
-        check_value(tuple(o for o in permit.obligations if isinstance(o, GuardAnswer)), message)
+        check_value(guards, message)
         return message

@@ -17,6 +17,7 @@ from holdpoint.seals import SealBroken
 from holdpoint.settings import Target
 from holdpoint.stages import states
 from holdpoint.stages.gateway import Gateway
+from holdpoint.stages.task_duties import duties_of, take_up
 
 _WRONG_STATE = "`requestState` does not belong to this call, or is not good any more: make the call again without it"
 _LAST_EVENT = "last-event-id"
@@ -86,13 +87,15 @@ def bind(gateway: Gateway, target: Target, principal: Principal, call: Call, flo
             capabilities, _ = services.handles.session_facts(target.name, call.session)
             call = replace(call, capabilities=capabilities) if capabilities else call
     if call.action.verb == _BATCH:
-        members = tuple(_member(gateway, target, principal, m) for m in call.members)
-        return replace(call, members=members)
-    return _bound(gateway, target, principal, call, exchange.opened)
-
-
-def _member(gateway: Gateway, target: Target, principal: Principal, call: Call) -> Call:
-    return _bound(gateway, target, principal, call, None)
+        call = replace(call, members=tuple(_bound(gateway, target, principal, m, None) for m in call.members))
+        tasks = [m.task for m in call.members if m.task]
+    else:
+        call = _bound(gateway, target, principal, call, exchange.opened)
+        # What a stream tells of, it is held to notice by notice.
+        tasks = [call.task] if call.task else []
+    if tasks:
+        take_up(exchange, duties_of(services.handles, target.name, tasks, services.policies.every_mask))
+    return call
 
 
 def _bound(

@@ -75,6 +75,7 @@ class Decode(Stage):
             trace=call.trace,
             # What a stream will tell of is no batch, and owes no answers of its own.
             batch_ids=tuple(m.request_id for m in call.members if m.request_id is not None),
+            batch_at=tuple(n for n, m in enumerate(call.members) if m.request_id is not None),
         )
 
 

@@ -106,7 +106,17 @@ def event(  # what is known of an exchange, from everywhere
         permitted(state),
     )
     decision: JsonObject = {}
-    if ruled is not None:
+    # What was said last counts: a request may be denied after it was permitted, when it is about to be sent.
+    if (denied := exchange.denied) is not None:
+        decision = {
+            "effect": "deny",
+            "reason": denied.reason.value,
+            "rules": [str(r) for r in denied.rules],
+            "bundle": denied.bundle,
+        }
+        if denied.errors:
+            decision["errors"] = [*denied.errors]
+    elif ruled is not None:
         decision = {
             "effect": "hold" if ruled.decision.approvals else "allow",
             "rules": [str(r) for r in ruled.decision.rules],
@@ -119,15 +129,6 @@ def event(  # what is known of an exchange, from everywhere
             decision["shadow"] = [str(r) for r in ruled.decision.shadow]
         if ruled.observed:
             decision["observed"] = ruled.observed
-    elif (denied := exchange.denied) is not None:
-        decision = {
-            "effect": "deny",
-            "reason": denied.reason.value,
-            "rules": [str(r) for r in denied.rules],
-            "bundle": denied.bundle,
-        }
-        if denied.errors:
-            decision["errors"] = [*denied.errors]
     if isinstance(state, Refused):
         decision["refused"] = state.refusal.kind.value
     return AuditEvent(

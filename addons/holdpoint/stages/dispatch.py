@@ -106,7 +106,7 @@ def _check_again(gateway: Gateway, exchange: Exchange, state: Cleared) -> Cleare
         )
     if target.mode is TargetMode.OBSERVE:
         return state
-    pinned = look_again(services.pins, permitted.decoded, reviewed=state.grant is not None)
+    pinned = look_again(services.pins, permitted.decoded, reviewed=state.grant is not None, read=exchange.read_pins)
     if pinned is not access or permitted.decision.bundle != services.policies.bundle.hash:
         decision = services.policies.engine.decide(pinned)
         check_members(pinned, decision)

@@ -1,6 +1,6 @@
 """The state of every exchange under way, by flow."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from mitmproxy import http
@@ -66,6 +66,8 @@ class Exchange:
     """Recorded session, known once the request is about to be sent."""
     approved_by: tuple[str, ...] = ()
     """Persons whose approval cleared it."""
+    read_pins: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    """Definitions of the tools it names that a reviewer was shown, by fingerprint."""
     round: Round | None = None
     """Set where this call is the next round of one that was held."""
     cancelled: bool = False

@@ -117,11 +117,15 @@ class Handles:
             known = self._live(_key(kind, target, handle))
             return known is not None and known.record.principal != principal_id
 
+    def facts(self, kind: Kind, target: str, handle: str) -> JsonMapping:
+        """Return what was noted of a handle; empty if it is not known."""
+        with self._lock:
+            known = self._live(_key(kind, target, handle))
+            return known.record.facts if known else {}
+
     def session_facts(self, target: str, session: str) -> tuple[JsonMapping, str]:
         """Return what the client can do, and the protocol version, as agreed when a session began; empty if unknown."""
-        with self._lock:
-            known = self._live(_key("session", target, session)) if session else None
-            facts = known.record.facts if known else {}
+        facts: JsonMapping = self.facts("session", target, session) if session else {}
         return as_object(facts.get("capabilities")), as_text(facts.get("version"))
 
     def ended(self, kind: Kind, target: str, handle: str) -> None:

@@ -18,6 +18,7 @@ from holdpoint.domain.canonical import digest
 from holdpoint.domain.exchange import Decoded, Permitted
 from holdpoint.domain.grant import Grant
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
+from holdpoint.domain.values import JsonObject
 from holdpoint.protocols import mcp_holds
 from holdpoint.protocols.mcp_holds import Round
 from holdpoint.settings import Rung, Target
@@ -27,7 +28,7 @@ from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.ladder import Plan, choose
 from holdpoint.stages.ladder_events import wait_on_stream
 from holdpoint.stages.ladder_line import cancelled, kept
-from holdpoint.stages.pin_checks import shown_pins
+from holdpoint.stages.pin_checks import bound_to, read_of, shown_pins
 from holdpoint.stages.preview import preview, sealed_intent
 from holdpoint.stages.services import Services
 
@@ -40,10 +41,13 @@ def make_ask(services: Services, exchange: Exchange, target: Target, state: Perm
     decoded = state.decoded
     masker = services.policies.masker(exchange.masks)
     sealed = sealed_intent(decoded.intent, masker, services.digest_key)
+    exchange.read_pins = read_of(services.pins, decoded.access)
+    bound = bound_to(services.pins, decoded.access)
+    asked: JsonObject = {"principal": decoded.access.principal.id, "target": target.name, "intent": sealed}
     return Ask(
         access=decoded.access,
         terms=state.decision.approvals,
-        intent=digest({"principal": decoded.access.principal.id, "target": target.name, "intent": sealed}),
+        intent=digest({**asked, "pinned": bound} if bound else asked),
         preview=preview(decoded, target, masker, sealed) | shown_pins(services.pins, decoded.access, masker),
         bundle=state.decision.bundle,
         exchange=exchange.id,

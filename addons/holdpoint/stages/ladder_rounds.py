@@ -36,7 +36,7 @@ MOST_CARRIED: Final = 64 << 10
 _MOST_SEALED = MOST_CARRIED * 2
 MOST_READ: Final = 1 << 20
 """Bytes of a request with a state: more than the largest that can be held, and its state."""
-_BROUGHT = re.compile(rb'"requestState"[ \t\r\n]*:[ \t\r\n]*"(hp1\.[A-Za-z0-9_-]+)"')
+_BROUGHT = re.compile(rb'"requestState"[ \t\r\n]*:[ \t\r\n]*"(hp1\.[A-Za-z0-9_~.]+)"')
 _WRONG = "`requestState` does not belong to this call, or is not good any more: make the call again without it"
 
 

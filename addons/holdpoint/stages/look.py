@@ -20,6 +20,7 @@ from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.guarding import Plain
 from holdpoint.stages.handles import ForeignHandle
+from holdpoint.stages.task_duties import note_task
 from holdpoint.telemetry.ended import TOOL_ERROR
 
 _CACHED = frozenset({*mcp_lists.KINDS, "resources/read", "server/discover"})
@@ -180,7 +181,7 @@ class Look(Plain):
         access = self._call.access
         for task in mcp_answers.tasks_created(result):
             try:
-                self._services.handles.began("task", access.target, task, access.principal.id)
+                note_task(self._services.handles, self._exchange, access.target, access.principal.id, task)
             except ForeignHandle as error:
                 raise reused(error) from None
 
@@ -204,6 +205,7 @@ class Look(Plain):
             mine = [task for task in listed if self._is_mine(as_object(task).get("taskId"))]
             if len(mine) < len(listed):
                 shown = {**shown, "tasks": mine}
+            shown = as_object(self._asking.as_tasks([as_text(as_object(task).get("taskId")) for task in mine], shown))
         return shown
 
     def _saw_tools(self, result: JsonObject) -> None:
@@ -264,6 +266,7 @@ class Look(Plain):
         why, value = self._asking.denied(said.questions, value)
         if why is None and is_of_task:
             self._remember_task(notice.params, said.questions)
+            value = self._asking.as_tasks([as_text(notice.params.get("taskId"))], value)
         return value if why is None else None
 
     def _request(self, value: JsonValue, said: ServerMessage, request: jsonrpc.Request) -> JsonValue | None:
@@ -309,9 +312,5 @@ def _owed(exchange: Exchange, call: Decoded) -> dict[jsonrpc.Id, str]:
         return {call.request_id: call.access.action.verb}
     if not call.batch_ids:
         return dict(resumed)
-    verbs = [m.action.verb for m in call.access.members if not m.action.verb.startswith("notifications/")]
-    asked = [v for v in verbs if v != "response"]
-    if len(asked) != len(call.batch_ids):
-        # Lists are known by their looks then.
-        asked = [""] * len(call.batch_ids)
+    asked = [call.access.members[n].action.verb for n in call.batch_at]
     return dict(zip(call.batch_ids, asked, strict=True))

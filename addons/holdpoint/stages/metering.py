@@ -19,6 +19,7 @@ from holdpoint.telemetry.ended import Ended
 from holdpoint.telemetry.meters import Meter
 from holdpoint.telemetry.prometheus import Gauges, Prometheus
 
+_METHODS = verbs.MCP | verbs.HTTP | verbs.KUBERNETES
 MOST_CHARACTERS = 256
 """Of any one attribute: what callers send may be longer than anybody wants to read."""
 
@@ -93,7 +94,7 @@ def open_meters(settings: Settings, services: Services, exchanges: Exchanges) ->
             exchanges=lambda: len(exchanges),
             bundle=lambda: services.policies.bundle.hash,
         )
-        prometheus = Prometheus(gauges, verbs.MCP | verbs.HTTP | verbs.KUBERNETES)
+        prometheus = Prometheus(gauges, _METHODS)
         prometheus.listen(settings.metrics)
         every.append(prometheus)
     if settings.otlp is not None:
@@ -107,4 +108,4 @@ def _open_otlp(otlp: Otlp) -> Meter:
         raise ConfigError(
             f"`otlp` needs the extra `otel`: install `holdpoint[otel]` ({error.name} is missing)"
         ) from error
-    return exporting(otlp)
+    return exporting(otlp, _METHODS)

@@ -1,7 +1,8 @@
 """What pins mean for one call: known when it is decoded, looked at again when it is sent, told to who is refused."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 from holdpoint.domain.access import AccessRequest, McpTool, PinState, Resource
 from holdpoint.domain.decision import Deny, DenyReason, Permit
@@ -9,8 +10,9 @@ from holdpoint.domain.exchange import Decoded
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject, as_object, as_text
 from holdpoint.masking.masker import Masker
-from holdpoint.pins.diff import diff, lines
+from holdpoint.pins.diff import TOO_LARGE, beginning, diff, lines
 from holdpoint.pins.hidden import find_hidden
+from holdpoint.pins.records import Kept, Record
 from holdpoint.protocols.call import Call
 from holdpoint.settings import PinMode, Target
 from holdpoint.stages.gateway import Gateway
@@ -21,8 +23,8 @@ from holdpoint.visible_text import spelled_out
 
 _ASIDE = frozenset({PinState.NONE, PinState.PINNED})
 _PINS = "pins"
+_NOTHING: Mapping[str, frozenset[str]] = MappingProxyType({})
 _MOST_LINES = 120
-_LONGEST = 4_000
 _LOOK = "an operator must look at it (`holdpoint pins`)"
 
 
@@ -59,25 +61,53 @@ def _marks(pins: ToolPins, target: str, resources: tuple[Resource, ...]) -> Json
     }
 
 
-def look_again(pins: ToolPins, asked: Decoded, *, reviewed: bool) -> AccessRequest:
+def bound_to(pins: ToolPins, access: AccessRequest) -> JsonObject:
+    """Return the approved definitions of the tools that are as approved: an approval of a call holds for these.
+
+    What is not as approved is part of the intent, with all that waits.
+    """
+    found: JsonObject = {
+        r.name: [*pins.known(access.target, r.name)]
+        for r in _resources(access)
+        if isinstance(r, McpTool) and r.pin is PinState.PINNED
+    }
+    return {tool: known for tool, known in found.items() if known}
+
+
+def read_of(pins: ToolPins, access: AccessRequest) -> Mapping[str, frozenset[str]]:
+    """Return the definitions of each tool that a reviewer is shown now; none of what no server has described yet."""
+    tools = {r.name for r in _resources(access) if isinstance(r, McpTool)}
+    return {tool: frozenset(pins.known(access.target, tool)) for tool in tools}
+
+
+def look_again(
+    pins: ToolPins, asked: Decoded, *, reviewed: bool, read: Mapping[str, frozenset[str]] = _NOTHING
+) -> AccessRequest:
     """Return what is asked, with the pins as they are now: the same object where nothing changed.
 
-    Raises Refusal where a reviewer read another definition (`reviewed`) than the one that would be called now.
+    Raises Refusal where a reviewer read another definition (`reviewed`, `read`) than the one that would be called now.
     """
     access = asked.access
     fresh = _fresh(pins, access)
     tools = tuple(_resources(fresh))
-    if (
-        reviewed
-        and (now := _marks(pins, access.target, tools)) != as_object(as_object(asked.intent).get(_PINS))
-        and now
-    ):
-        raise Refusal(
-            RefusalKind.DENIED,
-            "the definition of a tool changed while the request was held; make the call again",
-            detail="; ".join(f"{tool}: {mark}" for tool, mark in now.items()),
-        )
+    if reviewed:
+        now = _marks(pins, access.target, tools)
+        if now and now != as_object(as_object(asked.intent).get(_PINS)):
+            raise _changed("; ".join(f"{tool}: {mark}" for tool, mark in now.items()))
+        # Approved meanwhile by an operator, which is no word of who was asked about this call.
+        if unread := [
+            tool for tool, seen in read.items() if seen and not seen.issuperset(pins.known(access.target, tool))
+        ]:
+            raise _changed(f"approved meanwhile: {', '.join(unread)}")
     return fresh
+
+
+def _changed(detail: str) -> Refusal:
+    return Refusal(
+        RefusalKind.DENIED,
+        "the definition of a tool changed while the request was held; make the call again",
+        detail=detail,
+    )
 
 
 def _fresh(pins: ToolPins, access: AccessRequest) -> AccessRequest:
@@ -135,17 +165,32 @@ def shown_pins(pins: ToolPins, access: AccessRequest, masker: Masker) -> JsonObj
 def _shown(pins: ToolPins, target: str, tool: McpTool) -> JsonObject:
     shown: JsonObject = {"pin": tool.pin.value}
     record = pins.record(target, tool.name)
-    newest = (record.waiting or record.kept)[-1] if record and record.kept else None
-    if record is None or newest is None:
+    if record is None or not record.kept:
         return shown
-    definition = newest.parsed()
-    if description := as_text(definition.get("description")):
-        shown["description"] = spelled_out(description[:_LONGEST], keep="\n")
-    if tool.pin is PinState.PINNED:
-        return shown
-    shown["why"] = newest.why or tool.pin.value
-    if record.approved:
-        shown["diff"] = [*lines(diff(record.approved[-1].parsed(), definition))[:_MOST_LINES]]
-    if found := find_hidden(definition):
-        shown["hidden"] = [f"{f.kind.value} in {f.path}: {f.shown}" for f in found]
+    newest, *others = (record.waiting or record.kept[-1:])[::-1]
+    shown |= _told_of(record, newest, is_approved=tool.pin is PinState.PINNED)
+    if tool.pin is not PinState.PINNED:
+        shown["why"] = newest.why or tool.pin.value
+        if others:
+            # The caller may have read any of them, and the call may be answered by any of them.
+            shown["others"] = [{**_told_of(record, k, is_approved=False), "why": k.why} for k in others]
     return shown
+
+
+def _told_of(record: Record, kept: Kept, *, is_approved: bool) -> JsonObject:
+    if not kept.definition.text:
+        return {"description": f"too large to be kept or shown: {kept.definition.size} bytes"}
+    told: JsonObject = {}
+    definition = kept.parsed()
+    if description := as_text(definition.get("description")):
+        told["description"] = beginning(description)
+    if is_approved:
+        return told
+    if record.approved:
+        before = record.approved[-1]
+        told["diff"] = (
+            [*lines(diff(before.parsed(), definition), _MOST_LINES)] if before.definition.text else [TOO_LARGE]
+        )
+    if found := find_hidden(definition):
+        told["hidden"] = [f"{f.kind.value} in {f.path}: {f.shown}" for f in found]
+    return told

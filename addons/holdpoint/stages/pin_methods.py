@@ -13,7 +13,7 @@ from holdpoint.admin.errors import AdminError
 from holdpoint.admin.server import PEER, Handler
 from holdpoint.domain.approval import Reviewer
 from holdpoint.domain.values import JsonObject, JsonValue, as_text
-from holdpoint.pins.diff import diff, lines
+from holdpoint.pins.diff import TOO_LARGE, diff, lines
 from holdpoint.pins.hidden import find_hidden
 from holdpoint.pins.records import Kept, PinRefused, Record
 from holdpoint.recording.health import RecorderUnavailable
@@ -74,12 +74,10 @@ class PinMethods:
         before = _compared(record, after)
         told: JsonObject = {**self._short(target, record), "after": after.definition.fingerprint, "why": after.why}
         told["hidden"] = _findings(after)
-        if before is None:
-            return {**told, "before": "", "lines": [*lines(diff({}, after.parsed()))]}
-        told["before"] = before.definition.fingerprint
-        if not before.definition.text or not after.definition.text:
-            return {**told, "lines": ["a definition is too large to be kept: only fingerprints can be compared"]}
-        return {**told, "lines": [*lines(diff(before.parsed(), after.parsed()))]}
+        told["before"] = before.definition.fingerprint if before else ""
+        if not after.definition.text or (before and not before.definition.text):
+            return {**told, "lines": [TOO_LARGE]}
+        return {**told, "lines": [*lines(diff(before.parsed() if before else {}, after.parsed()))]}
 
     async def _approve(self, params: JsonObject) -> JsonValue:
         target, record = self._named(params)

@@ -128,7 +128,7 @@ class Services:
         """Keep why a request was turned away, for `holdpoint explain`."""
         who = describe.who_asks(exchange.state)
         ruled = describe.permitted(exchange.state)
-        rules = ruled.decision.rules if ruled else exchange.denied.rules if exchange.denied else ()
+        rules = exchange.denied.rules if exchange.denied else ruled.decision.rules if ruled else ()
         record = RefusalRecord(
             id=exchange.id,
             at=self.clock.now(),

@@ -25,9 +25,9 @@ PLACE: Final = "place"
 """Purpose of seals around ids of events."""
 
 _OF_ROUNDS = frozenset({"_meta", "requestState", "inputResponses"})
-_BROUGHT = re.compile(rb'"requestState"[ \t\r\n]*:[ \t\r\n]*"(hp1\.[A-Za-z0-9_-]+)"')
+_BROUGHT = re.compile(rb'"requestState"[ \t\r\n]*:[ \t\r\n]*"(hp1\.[A-Za-z0-9_~.]+)"')
 _SPACE = rb"[ \t\r\n]*"
-_MEMBER = rb'"requestState"[ \t\r\n]*:[ \t\r\n]*"hp1\.[A-Za-z0-9_-]+"'
+_MEMBER = rb'"requestState"[ \t\r\n]*:[ \t\r\n]*"hp1\.[A-Za-z0-9_~.]+"'
 _WITHOUT = re.compile(_MEMBER + _SPACE + b"," + _SPACE + b"|" + _SPACE + b"," + _SPACE + _MEMBER + b"|" + _MEMBER)
 
 
@@ -125,7 +125,7 @@ def seal_place(seals: Seals, principal: Principal, target: str, session: str, pl
     if place.masks:
         payload["masks"] = list(place.masks)
     if place.guards:
-        payload["guards"] = [_guard(g) for g in place.guards]
+        payload["guards"] = [guard_said(g) for g in place.guards]
     return seals.stamp(payload, purpose=_at(principal, target, session))
 
 
@@ -140,7 +140,7 @@ def open_place(seals: Seals, principal: Principal, target: str, session: str, te
             case _:
                 raise SealBroken("sealed by a version that this one does not know")
     masks = tuple(as_text(m) for m in _list(said.get("masks")))
-    return Place(as_text(said.get("id")), owed, masks, tuple(_opened_guard(g) for g in _list(said.get("guards"))))
+    return Place(as_text(said.get("id")), owed, masks, tuple(guard_read(g) for g in _list(said.get("guards"))))
 
 
 def _at(principal: Principal, target: str, session: str) -> str:
@@ -153,11 +153,13 @@ def _whose(principal: Principal, target: str) -> dict[str, JsonValue]:
     return {"principal": principal.id, "actor": actor, "target": target}
 
 
-def _guard(guard: GuardAnswer) -> JsonValue:
+def guard_said(guard: GuardAnswer) -> JsonValue:
+    """Return a guard as it is kept."""
     return [guard.rule.policy, guard.rule.rule, guard.rule.where, *guard.patterns]
 
 
-def _opened_guard(value: JsonValue) -> GuardAnswer:
+def guard_read(value: JsonValue) -> GuardAnswer:
+    """Return a guard that was kept. Raises SealBroken."""
     match value:
         case [str() as policy, str() as rule, str() as where, *patterns]:
             return GuardAnswer(RuleRef(policy, rule, where), tuple(as_text(p) for p in patterns))

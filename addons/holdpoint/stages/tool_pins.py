@@ -61,7 +61,7 @@ class ToolPins:
     def use_files(self, files: Mapping[str, PinFile]) -> None:
         """Let other pin files decide, at once."""
         for name, file in files.items():
-            self._books[name] = PinBook(file.tools, self._books[name].records())
+            self._books[name].use_file(file.tools)
 
     # What the stages ask
 
@@ -75,6 +75,11 @@ class ToolPins:
         book = self._books.get(target)
         record = book.record(tool) if book is not None else None
         return record.mark if record is not None else ()
+
+    def known(self, target: str, tool: str) -> tuple[str, ...]:
+        """Return the fingerprint of every definition of a tool that is remembered, approved or not."""
+        record = self.record(target, tool)
+        return tuple(sorted(k.definition.fingerprint for k in record.kept)) if record is not None else ()
 
     def mirrors(self, target: str, tool: str) -> Mapping[str, str]:
         """Return, by header in lower case (`mcp-param-region`), the argument that it repeats, as a JSON Pointer."""

@@ -18,7 +18,6 @@ from holdpoint.domain.decision import (
 )
 from holdpoint.domain.exchange import Decoded
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
-from holdpoint.protocols.mcp_methods import is_request
 from holdpoint.protocols.mcp_refusals import NOT_SENT, Owed
 from holdpoint.stages.exchanges import Exchange
 
@@ -48,10 +47,9 @@ def owed_to_batch(refusal: Refusal, call: Decoded, decision: Deny | None) -> tup
     for holds for all of it.
     """
     members = call.access.members
-    asking = [n for n, m in enumerate(members) if is_request(m.action.verb)]
     verdicts = decision.members if decision is not None and refusal.kind is RefusalKind.DENIED else ()
     owed: list[Owed] = []
-    for n, request_id in zip(asking, call.batch_ids, strict=True):
+    for n, request_id in zip(call.batch_at, call.batch_ids, strict=True):
         public = None
         if len(verdicts) == len(members):
             verdict = verdicts[n]

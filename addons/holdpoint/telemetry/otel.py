@@ -24,6 +24,7 @@ from holdpoint import __version__
 from holdpoint.domain.access import Protocol
 from holdpoint.settings import Otlp
 from holdpoint.telemetry.ended import Ended
+from holdpoint.telemetry.few import Few
 
 _FLUSH_MS: Final = 2_000
 _TIMEOUT: Final = 2.0
@@ -38,7 +39,10 @@ _BUCKETS: Final = [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 120, 30
 class OpenTelemetry:
     """A meter that exports in the background. A collector that is down costs spans, never a request."""
 
-    def __init__(self, spans: SpanExporter, metrics: MetricExporter, *, sample: float = 1.0) -> None:
+    def __init__(
+        self, spans: SpanExporter, metrics: MetricExporter, known_methods: frozenset[str], *, sample: float = 1.0
+    ) -> None:
+        self._few = Few(known_methods)
         resource = Resource.create({"service.name": _SERVICE, "service.version": __version__})
         self._traces = TracerProvider(
             resource=resource, sampler=ParentBased(TraceIdRatioBased(sample)), shutdown_on_exit=False
@@ -72,7 +76,8 @@ class OpenTelemetry:
         if what.error:
             span.set_status(Status(StatusCode.ERROR))
         span.end(began + int(what.seconds * _NANO))
-        self._duration.record(what.seconds, known)
+        # Spans are many anyway; figures are of few values.
+        self._duration.record(what.seconds, attributes(self._few(what)))
 
     def close(self) -> None:
         """Send what is left, for a few seconds."""
@@ -82,7 +87,7 @@ class OpenTelemetry:
 
 
 def attributes(what: Ended) -> dict[str, str | int]:
-    """Return what metrics and spans share: of few values, and none that a caller can make up."""
+    """Return what metrics and spans share."""
     known: dict[str, str | int] = {
         "mcp.method.name": what.method,
         "network.transport": "tcp",
@@ -129,8 +134,9 @@ def _parent(what: Ended) -> Context | None:
     return _FROM_TRACE_PARENT.extract({"traceparent": what.parent, "tracestate": what.trace_state})
 
 
-def exporting(to: Otlp) -> OpenTelemetry:
+def exporting(to: Otlp, known_methods: frozenset[str]) -> OpenTelemetry:
     """Return a meter that exports over OTLP (HTTP, protobuf). Headers and certificates: `OTEL_EXPORTER_OTLP_*`."""
     base = to.endpoint.rstrip("/")
     spans = OTLPSpanExporter(endpoint=f"{base}/v1/traces", timeout=_TIMEOUT)
-    return OpenTelemetry(spans, OTLPMetricExporter(endpoint=f"{base}/v1/metrics", timeout=_TIMEOUT), sample=to.sample)
+    metrics = OTLPMetricExporter(endpoint=f"{base}/v1/metrics", timeout=_TIMEOUT)
+    return OpenTelemetry(spans, metrics, known_methods, sample=to.sample)

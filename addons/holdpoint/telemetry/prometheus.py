@@ -1,7 +1,7 @@
 """Metrics in the Prometheus text format, on a listener of their own.
 
 Labels never hold what a caller made up: methods are those that the protocols know, tools those that policy let through,
-and of these a bounded number.
+and of these, as of the errors that servers answer, a bounded number.
 """
 
 from collections.abc import Callable, Iterable
@@ -16,10 +16,7 @@ from holdpoint import __version__
 from holdpoint.domain.refusal import ConfigError
 from holdpoint.settings import Metrics
 from holdpoint.telemetry.ended import Ended
-
-OTHER: Final = "other"
-MOST_TOOLS: Final = 500
-"""Tools with figures of their own, in the whole gateway."""
+from holdpoint.telemetry.few import Few
 
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
@@ -41,8 +38,7 @@ class Prometheus:
 
     def __init__(self, gauges: Gauges, known_methods: frozenset[str]) -> None:
         self.registry = CollectorRegistry()
-        self._methods = known_methods
-        self._tools: set[tuple[str, str]] = set()
+        self._few = Few(known_methods)
         self._exchanges = Counter(
             "holdpoint_exchanges", "Exchanges that ended", ["target", "method", "outcome"], registry=self.registry
         )
@@ -83,28 +79,19 @@ class Prometheus:
 
     def ended(self, what: Ended) -> None:
         """Count one exchange."""
-        method = what.method if not what.method or what.method in self._methods else OTHER
+        what = self._few(what)
+        method = what.method
         self._exchanges.labels(what.target, method, what.outcome).inc()
         if what.refusal:
             self._refusals.labels(what.target, what.refusal).inc()
         if what.masked:
             self._masked.labels(what.target).inc(what.masked)
         if what.protocol == "mcp" and method:
-            self._duration.labels(what.target, method, self._tool(what), what.error).observe(what.seconds)
+            self._duration.labels(what.target, method, what.tool, what.error).observe(what.seconds)
 
     def close(self) -> None:
         """Stop serving."""
         self._stop()
-
-    def _tool(self, what: Ended) -> str:
-        if not what.tool:
-            return ""
-        known = (what.target, what.tool)
-        if known not in self._tools:
-            if not what.permitted or len(self._tools) >= MOST_TOOLS:
-                return OTHER
-            self._tools.add(known)
-        return what.tool
 
 
 class _Looked(Collector):

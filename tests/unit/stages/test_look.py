@@ -73,14 +73,15 @@ def test_batch_of_answers_loses_only_what_was_not_asked(lookout):
         replace(lookout.call().access, action=Action(Protocol.MCP, verb), resource=McpMethod())
         for verb in ("ping", "notifications/initialized", "tools/list")
     )
-    look = lookout.look(lookout.call("batch", request_id=None, batch_ids=("a", "b"), members=members))
+    look = lookout.look(lookout.call("batch", request_id=None, batch_ids=("a", "b"), batch_at=(0, 2), members=members))
     shown = look([answer("b", tools=[{"name": "drop"}]), answer("x"), answer("a")])
     assert shown == [answer("b", tools=[]), answer("a")]
     assert look([answer("a")]) is None
 
 
 def test_untouched_batch_is_the_very_same_object(lookout):
-    look = lookout.look(lookout.call("batch", request_id=None, batch_ids=(1, 2)))
+    members = (lookout.call().access,) * 2
+    look = lookout.look(lookout.call("batch", request_id=None, batch_ids=(1, 2), batch_at=(0, 1), members=members))
     said = [answer(1), answer(2)]
     assert look(said) is said
 

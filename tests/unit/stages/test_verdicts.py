@@ -54,9 +54,11 @@ BATCH = access(
 )
 
 
-def batch_call(request: AccessRequest = BATCH, ids: tuple[str | int, ...] = ("l", 7)) -> Decoded:
+def batch_call(
+    request: AccessRequest = BATCH, ids: tuple[str | int, ...] = ("l", 7), at: tuple[int, ...] = (0, 2)
+) -> Decoded:
     received = Received("ex", "demo", "l", "127.0.0.1", 0.0, "/")
-    return Decoded(Identified(received, PRINCIPAL), request, {}, batch_ids=ids)
+    return Decoded(Identified(received, PRINCIPAL), request, {}, batch_ids=ids, batch_at=at)
 
 
 @pytest.mark.parametrize(

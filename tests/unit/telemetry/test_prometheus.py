@@ -9,7 +9,8 @@ from tests.fakes.processes import free_port
 from holdpoint.domain.access import Protocol
 from holdpoint.settings import Address, Metrics
 from holdpoint.telemetry.ended import Ended
-from holdpoint.telemetry.prometheus import MOST_TOOLS, Gauges, Prometheus
+from holdpoint.telemetry.few import MOST_ERRORS, MOST_TOOLS
+from holdpoint.telemetry.prometheus import Gauges, Prometheus
 
 CALL = Ended(
     target="demo",
@@ -81,3 +82,12 @@ def test_tools_have_figures_of_their_own_up_to_a_number() -> None:
     tools = {dict(pairs).get("gen_ai_tool_name") for (_, pairs) in figures(subject)} - {None}
     assert len(tools) == MOST_TOOLS + 1
     assert "other" in tools
+
+
+def test_errors_that_a_server_made_up_become_labels_up_to_a_number() -> None:
+    subject = meter()
+    for number in range(MOST_ERRORS + 200):
+        subject.ended(replace(CALL, error=str(-number - 1)))
+    errors = {dict(pairs).get("error_type") for (_, pairs) in figures(subject)} - {None}
+    assert len(errors) == MOST_ERRORS + 1
+    assert "other" in errors
