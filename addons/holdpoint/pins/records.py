@@ -126,7 +126,7 @@ class Record:
         """
         chosen = self.find(fingerprint)
         if chosen is None:
-            raise PinRefused("changed", "the server has not shown this definition, or another one since: look again")
+            raise PinRefused("changed", "no definition that the server showed has this whole fingerprint: look again")
         if self.duplicate and self.duplicate == self.sight:
             raise PinRefused(
                 "not_allowed", "the server lists more than one tool of this name: nobody can tell them apart"

@@ -177,7 +177,7 @@ def _chosen(record: Record, fingerprint: str) -> Kept:
     """Return the definition to look at: the one named, else what waits, else what was seen last."""
     found = record.find(fingerprint) if fingerprint else (_last(record.waiting) or record.newest)
     if found is None:
-        raise AdminError("changed", "the server has not shown this definition, or another one since: look again")
+        raise AdminError("changed", "no definition that the server showed has this whole fingerprint: look again")
     return found
 
 

@@ -17,6 +17,7 @@ from holdpoint.credentials.static import Credentials
 from holdpoint.domain.access import Principal
 from holdpoint.domain.approval import ApprovalRequest
 from holdpoint.domain.audit import AuditEvent, AuditStage
+from holdpoint.domain.exchange import decoded
 from holdpoint.domain.grant import Grant, GrantState
 from holdpoint.domain.refusal import ConfigError, Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject
@@ -159,8 +160,10 @@ class Services:
         """Write the flow record and the event that vouches for it."""
         session = exchange.session
         if session is None:
-            who = describe.who_asks(exchange.state)
-            session = self.sessions.session_for(who.id if who else "", event.target, "", self.clock.now())
+            who, asked = describe.who_asks(exchange.state), decoded(exchange.state)
+            # One that got so far as to be decoded is the caller's own.
+            own = asked.session if asked else ""
+            session = self.sessions.session_for(who.id if who else "", event.target, own, self.clock.now())
         masker = self.policies.masker(exchange.masks)
         state = describe.flow_record(flow, exchange, event, masker, session=session.id, connections=self.connections)
         try:
