@@ -25,6 +25,8 @@ from holdpoint.protocols.call import Undecodable
 type Random = Callable[[int], bytes]
 
 PREFIX: Final = "hp1."
+SHAPE: Final = rb"hp1\.[A-Za-z0-9_~.]+"
+"""Pattern of every text that may be a seal."""
 _NONCE_BYTES = 12
 _RUN = 10
 

@@ -19,7 +19,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
-_ZONED = (
+ZONED = (
     "getDate",
     "getDayOfMonth",
     "getDayOfWeek",
@@ -31,12 +31,13 @@ _ZONED = (
     "getMonth",
     "getSeconds",
 )
+"""Functions that take a time zone."""
 # A newline before the closing bracket: the argument may end with a comment.
 _PROBES = {
     "matches": "''.matches({}\n)",
     "timestamp": "timestamp({}\n)",
     "duration": "duration({}\n)",
-    **{name: f"timestamp(0).{name}({{}}\n)" for name in _ZONED},
+    **{name: f"timestamp(0).{name}({{}}\n)" for name in ZONED},
 }
 
 

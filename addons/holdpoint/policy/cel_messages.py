@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection
 from difflib import get_close_matches
 
+from holdpoint.policy.cel_literals import ZONED
 from holdpoint.policy.patterns import regex_advice
 
 _OVERLOAD = re.compile(r"found no matching overload for '([^']*)' applied to '\((.*)\)'")
@@ -27,16 +28,7 @@ FUNCTIONS = frozenset(
         "exists",
         "exists_one",
         "filter",
-        "getDate",
-        "getDayOfMonth",
-        "getDayOfWeek",
-        "getDayOfYear",
-        "getFullYear",
-        "getHours",
-        "getMilliseconds",
-        "getMinutes",
-        "getMonth",
-        "getSeconds",
+        *ZONED,
         "has",
         "int",
         "map",

@@ -11,15 +11,13 @@ from mitmproxy import http
 from holdpoint.domain.access import Action, McpMethod, McpServerRequest, Principal, Protocol
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.domain.values import JsonValue
-from holdpoint.protocols import jsonrpc
-from holdpoint.protocols.call import Call, Undecodable
+from holdpoint.protocols.call import Call
 from holdpoint.seals import SealBroken
 from holdpoint.settings import Target
 from holdpoint.stages import states
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.task_duties import duties_of, take_up
 
-_WRONG_STATE = "`requestState` does not belong to this call, or is not good any more: make the call again without it"
 _LAST_EVENT = "last-event-id"
 _SESSION = "mcp-session-id"
 _QUESTIONS = ("elicitation/create", "roots/list", "sampling/createMessage")
@@ -144,12 +142,14 @@ def _check_state(call: Call, opened: states.OpenedState | None) -> Mapping[str, 
     """Return the keys that the call may answer; None where it brought no state. Raises Refusal."""
     if opened is None:
         if call.request_state:
-            raise _wrong_state(call, "not sealed by this gateway, for this purpose")
+            raise states.wrong_state(
+                call.request_id, call.protocol_version, "not sealed by this gateway, for this purpose"
+            )
         return None
     if call.request_state != (opened.state or ""):
-        raise _wrong_state(call, "brought where it does not belong")
+        raise states.wrong_state(call.request_id, call.protocol_version, "brought where it does not belong")
     if states.call_digest(call.intent) != opened.call:
-        raise _wrong_state(call, "given for another call")
+        raise states.wrong_state(call.request_id, call.protocol_version, "given for another call")
     return opened.keys
 
 
@@ -167,12 +167,3 @@ def _given(call: Call, value: JsonValue, method: str | None) -> Iterator[Call]:
             unverified=call.unverified,
             protocol_version=call.protocol_version,
         )
-
-
-def _wrong_state(call: Call, detail: str) -> Refusal:
-    error = Undecodable(_WRONG_STATE, code=jsonrpc.INVALID_PARAMS, status=404, request_id=call.request_id)
-    error.protocol_version = call.protocol_version
-    refusal = error.refusal()
-    refusal.detail = f"request state {detail}"
-    refusal.__cause__ = error
-    return refusal

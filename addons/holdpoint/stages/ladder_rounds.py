@@ -8,7 +8,6 @@ and give back what the call carried of an upstream's own rounds, so that what is
 # mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
-import re
 import secrets
 from dataclasses import dataclass
 from typing import Final
@@ -20,11 +19,12 @@ from holdpoint.domain.canonical import digest
 from holdpoint.domain.exchange import Decoded
 from holdpoint.domain.refusal import Refusal
 from holdpoint.domain.values import JsonObject, JsonValue, as_object
-from holdpoint.protocols import jsonrpc, mcp_holds, mcp_version, strict_json
+from holdpoint.protocols import mcp_holds, mcp_version, strict_json
 from holdpoint.protocols.call import Undecodable
 from holdpoint.protocols.mcp_holds import Round
 from holdpoint.seals import SealBroken, Seals
 from holdpoint.settings import Target
+from holdpoint.stages import states
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
 from holdpoint.store.protocol import StaleWrite
@@ -36,8 +36,6 @@ MOST_CARRIED: Final = 64 << 10
 _MOST_SEALED = MOST_CARRIED * 2
 MOST_READ: Final = 1 << 20
 """Bytes of a request with a state: more than the largest that can be held, and its state."""
-_BROUGHT = re.compile(rb'"requestState"[ \t\r\n]*:[ \t\r\n]*"(hp1\.[A-Za-z0-9_~.]+)"')
-_WRONG = "`requestState` does not belong to this call, or is not good any more: make the call again without it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +91,15 @@ def take_round(gateway: Gateway, flow: http.HTTPFlow, target: Target, principal:
 
 def open_round(seals: Seals, target: str, principal: Principal, body: bytes) -> Opened | None:
     """Open the state that a request brings. None: it brings none of ours. Raises Refusal as `take_round`."""
-    found = _BROUGHT.findall(body)
-    if len(found) != 1:
-        return None
-    text = str(found[0], "ascii")
-    if len(text) > _MOST_SEALED:
+    text = states.brought(body)
+    if text is None or len(text) > _MOST_SEALED:
         return None
     try:
         said = seals.open(text, PURPOSE)
     except SealBroken:
         return None
     if len(body) > MOST_READ:
-        raise wrong_state(None, "brought by a request that could not be held")
+        raise _wrong_state(None, "brought by a request that could not be held")
     try:
         message = as_object(strict_json.loads(body))
     except Undecodable:
@@ -113,9 +108,9 @@ def open_round(seals: Seals, target: str, principal: Principal, body: bytes) -> 
         return None
     actor = principal.actor.id if principal.actor else ""
     if (said.get("principal"), said.get("actor"), said.get("target")) != (principal.id, actor, target):
-        raise wrong_state(message.get("id"), "given to another caller, or for another target")
+        raise _wrong_state(message.get("id"), "given to another caller, or for another target")
     if message.get("method") not in mcp_holds.TAKE_ROUNDS:
-        raise wrong_state(message.get("id"), "brought where it cannot belong")
+        raise _wrong_state(message.get("id"), "brought where it cannot belong")
     return _opened(said, message)
 
 
@@ -135,13 +130,13 @@ def _opened(said: JsonObject, message: JsonObject) -> Opened:
             round_ = Round(ticket, number, call, unique, float(until), asked, choice)
             return Opened(round_, strict_json.dumps({**message, "params": mcp_holds.restored(params, first)}))
         case _:
-            raise wrong_state(message.get("id"), "sealed by a version that this one does not know")
+            raise _wrong_state(message.get("id"), "sealed by a version that this one does not know")
 
 
 def check_call(round_: Round, asked: Decoded) -> None:
     """Refuse a state that was given for another call. Raises Refusal."""
     if round_.call != call_digest(asked.intent):
-        raise wrong_state(asked.request_id, "given for another call")
+        raise _wrong_state(asked.request_id, "given for another call")
 
 
 async def spend_round(store: SqliteStore, round_: Round, asked: Decoded) -> None:
@@ -149,24 +144,15 @@ async def spend_round(store: SqliteStore, round_: Round, asked: Decoded) -> None
     try:
         await store.spend_round(round_.unique, round_.until)
     except StaleWrite:
-        used_up = wrong_state(asked.request_id, "brought a second time")
+        used_up = _wrong_state(asked.request_id, "brought a second time")
     else:
         return
     raise used_up
 
 
-def wrong_state(request_id: JsonValue, detail: str) -> Refusal:
-    """Return the one refusal for every state that does not count: which it is, is for the log alone.
-
-    -32602 is the SDKs' own word for it; the specification says no more than to reject.
-    """
+def _wrong_state(request_id: JsonValue, detail: str) -> Refusal:
     known = request_id if isinstance(request_id, str | int) and not isinstance(request_id, bool) else None
-    error = Undecodable(_WRONG, code=jsonrpc.INVALID_PARAMS, status=404, request_id=known)
-    error.protocol_version = mcp_version.MODERN[-1]
-    refusal = error.refusal()
-    refusal.detail = f"request state {detail}"
-    refusal.__cause__ = error
-    return refusal
+    return states.wrong_state(known, mcp_version.MODERN[-1], detail)
 
 
 def carried(exchange: Exchange, asked: Decoded) -> JsonObject:

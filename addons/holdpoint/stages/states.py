@@ -12,10 +12,12 @@ from typing import Final
 from holdpoint.domain.access import Principal
 from holdpoint.domain.canonical import digest
 from holdpoint.domain.decision import GuardAnswer, RuleRef
+from holdpoint.domain.refusal import Refusal
 from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
-from holdpoint.protocols import strict_json
+from holdpoint.protocols import jsonrpc, strict_json
+from holdpoint.protocols.call import Undecodable
 from holdpoint.protocols.mcp_answers import Question
-from holdpoint.seals import SealBroken, Seals
+from holdpoint.seals import SHAPE, SealBroken, Seals
 
 STATE: Final = "upstream"
 """Purpose of seals around an upstream's `requestState`."""
@@ -24,10 +26,12 @@ STATE_FOR: Final = 86_400.0
 PLACE: Final = "place"
 """Purpose of seals around ids of events."""
 
+WRONG_STATE = "`requestState` does not belong to this call, or is not good any more: make the call again without it"
 _OF_ROUNDS = frozenset({"_meta", "requestState", "inputResponses"})
-_BROUGHT = re.compile(rb'"requestState"[ \t\r\n]*:[ \t\r\n]*"(hp1\.[A-Za-z0-9_~.]+)"')
 _SPACE = rb"[ \t\r\n]*"
-_MEMBER = rb'"requestState"[ \t\r\n]*:[ \t\r\n]*"hp1\.[A-Za-z0-9_~.]+"'
+_NAME = rb'"requestState"' + _SPACE + rb":" + _SPACE
+_MEMBER = _NAME + rb'"' + SHAPE + rb'"'
+_BROUGHT = re.compile(_NAME + rb'"(' + SHAPE + rb')"')
 _WITHOUT = re.compile(_MEMBER + _SPACE + b"," + _SPACE + b"|" + _SPACE + b"," + _SPACE + _MEMBER + b"|" + _MEMBER)
 
 
@@ -95,6 +99,19 @@ def open_state(seals: Seals, principal: Principal, target: str, text: str) -> Op
     state = said.get("state")
     keys = {key: as_text(method) for key, method in as_object(said.get("keys")).items()}
     return OpenedState(text, state if isinstance(state, str) else None, as_text(said.get("call")), keys)
+
+
+def wrong_state(request_id: str | int | None, version: str, detail: str) -> Refusal:
+    """Return the one refusal for every state that does not count: which it is, is for the log alone.
+
+    -32602 is the SDKs' own word for it; the specification says no more than to reject.
+    """
+    error = Undecodable(WRONG_STATE, code=jsonrpc.INVALID_PARAMS, status=404, request_id=request_id)
+    error.protocol_version = version
+    refusal = error.refusal()
+    refusal.detail = f"request state {detail}"
+    refusal.__cause__ = error
+    return refusal
 
 
 def brought(body: bytes) -> str | None:

@@ -15,7 +15,7 @@ from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.protocols import mcp
 from holdpoint.protocols.call import Call, Undecodable
 from holdpoint.seals import Seals
-from holdpoint.stages import ladder_rounds
+from holdpoint.stages import ladder_rounds, states
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.ladder_rounds import Opened
 from holdpoint.stages.states import OpenedState
@@ -128,7 +128,7 @@ def assert_wrong_state(refusal: Refusal, request_id: int | None = 2) -> None:
     cause = refusal.__cause__
     assert isinstance(cause, Undecodable)
     assert (refusal.kind, cause.code, cause.request_id) == (RefusalKind.NOT_FOUND, -32602, request_id)
-    assert str(cause) == refusal.public == ladder_rounds._WRONG
+    assert str(cause) == refusal.public == states.WRONG_STATE
 
 
 @pytest.mark.parametrize(
