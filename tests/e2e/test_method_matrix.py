@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.fakes.echo_mcp import EchoMcp
+from tests.fakes.echo_mcp import EchoMcp, gateway_of
 from tests.fakes.world import World
 
 pytestmark = pytest.mark.e2e
@@ -98,10 +98,7 @@ def upstream() -> Iterator[EchoMcp]:
 @pytest.fixture(scope="module")
 def matrix(tmp_path_factory: pytest.TempPathFactory, upstream: EchoMcp) -> Iterator[World]:
     folder: Path = tmp_path_factory.mktemp("matrix")
-    with World(folder, more_targets=TARGET.format(url=upstream.url)) as world:
-        (world.policies / "matrix.yaml").write_text(POLICY)
-        world.write_settings(**{"policies: [": "policies: [matrix.yaml, "})
-        world.start()
+    with gateway_of(folder, "matrix", policy=POLICY, target=TARGET.format(url=upstream.url)) as world:
         yield world
 
 

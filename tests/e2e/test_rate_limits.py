@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.fakes.echo_mcp import EchoMcp
+from tests.fakes.echo_mcp import EchoMcp, gateway_of
 from tests.fakes.world import World, call
 
 pytestmark = pytest.mark.e2e
@@ -45,10 +45,7 @@ def upstream() -> Iterator[EchoMcp]:
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory: pytest.TempPathFactory, upstream: EchoMcp) -> Iterator[World]:
     folder: Path = tmp_path_factory.mktemp("limited")
-    with World(folder, more_targets=TARGET.format(url=upstream.url)) as world:
-        (world.policies / "limited.yaml").write_text(POLICY)
-        world.write_settings(**{"policies: [": "policies: [limited.yaml, "})
-        world.start()
+    with gateway_of(folder, "limited", policy=POLICY, target=TARGET.format(url=upstream.url)) as world:
         yield world
 
 

@@ -2,9 +2,14 @@
 
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from tests.fakes.world import World
 
 SESSION = "session-of-the-echo"
 
@@ -76,3 +81,13 @@ class EchoMcp:
 
 def _answer(message: dict[str, Any]) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": message["id"], "result": {"resultType": "complete", "said": "yes"}}
+
+
+@contextmanager
+def gateway_of(folder: Path, name: str, *, policy: str, target: str) -> Iterator[World]:
+    """A World that serves, with one more target and one more policy, both of that name."""
+    with World(folder, more_targets=target) as world:
+        (world.policies / f"{name}.yaml").write_text(policy)
+        world.write_settings(**{"policies: [": f"policies: [{name}.yaml, "})
+        world.start()
+        yield world
