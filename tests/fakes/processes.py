@@ -1,6 +1,7 @@
 """Real programs in tests: started, listened to, stopped; and free ports for them."""
 
 import contextlib
+import fcntl
 import os
 import queue
 import random
@@ -8,10 +9,12 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).resolve().parents[2]
 MITMDUMP = Path(sys.executable).parent / "mitmdump"
@@ -27,17 +30,51 @@ def _environment() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_") and "proxy" not in k.lower()}
 
 
-def free_port() -> int:
-    """Return a TCP port of loopback that was free a moment ago.
+class _Ports:
+    """Ports of loopback that no other test process is given: blocks, each held by a lock until this process ends."""
 
-    Below those that the system gives to outgoing connections, which come and go all the time.
-    """
-    for _ in range(1_000):
-        port = _PORTS.randrange(10_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise RuntimeError("no free port on loopback")
+    FIRST, LAST, BLOCK = 10_000, 32_000, 100
+    """Below those that the system gives to outgoing connections, which come and go all the time."""
+
+    def __init__(self) -> None:
+        self._free: list[int] = []
+        self._locks: list[IO[bytes]] = []
+        self._lock = threading.Lock()
+
+    def take(self) -> int:
+        """Return a port that is free and that nobody was given before. Raises RuntimeError if there is none."""
+        with self._lock:
+            while True:
+                if not self._free:
+                    self._free = self._block()
+                port = self._free.pop()
+                with socket.socket() as probe, contextlib.suppress(OSError):
+                    probe.bind(("127.0.0.1", port))
+                    return port
+
+    def _block(self) -> list[int]:
+        folder = Path(tempfile.gettempdir()) / f"holdpoint-test-ports-{os.getuid()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        starts = list(range(self.FIRST, self.LAST, self.BLOCK))
+        _PORTS.shuffle(starts)
+        for start in starts:
+            held = (folder / str(start)).open("wb")
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                held.close()
+                continue
+            self._locks.append(held)
+            return list(range(start, start + self.BLOCK))
+        raise RuntimeError("no free port on loopback")
+
+
+_GIVEN = _Ports()
+
+
+def free_port() -> int:
+    """Return a free TCP port of loopback that no other test, of this run or another, is given while this process lives."""
+    return _GIVEN.take()
 
 
 class Program:
