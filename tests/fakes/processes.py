@@ -73,7 +73,7 @@ _GIVEN = _Ports()
 
 
 def free_port() -> int:
-    """Return a free TCP port of loopback that no other test, of this run or another, is given while this process lives."""
+    """Return a free port of loopback that no other test, of this run or another, is given while this process lives."""
     return _GIVEN.take()
 
 

@@ -60,6 +60,10 @@ class Principal:
     """SHA-256 of the token, hexadecimal: joins log lines, opens nothing."""
     expires_at: float = 0.0
     """Unix seconds after which the token no longer proves anything."""
+    call: str = ""
+    """Id of the exchange whose tools/call this request serves, by a token that the gateway gave for that very call."""
+    legs: "tuple[Principal, ...]" = ()
+    """Who else must be allowed what is asked: the agent and the server that such a call came through."""
 
     @property
     def id(self) -> str:
@@ -144,6 +148,25 @@ class HttpPath:
 
 
 @dataclass(frozen=True, slots=True)
+class KubeOptions:
+    """What a request to the Kubernetes API says beside the name of its object, as the API server reads it."""
+
+    label_selector: str = ""
+    field_selector: str = ""
+    dry_run: bool = False
+    """Whether the API server is asked to store nothing. Honoured for built-in kinds that are stored, and no others."""
+    command: tuple[str, ...] = ()
+    """`argv` of an exec, in order."""
+    container: str = ""
+    stdin: bool = False
+    tty: bool = False
+    ports: tuple[int, ...] = ()
+    """Ports of a port-forward that are named in the query. One over SPDY names them later, stream by stream."""
+    known: bool = True
+    """Whether all of the body was understood. Where not, a rule that reads `object` cannot be evaluated."""
+
+
+@dataclass(frozen=True, slots=True)
 class KubeObject:
     """An object or collection of the Kubernetes API, as RequestInfo names it."""
 
@@ -153,6 +176,7 @@ class KubeObject:
     subresource: str = ""
     namespace: str = ""
     name: str = ""
+    options: KubeOptions = KubeOptions()
 
 
 @dataclass(frozen=True, slots=True)
