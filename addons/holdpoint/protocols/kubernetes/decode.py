@@ -11,10 +11,8 @@ from holdpoint.protocols.kubernetes import accept, address, agreement, bodies, i
 from holdpoint.protocols.kubernetes.bodies import Body
 from holdpoint.protocols.kubernetes.copies import is_copy
 from holdpoint.protocols.kubernetes.query import Query
-from holdpoint.protocols.kubernetes.request_info import RequestInfo, request_info
+from holdpoint.protocols.kubernetes.request_info import STREAMS, RequestInfo, request_info
 
-STREAMS = frozenset({"attach", "exec", "portforward", "proxy"})
-"""Subresources that are verbs here: over WebSocket they are a `get` to the API server, over SPDY a `create`."""
 COPY = "cp"
 READS = frozenset({"get", "list", "watch"})
 
