@@ -5,8 +5,8 @@ import re
 from holdpoint.domain.values import JsonObject
 from holdpoint.protocols.call import Undecodable
 from holdpoint.protocols.kubernetes.address import Pairs
+from holdpoint.protocols.kubernetes.field_selectors import BadSelector, requirements
 from holdpoint.protocols.kubernetes.request_info import flag
-from holdpoint.protocols.kubernetes.selectors import BadSelector, requirements
 
 REPEATED = {"exec": "command", "portforward": "ports"}
 """Verbs of the gateway's own, and the one key that may stand in their query more than once."""

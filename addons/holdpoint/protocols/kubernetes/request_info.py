@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from holdpoint.protocols.call import Undecodable
 from holdpoint.protocols.kubernetes.address import Pairs
-from holdpoint.protocols.kubernetes.selectors import BadSelector, exact_match
+from holdpoint.protocols.kubernetes.field_selectors import BadSelector, exact_match
 
 _VERB_BY_METHOD = {
     "POST": "create",
