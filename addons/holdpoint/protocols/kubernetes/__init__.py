@@ -1,0 +1,1 @@
+"""What the Kubernetes API server would understand by a request, and by the streams that it is upgraded to."""
