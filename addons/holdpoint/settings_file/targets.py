@@ -161,4 +161,4 @@ def _warnings(value: Located | None, protocol: Protocol) -> frozenset[Warn]:
         return frozenset({Warn.MASKED, Warn.APPROVED})
     if protocol is not Protocol.KUBERNETES:
         raise value.error("only clients of Kubernetes show warnings: take `warnings` out")
-    return frozenset(read_set(value, "warnings", lambda v: Warn(v.choice(*Warn))))
+    return frozenset(Warn(w) for w in read_set(value, "warnings", lambda v: v.choice(*Warn)))
