@@ -63,6 +63,7 @@ _COMMON: dict[str, _Read] = {
     "request.linked": lambda r: bool(r.principal.call),
     "request.call": lambda r: r.principal.call,
 }
+_RUNNING = frozenset({"attach", "cp", "exec"})
 _OPTIONS: dict[str, Callable[[KubeOptions, str], object]] = {
     "request.label_selector": lambda o, _: o.label_selector,
     "request.field_selector": lambda o, _: o.field_selector,
@@ -74,7 +75,6 @@ _OPTIONS: dict[str, Callable[[KubeOptions, str], object]] = {
     "request.tty": lambda o, _: o.tty,
     "request.ports": lambda o, verb: list(o.ports) if o.ports or verb != "portforward" else None,
 }
-_RUNNING = frozenset({"attach", "cp", "exec"})
 BESIDE_RESOURCE = ARGUMENTS | _OPTIONS.keys()
 """Variables that a request has beside its caller, verb and resource."""
 

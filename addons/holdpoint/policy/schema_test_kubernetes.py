@@ -17,7 +17,7 @@ def read_resource(node: Located, fields: Fields) -> KubeObject | KubePath:
     if "path" in fields.values:
         for key in sorted(OPTIONS | {"resource"}):
             if key in fields.values:
-                raise node.error(f"a request is about a `path` or an object: `{key}` is of an object")
+                raise node.error(f"a request is about a `path` or a `resource`, not both: take out `{key}`")
         return KubePath(_text(fields, "path"))
     if "resource" not in fields.values:
         raise node.error("key `resource` or `path` is missing")

@@ -108,9 +108,11 @@ def _access(status: JsonObject, spec: JsonMapping, namespace: str, decide: Decid
     reason = "; ".join(filter(None, (said(prospect), as_text(status.get("reason")))))
     if prospect.possible:
         return status | ({"reason": reason} if reason else {})
-    denied: JsonObject = {"denied": True} if prospect.outlook is Outlook.DENIED else {}
     # What the API server had to say for it is no reason any more.
-    return {**status, "allowed": False, **denied, "reason": said(prospect)}
+    made: JsonObject = {**status, "allowed": False, "reason": said(prospect)}
+    if prospect.outlook is Outlook.DENIED:
+        made["denied"] = True
+    return made
 
 
 def _spec(access: AccessRequest, answer: JsonObject) -> JsonMapping:

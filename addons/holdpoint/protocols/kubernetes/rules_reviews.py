@@ -63,8 +63,10 @@ class _Asker:
                     if kept:
                         left.setdefault((kept, found_group, name), []).append(resource)
             for (kept, found_group, name), resources in left.items():
-                made: JsonObject = {"verbs": list(kept), "apiGroups": [found_group], "resources": resources}
-                yield made | ({"resourceNames": [name]} if name else {})
+                made: JsonObject = {"verbs": [*kept], "apiGroups": [found_group], "resources": resources}
+                if name:
+                    made["resourceNames"] = [name]
+                yield made
 
     def _expanded(self, group: str, resources: list[str], name: str, verbs: list[str]) -> Iterator[tuple[str, str]]:
         for resource in resources:
@@ -102,7 +104,7 @@ class _Asker:
                 if kept:
                     left.setdefault(kept, []).append(one)
         for kept, paths in left.items():
-            yield {"verbs": list(kept), "nonResourceURLs": paths}
+            yield {"verbs": [*kept], "nonResourceURLs": paths}
 
 
 def _of_wildcard(group: str, resource: str) -> Iterator[tuple[str, str]]:

@@ -97,7 +97,7 @@ class _Known:
         about = [r for r in selector if r.key == key]
         never = frozenset[str]().union(*(r.values for r in about if r.operator == "notin"))
         sets = [r.values for r in about if r.operator == "in"]
-        values = frozenset.intersection(*sets) - never if sets else None
+        values = sets[0].intersection(*sets) - never if sets else None
         return cls(
             values,
             never,
