@@ -107,7 +107,7 @@ def _access(status: JsonObject, spec: JsonMapping, namespace: str, decide: Decid
     prospect = prospect_of(spec, decide, namespace=namespace) or Prospect()
     reason = "; ".join(filter(None, (said(prospect), as_text(status.get("reason")))))
     if prospect.possible:
-        return status | ({"reason": reason} if reason else {})
+        return {**status, "reason": reason} if reason else status
     # What the API server had to say for it is no reason any more.
     made: JsonObject = {**status, "allowed": False, "reason": said(prospect)}
     if prospect.outlook is Outlook.DENIED:
