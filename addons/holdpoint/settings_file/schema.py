@@ -52,7 +52,8 @@ LOGIN = _shape("issuers[].login", "client_id", "scopes")
 TARGET = _shape(
     "targets[]",
     "name protocol url credential",
-    "routes hosts audiences issuers scopes origins mode credentials ca_file limits record hold lists masks pins",
+    "routes hosts audiences issuers scopes origins mode credentials ca_file limits record hold lists masks pins "
+    "warnings",
 )
 CREDENTIAL_NONE = _shape("targets[].credential", "kind")
 CREDENTIAL_STATIC = _shape("targets[].credential", "kind from", "header prefix")

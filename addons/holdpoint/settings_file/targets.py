@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from holdpoint.domain.access import Protocol
 from holdpoint.located_yaml import Fields, Located
-from holdpoint.settings import Issuer, Listener, PinMode, Pins, Target, TargetMode
+from holdpoint.settings import Issuer, Listener, PinMode, Pins, Target, TargetMode, Warn
 from holdpoint.settings_file import schema
 from holdpoint.settings_file.addresses import read_host, read_origin, read_url
 from holdpoint.settings_file.credentials import read_credentials
@@ -76,6 +76,7 @@ def _target(fields: Fields, places: Places, issuers: Sequence[Issuer]) -> Target
         masks=read_set(masks, "mask profiles", _mask) if masks else (),
         lists_ttl=_lists(fields.get("lists"), protocol),
         pins=_pins(fields.get("pins"), protocol, places),
+        warnings=_warnings(fields.get("warnings"), protocol),
     )
 
 
@@ -152,3 +153,11 @@ def _pins(value: Located | None, protocol: Protocol, places: Places) -> Pins:
     if file is None:
         raise value.error("mode `file` needs the `file`: write one with `holdpoint pins export`")
     return Pins(mode, regular_file(file, places.path(file)))
+
+
+def _warnings(value: Located | None, protocol: Protocol) -> frozenset[Warn]:
+    if value is None:
+        return frozenset({Warn.MASKED, Warn.APPROVED})
+    if protocol is not Protocol.KUBERNETES:
+        raise value.error("only clients of Kubernetes show warnings: take `warnings` out")
+    return frozenset(Warn(w) for w in read_set(value, "warnings", lambda v: v.choice(*Warn)))
