@@ -29,7 +29,8 @@ from holdpoint.stages.rendering import render
 from holdpoint.stages.services import Services
 from holdpoint.stages.under_way import UnderWay
 from holdpoint.tasks import spawn
-from holdpoint.wire import AbortStream, AsEvents, Connections, Wire
+from holdpoint.wire import AsEvents, Connections, Wire
+from holdpoint.wire_events import AbortStream
 
 logger = logging.getLogger(__name__)
 
