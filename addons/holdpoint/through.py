@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Protocol
 
+from holdpoint.domain.refusal import Refusal
+from holdpoint.domain.values import JsonObject
 from holdpoint.protocols.kubernetes.frames import Ending, Side
 
 
@@ -39,4 +41,16 @@ class Through(Protocol):
 
     def over(self) -> None:
         """Both connections end. Called once, and last."""
+        ...
+
+
+class Upgraded(Protocol):
+    """An upgraded connection, as those see it who end it and write it down."""
+
+    def last_words(self, refusal: Refusal) -> Ending:
+        """Return what both sides are told last where the gateway ends it. Never raises; nothing passes after it."""
+        ...
+
+    def summary(self) -> JsonObject:
+        """Return what the audit keeps of it."""
         ...

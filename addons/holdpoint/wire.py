@@ -10,9 +10,9 @@ Four things cannot be done with mitmproxy's public API, and the gateway needs ea
   and noticing that the client of a held stream has left;
 - **early events**: telling a caller how his request fares while a hook of it still waits.
 
-This module, `wire_events`, `wire_layers`, `wire_streams`, `wire_answers`, `wire_tunnel`, `wire_early`, `wire_http1` and `wire_http2`
-are the one place that touches mitmproxy's private names. `Connections` lists those that they rely on, and they are checked at
-start.
+This module, `wire_events`, `wire_layers`, `wire_streams`, `wire_answers`, `wire_tunnel`, `wire_early`, `wire_http1` and
+`wire_http2` are the one place that touches mitmproxy's private names. `Connections` lists those that they rely on, and
+they are checked at start.
 """
 
 # mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.

@@ -69,7 +69,7 @@ class AnswerStream(HttpStream):
         is_switched = self.flow.response is not None and self.flow.response.status_code == SWITCHING
         if is_switched and self._switched and through is not None and not self._aborted:
             self.child_layer = TunnelLayer(self.context, self.flow, through)
-            self._handle_event = self.passthrough  # type: ignore[method-assign]  # as HttpStream does
+            self._handle_event = self.passthrough
             yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
             return
         if self._switched:

@@ -1,8 +1,8 @@
-"""Requests that ask for another protocol on the same connection: the three of Kubernetes that are decoded, and no other.
+"""Requests that ask for another protocol on the same connection: three of Kubernetes, which are decoded, and no other.
 
 `pods/exec`, `pods/attach` and `pods/portforward`, over a WebSocket (RFC 6455) or SPDY/3.1, are asked for by
 `Connection: Upgrade` on HTTP/1.1 (RFC 9110 section 7.8). What a caller asks for is written anew before anything else
-sees it, so that what is offered upstream is what was checked here; what the upstream switches to must be a part of that.
+sees it, so that what is offered upstream is what was checked here; what the upstream switches to must be among that.
 """
 
 # mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
@@ -31,6 +31,8 @@ SWITCHING: Final = 101
 
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 _NONCE_BYTES: Final = 16  # section 4.1
+_FAILURES: Final = 300
+_LOST: Final = (502, 504)
 _MANY: Final = 16
 """Protocols that one request may offer."""
 _PATH = re.compile(r"/api/v1/namespaces/[a-z0-9.-]+/pods/[a-z0-9.-]+/(exec|attach|portforward)")
@@ -136,6 +138,14 @@ def switched(upgrade: Upgrade, response: http.Response) -> Switched:
     response.reason = "Switching Protocols"
     response.headers = http.Headers(fields)
     return Switched(upgrade, chosen[0].strip().decode("ascii"))
+
+
+def is_declined(response: http.Response) -> bool:
+    """Tell whether an upstream answers that it does not switch: then nothing was done, and it may be asked again.
+
+    Not where a proxy in between lost the answer (502, 504), and not where all seems well: those are no refusals.
+    """
+    return response.status_code >= _FAILURES and response.status_code not in _LOST
 
 
 def _check_no_body(request: http.Request) -> None:
