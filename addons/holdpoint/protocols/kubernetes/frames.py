@@ -54,14 +54,20 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """What the protocol needs and the gateway has no say in (pings, SYN_STREAM, WebSocket close), checked and in order."""
+    """What the protocol itself needs (ping, SYN_STREAM, WebSocket close), checked, and in its place among frames."""
 
     side: Side
     """Who sent it; it is for the other side."""
     data: bytes
     """Exactly what goes to the other side. Never holds data of a stream."""
     closes: bool = False
-    """The sender says that it is done with the whole connection (WebSocket close, GOAWAY)."""
+    """The sender says that it is done with the whole connection (WebSocket close, GOAWAY): flush what is kept back."""
+    opens: str = ""
+    """The name that frames of the stream that it opens will have. Only here a forwarded port is known over SPDY."""
+    ends: str = ""
+    """The stream whose data nobody takes after it (RST_STREAM): flush what is kept back of it."""
+    channel: int = 0
+    """SPDY's stream id, where `opens` or `ends` is set."""
 
 
 type Item = Frame | Raw

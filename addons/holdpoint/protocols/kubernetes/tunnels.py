@@ -7,7 +7,11 @@ ever reaches the other side. Codecs are pure: no I/O, no clock, and bounded in m
 
 from typing import Protocol
 
+from holdpoint.protocols.kubernetes.channels import ExecChannels
+from holdpoint.protocols.kubernetes.exec_streams import ExecStreams
 from holdpoint.protocols.kubernetes.frames import MAX_FRAME_BYTES, BadTunnel, Ending, Frame, Item, Raw, Side
+from holdpoint.protocols.kubernetes.port_forward import ForwardChannels, ForwardedPorts, TunnelledSpdy
+from holdpoint.protocols.kubernetes.spdy import Spdy
 
 __all__ = ["MAX_FRAME_BYTES", "BadTunnel", "Codec", "Ending", "Frame", "Item", "Raw", "Side", "codec_for"]
 
@@ -57,12 +61,30 @@ class Codec(Protocol):
 
 
 def codec_for(
-    *, upgrade: str, subprotocol: str, subresource: str, tty: bool = False, ports: tuple[int, ...] = ()
+    *,
+    upgrade: str,
+    subprotocol: str,
+    subresource: str,
+    tty: bool = False,
+    stdin: bool = False,
+    ports: tuple[int, ...] = (),
 ) -> Codec:
     """Return the codec of a connection that the upstream answered with 101.
 
     `upgrade` is the value of Upgrade (any case), `subprotocol` what the **upstream** chose (Sec-WebSocket-Protocol, or
-    X-Stream-Protocol-Version for SPDY), `subresource` `exec`, `attach` or `portforward`, `tty` and `ports` what the
-    query said. Raises BadTunnel for whatever else.
+    X-Stream-Protocol-Version for SPDY), `subresource` `exec`, `attach` or `portforward`; `tty`, `stdin` and `ports`
+    what the query said: a stdin that was not asked for is refused. Raises BadTunnel for whatever else.
     """
-    raise BadTunnel(f"no codec for {upgrade} {subprotocol} of {subresource} (tty {tty}, ports {len(ports)})")
+    match upgrade.lower(), subresource:
+        case "websocket", "exec" | "attach" if subprotocol in WEBSOCKET_EXEC:
+            return ExecChannels(version=int(subprotocol[1]), tty=tty, stdin=stdin)
+        case "spdy/3.1", "exec" | "attach" if subprotocol in SPDY_EXEC:
+            return Spdy(ExecStreams(stdin=stdin), tty=tty)
+        case "websocket", "portforward" if subprotocol == WEBSOCKET_FORWARD[0]:
+            return TunnelledSpdy(Spdy(ForwardedPorts()))
+        case "websocket", "portforward" if subprotocol in WEBSOCKET_FORWARD:
+            return ForwardChannels(ports)
+        case "spdy/3.1", "portforward" if subprotocol in SPDY_FORWARD:
+            return Spdy(ForwardedPorts())
+        case _:
+            raise BadTunnel("the upstream chose a protocol that is not known here")
