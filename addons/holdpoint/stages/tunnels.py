@@ -43,9 +43,7 @@ _COPY: Final = "cp"
 class Tunnel:
     """One upgraded connection. A `Through` for the wire, and an `Upgraded` for the stages."""
 
-    def __init__(
-        self, gateway: Gateway, flow: http.HTTPFlow, state: Forwarded, to: Switched, codec: Codec
-    ) -> None:
+    def __init__(self, gateway: Gateway, flow: http.HTTPFlow, state: Forwarded, to: Switched, codec: Codec) -> None:
         self._gateway = gateway
         self._flow = flow
         exchange = self._exchange = gateway.exchanges.of(flow)
