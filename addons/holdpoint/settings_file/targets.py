@@ -17,6 +17,8 @@ from holdpoint.settings_file.roads import refuse_crossing
 _SEGMENT = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
 """`scope-token` of RFC 6749 section 3.3."""
+_PREFIX = {Protocol.MCP: "mcp", Protocol.HTTP: "http", Protocol.KUBERNETES: "k8s"}
+"""Of a target without `routes`."""
 _SIZE_LOW, _SIZE_HIGH = 1 << 10, 256 << 20
 _MASK = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 
@@ -57,7 +59,7 @@ def _target(fields: Fields, places: Places, issuers: Sequence[Issuer]) -> Target
         host=url.host,
         port=url.port,
         path=url.path,
-        routes=tuple(_route(r) for r in routes.elements()) if routes else (f"/{protocol.value}/{name}",),
+        routes=tuple(_route(r) for r in routes.elements()) if routes else (f"/{_PREFIX[protocol]}/{name}",),
         hosts=read_set(hosts, "hosts", read_host) if hosts else (),
         audiences=frozenset(read_set(audiences, "audiences", printable)) if audiences else frozenset(),
         issuers=frozenset(read_set(named, "issuers", lambda v: known_issuer(v, issuers))) if named else frozenset(),
@@ -78,10 +80,7 @@ def _target(fields: Fields, places: Places, issuers: Sequence[Issuer]) -> Target
 
 
 def _protocol(value: Located) -> Protocol:
-    text = value.text()
-    if text == Protocol.KUBERNETES:
-        raise value.error("protocol `kubernetes` is not in this version; choose `mcp` or `http`")
-    return Protocol(value.choice(Protocol.MCP.value, Protocol.HTTP.value))
+    return Protocol(value.choice(*Protocol))
 
 
 def _route(value: Located) -> str:
