@@ -18,6 +18,7 @@ from mitmproxy import http
 from holdpoint.domain.exchange import Answered, Forwarded
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject
+from holdpoint.protocols.kubernetes import status
 from holdpoint.protocols.kubernetes.frames import BadTunnel, Ending, Frame, Raw, Side
 from holdpoint.protocols.kubernetes.tunnels import Codec
 from holdpoint.stages.forwarded_ports import Ports
@@ -96,7 +97,7 @@ class Tunnel:
         if self._ending is None:
             self._exchange.masked += self._masked()
             try:
-                text = f"\r\nholdpoint: {refusal.public} ({self._exchange.id})\r\n"
+                text = f"\r\n{status.message(refusal, refusal_id=self._exchange.id)}\r\n"
                 self._ending = self._codec.end(text, status_of(refusal, self._exchange.id))
             except BaseException:  # whatever it is, both sides are told nothing, and closed
                 logger.critical("the last words of %s could not be said", self._exchange.id, exc_info=True)
