@@ -33,7 +33,10 @@ def keep(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange) -> None:
     if forwarded is not None and not exchange.settled:
         exchange.settled = True
         services.settle(forwarded.cleared.grant, exchange, sent=was_sent, answered=stage is AuditStage.ANSWERED)
-    event = gateway.event(exchange, stage, describe.ending(flow, exchange, was_sent=was_sent))
+    detail = describe.ending(flow, exchange, was_sent=was_sent)
+    if linked := services.calls.requests(exchange.id):
+        detail["requests"] = [*linked]
+    event = gateway.event(exchange, stage, detail)
     services.record(flow, exchange, event)
     meter(services, flow, exchange)
 

@@ -13,7 +13,7 @@ from holdpoint.admin.server import AdminServer
 from holdpoint.approvals.broker import Broker
 from holdpoint.approvals.errors import GrantSpent
 from holdpoint.clock import Clock
-from holdpoint.credentials.static import Credentials
+from holdpoint.credentials.of_targets import Credentials
 from holdpoint.domain.access import Principal
 from holdpoint.domain.approval import ApprovalRequest
 from holdpoint.domain.audit import AuditEvent, AuditStage
@@ -21,6 +21,7 @@ from holdpoint.domain.exchange import decoded
 from holdpoint.domain.grant import Grant, GrantState
 from holdpoint.domain.refusal import ConfigError, Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject
+from holdpoint.identity.calls import Calls
 from holdpoint.identity.verify import Verifier
 from holdpoint.limits import RateLimiter
 from holdpoint.recording.audit import AuditLog
@@ -57,6 +58,8 @@ class Services:
     policies: Policies
     verifier: Verifier
     credentials: Credentials
+    calls: Calls
+    """Tool calls under way that may bring requests to a cluster."""
     audit: AuditLog
     recorder: Recorder
     store: SqliteStore
@@ -249,7 +252,8 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
     digest_key = keys.open_digest_key(settings.keys.digest_file)
     audit_keys = keys.open_audit_keys(settings.keys)
     policies = load_policies(settings, digest_key)
-    credentials = Credentials(settings, os.environ)
+    calls = Calls(keys.open_call_keys(settings.keys), clock)
+    credentials = Credentials(settings, os.environ, clock, mint=calls.mint, heads=calls.heads)
     verifier = Verifier(settings.issuers, clock)
     audit = AuditLog(
         settings.recordings.folder,
@@ -280,6 +284,7 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
         policies=policies,
         verifier=verifier,
         credentials=credentials,
+        calls=calls,
         audit=audit,
         recorder=recorder,
         store=store,
