@@ -1,1 +1,1 @@
-"""The Kubernetes API on the wire: what a request means to the API server, and answers that its clients understand."""
+"""The Kubernetes API: what a request asks, and what an answer or an upgraded connection says. Pure."""
