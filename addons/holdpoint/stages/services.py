@@ -37,6 +37,7 @@ from holdpoint.stages.admin_methods import AdminMethods
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.handles import UNUSED_FOR, Handles
 from holdpoint.stages.ladder_calls import HeldCalls
+from holdpoint.stages.linked import end_with_calls
 from holdpoint.stages.live import LiveStreams
 from holdpoint.stages.policies import Policies, load_policies
 from holdpoint.stages.questions import Questions
@@ -82,6 +83,7 @@ class Services:
         self.seals = Seals(self.digest_key, self.clock)
         self.handles = Handles(self.store, self.clock)
         self.live = LiveStreams(self.clock)
+        end_with_calls(self.calls, self.live)
         self.pins = ToolPins(self.settings, self.store, self.audit, self.clock)
 
     @property
