@@ -8,7 +8,7 @@ from holdpoint.located_yaml import Fields, Located
 from holdpoint.settings import Issuer, Listener, PinMode, Pins, Target, TargetMode, Warn
 from holdpoint.settings_file import schema
 from holdpoint.settings_file.addresses import read_host, read_origin, read_url
-from holdpoint.settings_file.credentials import read_credentials
+from holdpoint.settings_file.credentials import MAIN, authority_beside, read_credentials
 from holdpoint.settings_file.holds import read_hold
 from holdpoint.settings_file.issuers import known_issuer
 from holdpoint.settings_file.places import Places, printable, read_name, read_set, regular_file, seconds
@@ -52,6 +52,7 @@ def _target(fields: Fields, places: Places, issuers: Sequence[Issuer]) -> Target
     ca_file = fields.get("ca_file")
     if ca_file is not None and url.scheme == "http":
         raise ca_file.error("the upstream speaks plain HTTP: no certificate is checked, take `ca_file` out")
+    credentials = read_credentials(fields["credential"], fields.get("credentials"), places)
     return Target(
         name=name,
         protocol=protocol,
@@ -66,8 +67,8 @@ def _target(fields: Fields, places: Places, issuers: Sequence[Issuer]) -> Target
         scopes=frozenset(read_set(scopes, "scopes", _scope)) if scopes else frozenset(),
         origins=frozenset(read_set(origins, "origins", read_origin)) if origins else frozenset(),
         mode=TargetMode(mode.choice(*TargetMode)) if mode else TargetMode.ENFORCE,
-        credentials=read_credentials(fields["credential"], fields.get("credentials"), places),
-        ca_file=places.authority(ca_file),
+        credentials=credentials,
+        ca_file=places.authority(ca_file) if ca_file else authority_beside(credentials[MAIN], url),
         request_bytes=request,
         response_bytes=response,
         answer_wait=answer,
