@@ -22,7 +22,9 @@ def default(kind: Kind, found: Object, store: "Store", before: Object | None = N
         case "secrets":
             plain = found.pop("stringData", None) or {}
             if plain:
-                found["data"] = (found.get("data") or {}) | {k: base64.b64encode(v.encode()).decode() for k, v in plain.items()}
+                found["data"] = (found.get("data") or {}) | {
+                    k: base64.b64encode(v.encode()).decode() for k, v in plain.items()
+                }
             found.setdefault("type", "Opaque")
         case "namespaces":
             found["metadata"].setdefault("labels", {})["kubernetes.io/metadata.name"] = found["metadata"]["name"]
@@ -104,7 +106,11 @@ def changed(kind: Kind, found: Object, before: Object | None, store: "Store") ->
         case "replicasets":
             _fill(kind, found, store)
         case "jobs" if not found["status"].get("succeeded"):
-            status = {"succeeded": 1, "conditions": [{"type": "Complete", "status": "True"}], "completionTime": store.now}
+            status = {
+                "succeeded": 1,
+                "conditions": [{"type": "Complete", "status": "True"}],
+                "completionTime": store.now,
+            }
             _status(kind, found, store, status | {"startTime": store.now})
 
 
@@ -161,7 +167,9 @@ def _run(kind: Kind, found: Object, store: "Store") -> None:
     sorts = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled")
     new = {
         "phase": "Running",
-        "conditions": [{"type": t, "status": "True", "lastProbeTime": None, "lastTransitionTime": store.now} for t in sorts],
+        "conditions": [
+            {"type": t, "status": "True", "lastProbeTime": None, "lastTransitionTime": store.now} for t in sorts
+        ],
         "hostIP": "127.0.0.1",
         "podIP": "10.244.0.10",
         "podIPs": [{"ip": "10.244.0.10"}],
@@ -185,19 +193,26 @@ def _roll(kind: Kind, found: Object, store: "Store") -> None:
     namespace, sets = meta["namespace"], kind_of("apps", "replicasets")
     hashed = uuid.uuid5(uuid.NAMESPACE_OID, json.dumps(spec["template"], sort_keys=True)).hex[:10]
     mine = [
-        s for s in store.all(sets, namespace)[0] if any(o["uid"] == meta["uid"] for o in s["metadata"].get("ownerReferences", ()))
+        s
+        for s in store.all(sets, namespace)[0]
+        if any(o["uid"] == meta["uid"] for o in s["metadata"].get("ownerReferences", ()))
     ]
     revisions = [int(s["metadata"]["annotations"]["deployment.kubernetes.io/revision"]) for s in mine]
     current = f"{meta['name']}-{hashed}"
     newest = next((s for s in mine if s["metadata"]["name"] == current), None)
     revision = max(revisions, default=0) + 1
-    if newest is not None and int(newest["metadata"]["annotations"]["deployment.kubernetes.io/revision"]) == revision - 1:
+    if (
+        newest is not None
+        and int(newest["metadata"]["annotations"]["deployment.kubernetes.io/revision"]) == revision - 1
+    ):
         revision -= 1
     marks = {"deployment.kubernetes.io/revision": str(revision)}
     notes = {k: v for k, v in meta.get("annotations", {}).items() if not k.startswith(_NOT_COPIED)}
     for old in mine:
         if old is not newest and old["spec"]["replicas"]:
-            store.update(sets, namespace, old["metadata"]["name"], lambda o: {**o, "spec": {**o["spec"], "replicas": 0}})
+            store.update(
+                sets, namespace, old["metadata"]["name"], lambda o: {**o, "spec": {**o["spec"], "replicas": 0}}
+            )
     if newest is None:
         labels = {**spec["template"]["metadata"].get("labels", {}), "pod-template-hash": hashed}
         template = copy.deepcopy(spec["template"])
@@ -217,10 +232,13 @@ def _roll(kind: Kind, found: Object, store: "Store") -> None:
     counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), spec["replicas"])
     reasons = (("Available", "MinimumReplicasAvailable"), ("Progressing", "NewReplicaSetAvailable"))
     conditions = [
-        {"type": t, "status": "True", "reason": r, "lastUpdateTime": store.now, "lastTransitionTime": store.now} for t, r in reasons
+        {"type": t, "status": "True", "reason": r, "lastUpdateTime": store.now, "lastTransitionTime": store.now}
+        for t, r in reasons
     ]
     status = {"observedGeneration": meta["generation"], **counts, "conditions": conditions}
-    if found.get("status") != status or meta.get("annotations", {}).get("deployment.kubernetes.io/revision") != str(revision):
+    if found.get("status") != status or meta.get("annotations", {}).get("deployment.kubernetes.io/revision") != str(
+        revision
+    ):
 
         def done(old: Object) -> Object:
             head = {**old["metadata"], "annotations": old["metadata"].get("annotations", {}) | marks}
@@ -231,7 +249,10 @@ def _roll(kind: Kind, found: Object, store: "Store") -> None:
 
 def _event(about: Object, message: str, store: "Store") -> None:
     meta = about["metadata"]
-    involved = {k: meta[k] for k in ("name", "namespace", "uid")} | {"kind": about["kind"], "apiVersion": about["apiVersion"]}
+    involved = {k: meta[k] for k in ("name", "namespace", "uid")} | {
+        "kind": about["kind"],
+        "apiVersion": about["apiVersion"],
+    }
     body = {
         "metadata": {"name": f"{meta['name']}.{store.suffix()}"},
         "involvedObject": involved,
@@ -255,7 +276,8 @@ def _fill(kind: Kind, found: Object, store: "Store") -> None:
     ]
     wanted = spec.get("replicas", 1)
     for name in mine[wanted:]:
-        store.delete(pods, meta["namespace"], name)
+        if (meta["namespace"], name) in store.objects[pods.store]:  # else one deletion led to the next
+            store.delete(pods, meta["namespace"], name)
     for _ in range(wanted - len(mine)):
         head = {
             "generateName": f"{meta['name']}-",

@@ -43,7 +43,10 @@ def _document(name: str) -> Object:
         gvk = {"group": kind.group, "version": kind.version, "kind": kind.kind}
         reference = _reference(kind, gvk, schemas)
         base = f"/{name}/{'namespaces/{namespace}/' if kind.namespaced else ''}{kind.plural}"
-        parameters = [{"name": n, "in": "query", "schema": {"type": "string"}} for n in ("dryRun", "fieldManager", "fieldValidation")]
+        parameters = [
+            {"name": n, "in": "query", "schema": {"type": "string"}}
+            for n in ("dryRun", "fieldManager", "fieldValidation")
+        ]
         answer = {"200": {"description": "OK", "content": {"application/json": {"schema": {"$ref": reference}}}}}
         common = {"x-kubernetes-group-version-kind": gvk, "parameters": parameters, "responses": answer}
         verbs = {"get": "get", "put": "update", "patch": "patch", "delete": "delete"}
@@ -51,16 +54,27 @@ def _document(name: str) -> Object:
             m: common | {"x-kubernetes-action": "put" if m == "put" else m} for m, v in verbs.items() if v in kind.verbs
         }
         paths[base] = {
-            m: common | {"x-kubernetes-action": a} for m, v, a in (("get", "list", "list"), ("post", "create", "post")) if v in kind.verbs
+            m: common | {"x-kubernetes-action": a}
+            for m, v, a in (("get", "list", "list"), ("post", "create", "post"))
+            if v in kind.verbs
         }
-    return {"openapi": "3.0.0", "info": {"title": "Kubernetes", "version": "v1.36.2"}, "paths": paths, "components": {"schemas": schemas}}
+    return {
+        "openapi": "3.0.0",
+        "info": {"title": "Kubernetes", "version": "v1.36.2"},
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }
 
 
 def _reference(kind: Kind, gvk: Object, schemas: Object) -> str:
     found = descriptor(kind.api_version, kind.kind)
     if found is None:
         name = f"org.example.{kind.group}.{kind.version}.{kind.kind}"
-        schemas[name] = {"type": "object", "x-kubernetes-group-version-kind": [gvk], "x-kubernetes-preserve-unknown-fields": True}
+        schemas[name] = {
+            "type": "object",
+            "x-kubernetes-group-version-kind": [gvk],
+            "x-kubernetes-preserve-unknown-fields": True,
+        }
         return f"#/components/schemas/{name}"
     name = _schema(found, schemas)
     own = schemas[name]

@@ -26,7 +26,9 @@ _NODE = {
     "status": {
         "capacity": {"cpu": "2", "memory": "8Gi", "pods": "50"},
         "allocatable": {"cpu": "2", "memory": "8Gi", "pods": "50"},
-        "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status"}],
+        "conditions": [
+            {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": "kubelet is posting ready status"}
+        ],
         "addresses": [{"type": "InternalIP", "address": "127.0.0.1"}],
         "nodeInfo": {"kubeletVersion": "v1.36.2", "operatingSystem": "linux", "architecture": "amd64"},
     },
@@ -179,7 +181,9 @@ class KubeServer:
         except (KeyError, TypeError, AttributeError, ValueError) as wrong:
             answer = self.api.failure(ApiError(400, "BadRequest", f"the body or the path is wrong: {wrong!r}"))
         status = answer.status if isinstance(answer, Response) else 101
-        self.requests.append(Seen(request.method, request.target, request.headers, request.body, request.http, user, status))
+        self.requests.append(
+            Seen(request.method, request.target, request.headers, request.body, request.http, user, status)
+        )
         return answer
 
     # For tests

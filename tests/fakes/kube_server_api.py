@@ -179,7 +179,10 @@ class Api:
             case "POST" if not place.name:
                 self._agrees(place, body)
                 return self._one(
-                    request, place, 201, self.store.create(kind, place.namespace, body, manager=manager, dry_run=dry_run)
+                    request,
+                    place,
+                    201,
+                    self.store.create(kind, place.namespace, body, manager=manager, dry_run=dry_run),
                 )
             case "PUT":
                 self._agrees(place, body)
@@ -223,13 +226,23 @@ class Api:
             text = "the namespace of the provided object does not match the namespace sent on the request"
             raise ApiError(400, "BadRequest", text)
         if body.get("kind", place.kind.kind) != place.kind.kind:
-            raise ApiError(400, "BadRequest", f"{body['kind']} in version {body.get('apiVersion')!r} cannot be handled as a {place.kind.kind}")
+            raise ApiError(
+                400,
+                "BadRequest",
+                f"{body['kind']} in version {body.get('apiVersion')!r} cannot be handled as a {place.kind.kind}",
+            )
 
     def _one(self, request: Request, place: Place, status: int, found: Object) -> Response:
         for form in _forms(request):
             version = self.store.version
             if form.sort == "Table":
-                rows = table(place.kind, [found], {"resourceVersion": str(version)}, version=form.version, include=request.param("includeObject"))
+                rows = table(
+                    place.kind,
+                    [found],
+                    {"resourceVersion": str(version)},
+                    version=form.version,
+                    include=request.param("includeObject"),
+                )
                 return self._json(status, rows)
             if form.sort == "PartialObjectMetadata":
                 return self._json(status, partial(found, form.version))
@@ -244,15 +257,22 @@ class Api:
         if mark := request.param("continue"):
             start = json.loads(base64.urlsafe_b64decode(mark + "=="))
             if start["rv"] < self.store.oldest:
-                raise ApiError(410, "Expired", "The provided continue parameter is too old to display a consistent list result.")
+                raise ApiError(
+                    410, "Expired", "The provided continue parameter is too old to display a consistent list result."
+                )
             kept = [o for o in kept if _key(o) > start["start"]]
         if limit and len(kept) > limit:
             text = json.dumps({"v": "meta.k8s.io/v1", "rv": version, "start": _key(kept[limit - 1])}).encode()
-            metadata |= {"continue": base64.urlsafe_b64encode(text).decode().rstrip("="), "remainingItemCount": len(kept) - limit}  # type: ignore[dict-item]
+            metadata |= {
+                "continue": base64.urlsafe_b64encode(text).decode().rstrip("="),
+                "remainingItemCount": len(kept) - limit,
+            }  # type: ignore[dict-item]
             kept = kept[:limit]
         for form in _forms(request):
             if form.sort == "Table":
-                return self._json(200, table(place.kind, kept, metadata, version=form.version, include=request.param("includeObject")))
+                return self._json(
+                    200, table(place.kind, kept, metadata, version=form.version, include=request.param("includeObject"))
+                )
             if form.sort == "PartialObjectMetadataList":
                 listed = [partial(o, form.version) for o in kept]
                 head = {"kind": form.sort, "apiVersion": f"meta.k8s.io/{form.version}", "metadata": metadata}
@@ -273,7 +293,11 @@ class Api:
         gone = self.store.delete(place.kind, place.namespace, place.name, dry_run=dry_run)
         if place.kind.plural in {"pods", "namespaces"}:
             return self._json(200, gone | {"metadata": gone["metadata"] | {"deletionTimestamp": self.store.now}})
-        details = {"name": place.name, **({"group": place.kind.group} if place.kind.group else {}), "kind": place.kind.plural}
+        details = {
+            "name": place.name,
+            **({"group": place.kind.group} if place.kind.group else {}),
+            "kind": place.kind.plural,
+        }
         status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
         return self._json(200, status | {"details": details | {"uid": gone["metadata"]["uid"]}})
 
@@ -281,7 +305,9 @@ class Api:
         kept, _ = self.store.all(place.kind, place.namespace)
         chosen = [o for o in kept if matches(request, o)]
         for one in chosen:
-            self.store.delete(place.kind, one["metadata"].get("namespace", ""), one["metadata"]["name"], dry_run=dry_run)
+            self.store.delete(
+                place.kind, one["metadata"].get("namespace", ""), one["metadata"]["name"], dry_run=dry_run
+            )
         metadata = {"resourceVersion": str(self.store.version)}
         head = {"kind": f"{place.kind.kind}List", "apiVersion": place.kind.api_version, "metadata": metadata}
         return self._json(200, head | {"items": chosen})
@@ -350,7 +376,9 @@ class _Events:
         shown: Object = _as_asked(self._kind, one)
         if self._form.sort == "Table":
             metadata = {"resourceVersion": one["metadata"]["resourceVersion"]}
-            shown = table(self._kind, [one], metadata, version=self._form.version, include=self._include, head=self._first)
+            shown = table(
+                self._kind, [one], metadata, version=self._form.version, include=self._include, head=self._first
+            )
             self._first = False
         elif self._form.sort.startswith("PartialObjectMetadata"):
             shown = partial(one, self._form.version)

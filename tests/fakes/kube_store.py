@@ -195,14 +195,18 @@ class Store:
             if manager and operation == "Update":
                 changed = {p for p in owned(found) if not same(value_at(found, p), value_at(before, p))}
                 self._manage(found, manager, operation, changed, kind)
-            return self._put(kind, (namespace if kind.namespaced else "", name), found, "MODIFIED", before, dry_run=dry_run)
+            return self._put(
+                kind, (namespace if kind.namespaced else "", name), found, "MODIFIED", before, dry_run=dry_run
+            )
 
     def patch(self, kind: Kind, namespace: str, name: str, sort: str, patch: Any, **more: Any) -> Object:
         """Change an object by a patch of a content type. Raises ApiError."""
         by = {
             "application/json-patch+json": json_patch,
             "application/merge-patch+json": merge_patch,
-            "application/strategic-merge-patch+json": merge_patch if "." in kind.group and "k8s" not in kind.group else strategic,
+            "application/strategic-merge-patch+json": merge_patch
+            if "." in kind.group and "k8s" not in kind.group
+            else strategic,
         }.get(sort)
         if by is None:
             raise ApiError(415, "UnsupportedMediaType", f"the body of the request was in an unknown format - {sort}")
@@ -270,19 +274,27 @@ class Store:
         entries = found["metadata"].setdefault("managedFields", [])
         mine = next((e for e in entries if (e["manager"], e["operation"]) == (manager, operation)), None)
         if mine is None:
-            mine = {"manager": manager, "operation": operation, "apiVersion": kind.api_version, "fieldsType": "FieldsV1"}
+            mine = {
+                "manager": manager,
+                "operation": operation,
+                "apiVersion": kind.api_version,
+                "fieldsType": "FieldsV1",
+            }
             entries.append(mine)
         elif operation == "Update":
             paths |= set(paths_of(mine["fieldsV1"]))
         mine |= {"time": self.now, "fieldsV1": fields_v1(paths)}
 
     def _clash(self, clashes: list[tuple[str, Path]]) -> ApiError:
-        said = [{"reason": "FieldManagerConflict", "message": f'conflict with "{m}"', "field": "." + ".".join(p)} for m, p in clashes]
-        each = "\n".join(f'- {c["field"]}' for c in said)
+        said = [
+            {"reason": "FieldManagerConflict", "message": f'conflict with "{m}"', "field": "." + ".".join(p)}
+            for m, p in clashes
+        ]
+        each = "\n".join(f"- {c['field']}" for c in said)
         if len(said) == 1:
-            text = f'Apply failed with 1 conflict: {said[0]["message"]}: {said[0]["field"]}'
+            text = f"Apply failed with 1 conflict: {said[0]['message']}: {said[0]['field']}"
         else:
-            text = f"Apply failed with {len(said)} conflicts: conflicts with \"{clashes[0][0]}\":\n{each}"
+            text = f'Apply failed with {len(said)} conflicts: conflicts with "{clashes[0][0]}":\n{each}'
         return ApiError(409, "Conflict", text, {"causes": said})
 
     def _put(

@@ -43,7 +43,9 @@ class Subresources:
                 paths = [{"verbs": ["*"], "nonResourceURLs": ["*"]}]
                 return 201, _review(body, {"resourceRules": every, "nonResourceRules": paths, "incomplete": False})
             case "selfsubjectreviews", _:
-                info: Object = {"username": user.name, "groups": list(user.groups)} | ({"uid": user.uid} if user.uid else {})
+                info: Object = {"username": user.name, "groups": list(user.groups)} | (
+                    {"uid": user.uid} if user.uid else {}
+                )
                 if user.extra:
                     info["extra"] = user.extra
                 return 201, _review(body, {"userInfo": info})
@@ -58,7 +60,7 @@ class Subresources:
                 return 201, {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
             case _, "scale":
                 return 200, self._scale(request, place, body, dry_run=dry_run)
-            case ("pods" | "services" | "nodes"), "proxy":
+            case (("pods" | "services" | "nodes"), "proxy"):
                 return 200, {"proxied": "/".join(place.rest), "method": request.method}
         if place.sub not in {"", "status", "finalize", "ephemeralcontainers", "approval", "resize"}:
             raise ApiError(404, "NotFound", "the server could not find the requested resource", {})
@@ -77,7 +79,10 @@ class Subresources:
             found = self._store.get(*where)
         meta, labels = found["metadata"], found["spec"]["selector"].get("matchLabels", {})
         head = {k: meta[k] for k in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")}
-        status = {"replicas": found.get("status", {}).get("replicas", 0), "selector": ",".join(f"{k}={v}" for k, v in labels.items())}
+        status = {
+            "replicas": found.get("status", {}).get("replicas", 0),
+            "selector": ",".join(f"{k}={v}" for k, v in labels.items()),
+        }
         spec = {"replicas": found["spec"]["replicas"]}
         return {"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": head, "spec": spec, "status": status}
 
@@ -100,7 +105,13 @@ class Subresources:
         token = jwt.encode(claims, self._key, algorithm="ES256")
         status = {"token": token, "expirationTimestamp": until.strftime("%Y-%m-%dT%H:%M:%SZ")}
         head = {"name": place.name, "namespace": place.namespace, "uid": account["metadata"]["uid"]}
-        return {"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1", "metadata": head, "spec": spec, "status": status}
+        return {
+            "kind": "TokenRequest",
+            "apiVersion": "authentication.k8s.io/v1",
+            "metadata": head,
+            "spec": spec,
+            "status": status,
+        }
 
     def _token_status(self, token: str) -> Object:
         if token in self.tokens:
@@ -113,7 +124,11 @@ class Subresources:
         except (ApiError, ValueError, KeyError, IndexError, jwt.PyJWTError):
             return {"authenticated": False, "error": "invalid bearer token"}
         groups = ["system:serviceaccounts", f"system:serviceaccounts:{about['namespace']}", "system:authenticated"]
-        return {"authenticated": True, "audiences": claims["aud"], "user": {"username": claims["sub"], "groups": groups}}
+        return {
+            "authenticated": True,
+            "audiences": claims["aud"],
+            "user": {"username": claims["sub"], "groups": groups},
+        }
 
 
 def _review(body: Object, status: Object) -> Object:

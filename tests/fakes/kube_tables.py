@@ -64,13 +64,27 @@ def _deployment(one: Object) -> list[Any]:
 
 def _replicas(one: Object) -> list[Any]:
     status, wanted = one["status"], one["spec"].get("replicas", 1)
-    return [wanted, status.get("replicas", 0), status.get("readyReplicas", 0), _age(one), *_containers(one), _selector(one)]
+    return [
+        wanted,
+        status.get("replicas", 0),
+        status.get("readyReplicas", 0),
+        _age(one),
+        *_containers(one),
+        _selector(one),
+    ]
 
 
 def _service(one: Object) -> list[Any]:
     spec = one["spec"]
     ports = ",".join(f"{p['port']}/{p['protocol']}" for p in spec.get("ports", ())) or "<none>"
-    return [spec["type"], spec.get("clusterIP", "<none>"), spec.get("externalName", "<none>"), ports, _age(one), _selector(one)]
+    return [
+        spec["type"],
+        spec.get("clusterIP", "<none>"),
+        spec.get("externalName", "<none>"),
+        ports,
+        _age(one),
+        _selector(one),
+    ]
 
 
 def _job(one: Object) -> list[Any]:
@@ -89,7 +103,18 @@ def _event(one: Object) -> list[Any]:
     about = one["involvedObject"]
     named = f"{about['kind'].lower()}/{about['name']}"
     source = one["source"]["component"]
-    return [_age(one), one["type"], one["reason"], named, "", source, one["message"], _age(one), 1, one["metadata"]["name"]]
+    return [
+        _age(one),
+        one["type"],
+        one["reason"],
+        named,
+        "",
+        source,
+        one["message"],
+        _age(one),
+        1,
+        one["metadata"]["name"],
+    ]
 
 
 def _hpa(one: Object) -> list[Any]:
@@ -120,7 +145,9 @@ _CELLS: dict[str, Callable[[Object], list[Any]]] = {
 }
 
 
-def table(kind: Kind, items: list[Object], metadata: Object, *, version: str = "v1", include: str = "", head: bool = True) -> Object:
+def table(
+    kind: Kind, items: list[Object], metadata: Object, *, version: str = "v1", include: str = "", head: bool = True
+) -> Object:
     """The Table of some objects. `include` is includeObject of the query; `head` says whether columns are given."""
     name = f"{kind.group}/{kind.plural}" if kind.group else kind.plural
     cells = _CELLS.get(name, lambda o: [o["metadata"]["creationTimestamp"]])

@@ -42,7 +42,9 @@ class Terminals:
         if wanted and wanted not in containers:
             raise ApiError(400, "BadRequest", f"container {wanted} is not valid for pod {name}")
         if not wanted and len(containers) > 1:
-            raise ApiError(400, "BadRequest", f"a container name must be specified for pod {name}, choose one of: {containers}")
+            raise ApiError(
+                400, "BadRequest", f"a container name must be specified for pod {name}, choose one of: {containers}"
+            )
         key = (pod["metadata"]["namespace"], name)
         lines = self._logs.setdefault(key, ["started"])
         if tail := request.param("tailLines"):
