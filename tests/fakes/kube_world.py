@@ -63,7 +63,7 @@ ALL = """\
   - name: objects
     effect: allow
     match:
-      verbs: [get, list, watch, create, update, patch, delete, deletecollection, exec, attach, portforward, cp, proxy]
+      verbs: [get, list, watch, create, update, patch, delete, deletecollection, exec, attach, portforward, proxy]
       resources: ["*", "*/*"]
 """
 """Rules that allow everything but `--as`."""
