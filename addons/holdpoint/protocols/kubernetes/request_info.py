@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from holdpoint.protocols.call import Undecodable
 from holdpoint.protocols.kubernetes.address import Pairs
-from holdpoint.protocols.kubernetes.field_selectors import BadSelector, exact_match
+from holdpoint.protocols.kubernetes.selectors import BadSelector, exact_match
 
 _VERB_BY_METHOD = {
     "POST": "create",
@@ -25,8 +25,6 @@ _SPECIAL = frozenset({"proxy", "watch"})
 _OF_NAMESPACES = frozenset({"status", "finalize"})
 """What follows `/namespaces/NAME` as a subresource, and not as a resource in it (`namespaceSubresources`)."""
 _PREFIXES = frozenset({"api", "apis"})
-STREAMS = frozenset({"attach", "exec", "portforward", "proxy"})
-"""Subresources that are verbs to the gateway: to the API server a `get` over WebSocket, and a `create` over SPDY."""
 _LEAST_PARTS = 3
 _INT64 = re.compile(r"[+-]?[0-9]{1,19}")
 
