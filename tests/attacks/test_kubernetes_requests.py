@@ -179,6 +179,19 @@ def test_method_override_is_refused():
 
 
 @pytest.mark.threat("T36")
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("Impersonate_User", "Impersonate.User", "Impersonate-Group", "Impersonate-Uid", "Impersonate-Extra-Scopes"),
+        *("Impersonate-Unheard", "Impersonate-Extra-", "impersonate_group"),
+    ],
+)
+def test_impersonation_in_another_spelling_or_of_nobody_is_refused(header):
+    with pytest.raises(Undecodable):
+        decode(method="GET", path=SECRETS, headers=[(header.encode(), b"x")], body=b"")
+
+
+@pytest.mark.threat("T36")
 def test_endless_target_is_refused():
     assert status("GET", f"{POD}/exec?command=" + "a" * (1 << 19)) == 414
     assert status("GET", f"{POD}/exec?" + "command=a&" * 20_001) == 414

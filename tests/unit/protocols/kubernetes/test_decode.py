@@ -257,6 +257,22 @@ def test_whom_a_request_asks_to_be_taken_for_is_decided_with_it():
     ]
 
 
+def test_intent_says_whom_a_request_asks_to_be_taken_for():
+    alone, bob, eve, ops = (
+        ask("GET", SECRETS),
+        ask("GET", SECRETS, Impersonate_User="bob"),
+        ask("GET", SECRETS, Impersonate_User="eve"),
+        ask("GET", SECRETS, Impersonate_User="bob", Impersonate_Group="ops"),
+    )
+    assert len({digest(call.intent) for call in (alone, bob, eve, ops)}) == 4
+
+
+@pytest.mark.parametrize("header", ["Impersonate-User", "impersonate-user", "IMPERSONATE-USER"])
+def test_spelling_of_a_header_does_not_count(header):
+    call = decode(method="GET", path=SECRETS, headers=[(header.encode(), b"bob")], body=b"")
+    assert [kube(m).name for m in call.members] == ["bob"]
+
+
 def test_manifest_of_ten_megabytes_is_decoded():
     body = json.dumps({"metadata": {"name": "big"}, "data": {f"k{n}": "x" * 1000 for n in range(10_000)}}).encode()
     call = decode(method="POST", path=SECRETS, headers=[], body=body, max_bytes=16 << 20)
