@@ -1,84 +1,133 @@
-"""Writes protobuf bodies of the Kubernetes API, by the tables of the gateway and by hand."""
+"""Reads protobuf bodies of Kubernetes by google.protobuf and the API's own descriptors: a second way, not ours.
 
-from base64 import b64decode
-from datetime import UTC, datetime
+The descriptors (kube_data/messages.binpb.gz) are what protoc makes of k8s.io/api's generated.proto files.
+"""
+
+import base64
+import datetime as dt
+import functools
+import gzip
+import json
+from pathlib import Path
 from typing import Any
 
-from holdpoint.protocols.kubernetes import field_tables
-from holdpoint.protocols.kubernetes.field_tables import NUMBERS, Field, Form, Shape
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+from google.protobuf.message import Message
 
 MAGIC = b"k8s\x00"
+_META = "k8s.io.apimachinery.pkg.apis.meta.v1."
+_INLINE = {
+    "volumeSource",
+    "persistentVolumeSource",
+    "localObjectReference",
+    "handler",
+    "ingressRuleValue",
+    "ephemeralContainerCommon",
+    "secretReference",
+}
+"""Fields whose Go structs are embedded: their fields stand beside the others in JSON."""
+_ZEROES_KEPT = {"replicas", "value", "minReplicas", "terminationGracePeriodSeconds", "gracePeriodSeconds", "runAsUser"}
+_PACKAGES = {
+    "": "core",
+    "rbac.authorization.k8s.io": "rbac",
+    "networking.k8s.io": "networking",
+    "authentication.k8s.io": "authentication",
+    "authorization.k8s.io": "authorization",
+    "scheduling.k8s.io": "scheduling",
+    "coordination.k8s.io": "coordination",
+    "certificates.k8s.io": "certificates",
+    "storage.k8s.io": "storage",
+}
 
 
-def varint(value: int) -> bytes:
-    value &= (1 << 64) - 1
-    made = bytearray()
-    while value > 0x7F:
-        made.append(value & 0x7F | 0x80)
-        value >>= 7
-    made.append(value)
-    return bytes(made)
+@functools.cache
+def _pool() -> descriptor_pool.DescriptorPool:
+    packed = (Path(__file__).parent / "kube_data" / "messages.binpb.gz").read_bytes()
+    files = descriptor_pb2.FileDescriptorSet.FromString(gzip.decompress(packed))
+    pool = descriptor_pool.DescriptorPool()
+    for file in files.file:
+        pool.Add(file)
+    return pool
 
 
-def number(field: int, value: int) -> bytes:
-    return varint(field << 3) + varint(value)
-
-
-def held(field: int, value: bytes | str) -> bytes:
-    """A field with a length: text, bytes, a message."""
-    raw = value.encode() if isinstance(value, str) else value
-    return varint(field << 3 | 2) + varint(len(raw)) + raw
-
-
-def body(api_version: str, kind: str, message: bytes, *, after: bytes = held(3, "") + held(4, "")) -> bytes:
-    return MAGIC + held(1, held(1, api_version) + held(2, kind)) + held(2, message) + after
-
-
-def encode(made: dict[str, Any]) -> bytes:
-    """The body of an object as JSON has it."""
-    shape = field_tables.find(made["apiVersion"], made["kind"])
-    assert shape is not None
-    return body(made["apiVersion"], made["kind"], message(shape, made))
-
-
-def message(shape: Shape, made: dict[str, Any]) -> bytes:
-    out = b""
-    for field in shape.fields:
-        if field.form is Form.INLINE:
-            assert field.shape
-            out += held(field.number, message(field.shape, made))
-        elif (value := made.get(field.name)) is None:
+def descriptor(api_version: str, kind: str) -> Descriptor | None:
+    """Return the message of a kind, or None where the descriptors lack it."""
+    group, _, version = api_version.rpartition("/")
+    names = [f"k8s.io.api.{_PACKAGES.get(group, group)}.{version}.{kind}"]
+    if kind in {"DeleteOptions", "CreateOptions", "PatchOptions", "UpdateOptions", "Status"}:
+        names.append(_META + kind)
+    for name in names:
+        try:
+            return _pool().FindMessageTypeByName(name)
+        except KeyError:
             continue
-        elif field.form is Form.LIST:
-            out += b"".join(_one(field, each) for each in value)
-        elif field.form is Form.MAP:
-            assert field.shape
-            out += b"".join(held(field.number, message(field.shape, {"key": k, "value": v})) for k, v in value.items())
-        else:
-            out += _one(field, value)
-    return out
+    return None
 
 
-def _one(field: Field, value: Any) -> bytes:
-    if field.type in NUMBERS:
-        return number(field.number, int(value))
-    return held(field.number, _held(field, value))
+def named(name: str) -> Descriptor:
+    """Return the message of a full name. Raises KeyError."""
+    return _pool().FindMessageTypeByName(name)
 
 
-def _held(field: Field, value: Any) -> bytes:
-    match field.type:
-        case "string":
-            return str(value).encode()
-        case "bytes":
-            return b64decode(value)
-        case "quantity":
-            return held(1, value)
-        case "intorstring":
-            return number(1, 0) + number(2, value) if isinstance(value, int) else number(1, 1) + held(3, value)
-        case "time":
-            return number(1, int(datetime.fromisoformat(value).astimezone(UTC).timestamp()))
-        case "message":
-            assert field.shape
-            return message(field.shape, {".": value} if field.shape.is_list else value)
-        case other:
-            raise NotImplementedError(other)
+def decode(body: bytes) -> dict[str, Any]:
+    """Return the object in an envelope. Raises ValueError for what is none, LookupError for a kind without a message."""
+    if not body.startswith(MAGIC):
+        raise ValueError("no protobuf of Kubernetes")
+    unknown = _parse(named("k8s.io.apimachinery.pkg.runtime.Unknown"), body[len(MAGIC) :])
+    meta = unknown.typeMeta  # type: ignore[attr-defined]
+    found = descriptor(meta.apiVersion, meta.kind)
+    if found is None:
+        raise LookupError(f"{meta.apiVersion} {meta.kind}")
+    plain = _plain(_parse(found, unknown.raw))  # type: ignore[attr-defined]
+    return {"apiVersion": meta.apiVersion, "kind": meta.kind, **plain}
+
+
+def _parse(message: Descriptor, data: bytes) -> Message:
+    parsed: Message = message_factory.GetMessageClass(message)()
+    parsed.ParseFromString(data)
+    return parsed
+
+
+def _plain(message: Message) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for field, value in message.ListFields():
+        plain = _field(field, value)
+        if field.name in _INLINE and isinstance(plain, dict):
+            found.update(plain)
+        elif not _dropped(field, plain):
+            found[field.json_name] = plain
+    return found
+
+
+def _dropped(field: FieldDescriptor, plain: Any) -> bool:
+    if field.name == "creationTimestamp" or (field.name in {"status", "strategy", "resources"} and not plain):
+        return True
+    return plain in ("", False) and plain is not None and field.name not in _ZEROES_KEPT
+
+
+def _field(field: FieldDescriptor, value: Any) -> Any:
+    if field.message_type is not None and field.message_type.GetOptions().map_entry:
+        of = field.message_type.fields_by_name["value"]
+        return {k: _value(of, v) for k, v in value.items()}
+    if field.is_repeated:
+        return [_value(field, v) for v in value]
+    return _value(field, value)
+
+
+def _value(field: FieldDescriptor, value: Any) -> Any:
+    if field.message_type is None:
+        return base64.b64encode(value).decode() if field.type == FieldDescriptor.TYPE_BYTES else value
+    match field.message_type.name:
+        case "Time" | "MicroTime":
+            at = dt.datetime.fromtimestamp(value.seconds, dt.UTC)
+            return at.strftime("%Y-%m-%dT%H:%M:%SZ") if value.seconds or value.nanos else None
+        case "Quantity":
+            return value.string
+        case "IntOrString":
+            return value.strVal if value.type else value.intVal
+        case "RawExtension" | "FieldsV1":
+            return json.loads(getattr(value, "raw", None) or getattr(value, "Raw", b"") or b"null")
+        case "ExtraValue" | "Verbs":
+            return list(value.items)
+    return _plain(value)

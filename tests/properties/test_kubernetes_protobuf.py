@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.fakes.kube_protobuf import body, encode, held, message, number
+from tests.fakes.protobuf_bodies import body, encode, held, message, number
 
 from holdpoint.protocols import strict_json
 from holdpoint.protocols.call import Undecodable

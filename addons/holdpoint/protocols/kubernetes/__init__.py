@@ -1,1 +1,1 @@
-"""Pure decoders of what is sent to a Kubernetes API server: bytes in, frozen types out, `Undecodable` otherwise."""
+"""The Kubernetes API: what a request asks, and what an answer or an upgraded connection says. Pure."""

@@ -3,7 +3,7 @@
 from base64 import b64encode
 
 import pytest
-from tests.fakes.kube_protobuf import MAGIC, body, encode, held, number, varint
+from tests.fakes.protobuf_bodies import MAGIC, body, encode, held, number, varint
 
 from holdpoint.domain.values import JsonObject, as_object
 from holdpoint.protocols.call import Undecodable
