@@ -45,7 +45,9 @@ YES, NO, STRICT = (True, True), (False, False), (False, True)
         pytest.param("{names: [web]}", kube("list", "pods", "a", "web"), YES, id="named by a field selector"),
         pytest.param("{names: [db]}", kube("list", "pods", "a", "web"), NO, id="another named by a field selector"),
         pytest.param("{names: [db]}", kube("list", "things", "a", "web", group="x.io"), STRICT, id="of unknown kind"),
-        pytest.param("{names: [web]}", kube("list", "things", "a", "web", group="x.io"), STRICT, id="same name, unknown"),
+        pytest.param(
+            "{names: [web]}", kube("list", "things", "a", "web", group="x.io"), STRICT, id="same name, unknown"
+        ),
         pytest.param("{namespaces: [a]}", kube("list", "nodes", group="x.io"), STRICT, id="a kind that is called so"),
         pytest.param("{namespaces: [a]}", kube("list", "nodes"), NO, id="outside every namespace"),
     ],
