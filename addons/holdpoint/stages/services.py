@@ -13,7 +13,7 @@ from holdpoint.admin.server import AdminServer
 from holdpoint.approvals.broker import Broker
 from holdpoint.approvals.errors import GrantSpent
 from holdpoint.clock import Clock
-from holdpoint.credentials.static import Credentials
+from holdpoint.credentials.of_targets import Credentials
 from holdpoint.domain.access import Principal
 from holdpoint.domain.approval import ApprovalRequest
 from holdpoint.domain.audit import AuditEvent, AuditStage
@@ -21,6 +21,7 @@ from holdpoint.domain.exchange import decoded
 from holdpoint.domain.grant import Grant, GrantState
 from holdpoint.domain.refusal import ConfigError, Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject
+from holdpoint.identity.calls import Calls
 from holdpoint.identity.verify import Verifier
 from holdpoint.limits import RateLimiter
 from holdpoint.recording.audit import AuditLog
@@ -36,6 +37,8 @@ from holdpoint.stages.admin_methods import AdminMethods
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.handles import UNUSED_FOR, Handles
 from holdpoint.stages.ladder_calls import HeldCalls
+from holdpoint.stages.linked import end_with_calls
+from holdpoint.stages.live import LiveStreams
 from holdpoint.stages.policies import Policies, load_policies
 from holdpoint.stages.questions import Questions
 from holdpoint.stages.tool_pins import ToolPins
@@ -57,6 +60,8 @@ class Services:
     policies: Policies
     verifier: Verifier
     credentials: Credentials
+    calls: Calls
+    """Tool calls under way that may bring requests to a cluster."""
     audit: AuditLog
     recorder: Recorder
     store: SqliteStore
@@ -66,6 +71,7 @@ class Services:
     held: HeldCalls = field(default_factory=HeldCalls)
     handles: Handles = field(init=False)
     questions: Questions = field(default_factory=Questions)
+    live: LiveStreams = field(init=False)
     seals: Seals = field(init=False)
     rates: RateLimiter = field(default_factory=RateLimiter)
     meters: Meters = field(default_factory=Meters)
@@ -76,6 +82,8 @@ class Services:
     def __post_init__(self) -> None:
         self.seals = Seals(self.digest_key, self.clock)
         self.handles = Handles(self.store, self.clock)
+        self.live = LiveStreams(self.clock)
+        end_with_calls(self.calls, self.live)
         self.pins = ToolPins(self.settings, self.store, self.audit, self.clock)
 
     @property
@@ -92,8 +100,6 @@ class Services:
         console = self.settings.console
         return f"{console.url}/requests/{approval_id}" if console else ""
 
-    # Callers who leave while they are held
-
     def watch_client(self, exchange_id: str) -> asyncio.Event:
         """Return an event that is set when the caller of an exchange leaves."""
         return self._leaving.setdefault(exchange_id, asyncio.Event())
@@ -106,8 +112,6 @@ class Services:
         """Set the event."""
         if event := self._leaving.get(exchange_id):
             event.set()
-
-    # Writing down
 
     async def append(self, event: AuditEvent) -> None:
         """Write an event and wait until it is durable. Raises Refusal where it cannot be: no record, no access."""
@@ -196,20 +200,23 @@ class Services:
 
         Raises ConfigError: nothing changed.
         """
-        old = self.policies.bundle
+        before = self.policies
         try:
             fresh = await asyncio.to_thread(load_policies, self.settings, self.digest_key)
             pin_files = await asyncio.to_thread(self.pins.read_files)
         except ConfigError as error:
-            detail: JsonObject = {"from": old.hash, "refused": str(error)}
+            detail: JsonObject = {"from": before.bundle.hash, "refused": str(error)}
             self.submit(AuditEvent(AuditStage.RELOADED, self.clock.now(), detail=detail))
             raise
-        await self.audit_reload(old.hash, fresh.bundle.hash)
+        await self.audit_reload(before.bundle.hash, fresh.bundle.hash)
         self.policies = fresh
         self.pins.use_files(pin_files)
+        # Nothing is awaited since the switch: not one more event passes under what held until now.
+        ended = self.live.redecide(before, fresh, self.settings.targets)
         changes = await self.broker.redecide(fresh.engine.decide)
         touched = len(changes.withdrawn) + len(changes.tightened) + len(changes.revoked)
-        logger.info("policies reloaded: %s; %d held requests and grants changed", fresh.bundle.hash, touched)
+        told = "policies reloaded: %s; %d held requests and grants changed, %d streams ended"
+        logger.info(told, fresh.bundle.hash, touched, ended)
         return fresh.bundle.hash
 
     async def audit_reload(self, old: str, new: str) -> None:
@@ -236,6 +243,7 @@ class Services:
         """Stop everything, the audit log last."""
         if self.admin is not None:
             await self.admin.close()
+        await self.live.close()
         await self.broker.close()
         await self.verifier.close()
         await asyncio.to_thread(self.meters.close)
@@ -249,7 +257,8 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
     digest_key = keys.open_digest_key(settings.keys.digest_file)
     audit_keys = keys.open_audit_keys(settings.keys)
     policies = load_policies(settings, digest_key)
-    credentials = Credentials(settings, os.environ)
+    calls = Calls(keys.open_call_keys(settings.keys), clock)
+    credentials = Credentials(settings, os.environ, clock, mint=calls.mint, heads=calls.heads)
     verifier = Verifier(settings.issuers, clock)
     audit = AuditLog(
         settings.recordings.folder,
@@ -280,6 +289,7 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
         policies=policies,
         verifier=verifier,
         credentials=credentials,
+        calls=calls,
         audit=audit,
         recorder=recorder,
         store=store,
@@ -292,4 +302,5 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
     services.admin = AdminServer(settings.admin_socket, methods.table())
     await services.admin.start()
     await verifier.start()
+    services.live.start()
     return services

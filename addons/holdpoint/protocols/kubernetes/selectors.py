@@ -55,11 +55,11 @@ def parse_labels(text: str) -> Selector:
 
 
 def parse_fields(text: str) -> Selector:
-    """Read a field selector. Raises BadSelector."""
+    """Read a field selector, its terms in the server's order. Raises BadSelector."""
     if len(text) > MAX_SELECTOR:
         raise BadSelector("no selector")
     found: list[Requirement] = []
-    for term in _terms(text):
+    for term in sorted(_terms(text), key=str.encode):
         operator = _FIELD.search(term)
         if operator is None:
             raise BadSelector("a field is compared by `=`, `==` or `!=`")
@@ -68,6 +68,11 @@ def parse_fields(text: str) -> Selector:
             Requirement(term[: operator.start()], "notin" if operator[0] == "!=" else "in", frozenset({value}))
         )
     return tuple(found)
+
+
+def exact_match(text: str, key: str) -> str | None:
+    """Return the value that a field must have for an object to be selected, or None. Raises BadSelector."""
+    return next((v for r in parse_fields(text) if (r.key, r.operator) == (key, "in") for v in r.values), None)
 
 
 def implies(asked: Selector, wanted: Selector) -> bool:
