@@ -51,6 +51,11 @@ class Walk:
             self._changes[place] = (holder, new)
             self.count += count
 
+    @property
+    def secrets(self) -> MaskAction | None:
+        """What happens to the data of Kubernetes Secrets."""
+        return self._secrets
+
     def action(self, name: str) -> MaskAction | None:
         """Return what key masks say of a name."""
         return self._rules.key_action(name)

@@ -43,8 +43,8 @@ class Record(Stage):
         state = self.gateway.exchanges.expect(flow, Cleared)
         forwarded, permission = await dispatch(self.gateway, flow, state)
         exchange.state = forwarded
-        if self.gateway.connections is not None and self.gateway.exchanges.target(flow).protocol is Protocol.MCP:
-            # A call or a stream may be silent for long; it is not idle.
+        if self.gateway.connections is not None and self.gateway.exchanges.target(flow).protocol is not Protocol.HTTP:
+            # A call, a watch or a stream may be silent for long; it is not idle.
             exchange.release = self.gateway.connections.keep_open(flow.client_conn)
         self.gateway.wire.admit(flow, permission)
         # The placeholder goes last: whatever failed above left it in place.

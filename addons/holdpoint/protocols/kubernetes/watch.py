@@ -1,7 +1,7 @@
 """A watch: JSON events one after another (`{"type": …, "object": …}`), each taken whole.
 
-The API server writes a line feed after each; clients read them by their brackets (client-go's `jsonFrameReader`), and so
-does this. https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
+The API server writes a line feed after each; clients read them by their brackets (client-go's `jsonFrameReader`), and
+so does this. https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
 """
 
 from typing import Final
