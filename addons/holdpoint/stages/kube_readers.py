@@ -19,6 +19,7 @@ from holdpoint.protocols.kubernetes import lists, watch
 
 EVENT_TYPES: Final = frozenset({"ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"})
 _EVENT: Final = frozenset({"type", "object"})
+_OF_LISTS: Final = frozenset({"kind", "apiVersion", "metadata", "columnDefinitions"})
 _COST: Final = 100
 """What an object costs beside its text, in bytes of text."""
 
@@ -78,7 +79,7 @@ class WatchReader:
         shown: list[bytes] = []
         for piece in pieces:
             event = loads(piece)
-            if not isinstance(event, dict) or event.keys() != _EVENT or event["type"] not in EVENT_TYPES:
+            if not isinstance(event, dict) or event.keys() != _EVENT or as_text(event["type"]) not in EVENT_TYPES:
                 raise watch.NotEvents("expected an event of a watch")
             self._note_columns(event["object"])
             masked = self._masker.kubernetes(event["object"], self._shape, in_place=True)
@@ -165,9 +166,12 @@ class ListReader:
             self._has_columns = True
             self._shape = replace(self._shape, columns=_names(value))
         # What a list has no place for may be an object of another kind, taken apart: it is held to be a Secret.
+        shape = replace(self._shape, is_secret=True)
+        if piece.name not in _OF_LISTS:
+            found = self._masker.kubernetes(value, shape, in_place=True)
+            value, self.count = found.value, self.count + found.count
         holder: JsonObject = {piece.name: value}
-        masked = self._masker.kubernetes(holder, replace(self._shape, is_secret=True), in_place=True)
-        self.count += masked.count
+        self.count += self._masker.kubernetes(holder, shape, in_place=True).count
         written = dumps(holder)
         self._check(written)
         return written[1:-1]

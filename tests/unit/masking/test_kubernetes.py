@@ -63,7 +63,9 @@ TYPED = {"kind": "Secret", "apiVersion": "v1", "type": "example.com/own"}
         pytest.param({"kind": "Table", "rows": [{"object": {**TYPED, **secret()}}]}, NOTHING, id="Table, typed object"),
         pytest.param([secret(), secret()], SECRETS, id="several"),
         pytest.param({"$patch": [{"op": "add", "path": "/data/x", "value": CODED}]}, SECRETS, id="JSON patch"),
-        pytest.param({"$patch": [{"op": "add", "path": "/stringData", "value": {"a": PLAIN}}]}, SECRETS, id="whole data"),
+        pytest.param(
+            {"$patch": [{"op": "add", "path": "/stringData", "value": {"a": PLAIN}}]}, SECRETS, id="whole data"
+        ),
         pytest.param({"$patch": [{"op": "replace", "path": "", "value": secret()}]}, SECRETS, id="whole object"),
         pytest.param({"kind": "TokenRequest", "status": {"token": PLAIN}}, NOTHING, id="TokenRequest"),
         pytest.param({"status": {"token": PLAIN}}, Shape(is_token=True), id="asked for a token"),
@@ -139,7 +141,9 @@ def test_cells_are_hidden_by_the_names_of_their_columns(tmp_path: Path) -> None:
 
 
 def test_certificates_and_their_requests_stay(masker: Masker) -> None:
-    pem = "-----BEGIN CERTIFICATE-----\nMIIBnjCCAUWgAwIBAgIUeVUWfd7B6GtkI3fLaUIUv93q1nwwCgYI\n-----END CERTIFICATE-----\n"
+    pem = (
+        "-----BEGIN CERTIFICATE-----\nMIIBnjCCAUWgAwIBAgIUeVUWfd7B6GtkI3fLaUIUv93q1nwwCgYI\n-----END CERTIFICATE-----\n"
+    )
     coded = base64.b64encode(pem.encode()).decode()
     value = {
         "kind": "CertificateSigningRequest",
@@ -157,7 +161,9 @@ def test_key_in_a_configmap_or_the_message_of_an_event_is_hidden(masker: Masker)
 
 
 def test_kubeconfig_in_a_configmap_is_hidden(tmp_path: Path) -> None:
-    config = f"apiVersion: v1\nkind: Config\nusers:\n- name: a\n  user:\n    token: {PLAIN}\n    client-key-data: {CODED}\n"
+    config = (
+        f"apiVersion: v1\nkind: Config\nusers:\n- name: a\n  user:\n    token: {PLAIN}\n    client-key-data: {CODED}\n"
+    )
     both = shipped(tmp_path, "kubernetes-secrets", "credentials")
     made = hides(both, {"kind": "ConfigMap", "data": {"kubeconfig": config}})
     assert "name: a" in made["data"]["kubeconfig"]

@@ -59,7 +59,9 @@ JSON = st.recursive(
 
 
 @given(items=st.lists(JSON, max_size=6), other=JSON, size=st.integers(1, 50), last=st.booleans(), wide=st.booleans())
-def test_any_list_comes_out_as_it_went_in(items: list[object], other: object, size: int, last: bool, wide: bool) -> None:
+def test_any_list_comes_out_as_it_went_in(
+    items: list[object], other: object, size: int, last: bool, wide: bool
+) -> None:
     members = {"kind": "L", "metadata": other, "items": items}
     whole = dict(reversed(members.items())) if last else members
     data = json.dumps(whole, ensure_ascii=wide, indent=2 if wide else None).encode()
