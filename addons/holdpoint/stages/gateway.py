@@ -308,7 +308,7 @@ class Gateway:
 
     def event(self, exchange: Exchange, stage: AuditStage, detail: JsonObject) -> AuditEvent:
         """Make an audit event of what is known of an exchange."""
-        masker = self.services.policies.masker(exchange.masks)
+        masker = self.services.policies.keeper(exchange.masks, exchange.target)
         return describe.event(exchange, stage, at=self.clock.now(), detail=detail, masker=masker)
 
 

@@ -20,10 +20,10 @@ from holdpoint.domain.decision import GuardAnswer, Scope
 from holdpoint.domain.exchange import Forwarded
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.domain.values import JsonValue
-from holdpoint.masking.kubernetes import NOTHING, Shape
 from holdpoint.masking.masker import Masked, Masker
 from holdpoint.masking.strict import NotJson, dumps, loads
 from holdpoint.masking.strings import Unmaskable
+from holdpoint.stages import kube_shapes
 from holdpoint.stages.answers import media_type
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.fields import text
@@ -47,17 +47,6 @@ _TYPELESS: Final = frozenset({204, 304})
 def asked_of(state: Forwarded) -> AccessRequest:
     """Return what was asked."""
     return state.cleared.permitted.decoded.access
-
-
-def shape_of(access: AccessRequest) -> Shape:
-    """Return what is known of the objects that a request writes or is answered with."""
-    what = access.resource
-    if not isinstance(what, KubeObject):
-        return NOTHING
-    return Shape(
-        is_secret=not what.group and what.resource == "secrets",
-        is_token=(what.resource, what.subresource) == ("serviceaccounts", "token"),
-    )
 
 
 def is_public(access: AccessRequest) -> bool:
@@ -121,7 +110,7 @@ def _reader(
     if not isinstance(access.resource, KubeObject) or is_passed_on(access):
         return None
     check = partial(check_bytes, exchange.guards)
-    limit, shape = exchange.response_limit, shape_of(access)
+    limit, shape = exchange.response_limit, kube_shapes.of(access)
     if is_log(access) and access.action.verb == "get":
         return lambda gateway, flow, masker: pump(gateway, flow, exchange, LogReader(masker, check))
     if access.action.verb == "watch":
@@ -204,5 +193,5 @@ def _mask(
     except NotJson as error:
         raise withheld(str(error)) from None
     shown = value if correct is None else correct(value)
-    masked, count = whole(masker, shown, shape_of(access))
+    masked, count = whole(masker, shown, kube_shapes.of(access))
     return (dumps(masked), count) if count or shown is not value else (body, 0)

@@ -36,7 +36,8 @@ class Record(Stage):
         exchange = self.gateway.exchanges.of(flow)
         if isinstance(exchange.state, Refused):
             if exchange.record_bodies and describe.who_asks(exchange.state) is not None:
-                await seal_large(flow, exchange, self.gateway.services.policies.masker(exchange.masks))
+                masker = self.gateway.services.policies.keeper(exchange.masks, exchange.target)
+                await seal_large(flow, exchange, masker)
             return
         if isinstance(exchange.state, Replied):
             return

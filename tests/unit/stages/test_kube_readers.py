@@ -1,6 +1,7 @@
 """What streams of a Kubernetes answer is masked object by object, and the same however it is cut."""
 
 import json
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ def read[P](reader: Reader[P], *chunks: bytes) -> bytes:
 
 def cut(data: bytes, cuts: list[int]) -> list[bytes]:
     at = sorted({0, *(c % (len(data) + 1) for c in cuts), len(data)})
-    return [data[a:b] for a, b in zip(at, at[1:], strict=False)]
+    return [data[a:b] for a, b in pairwise(at)]
 
 
 def item(name: str, **data: str) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """Events of a watch come out whole and one by one, however their bytes are cut."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,7 +31,7 @@ def test_every_cut_gives_the_same_events(between: bytes) -> None:
 def test_any_cuts_give_the_same_events(cuts: list[int]) -> None:
     data = (FIRST + b"\n" + SECOND) * 2
     at = sorted({0, *(c % len(data) for c in cuts), len(data)})
-    assert split(*(data[a:b] for a, b in zip(at, at[1:], strict=False))) == [FIRST, SECOND] * 2
+    assert split(*(data[a:b] for a, b in pairwise(at))) == [FIRST, SECOND] * 2
 
 
 def test_event_comes_out_as_soon_as_it_is_whole() -> None:
