@@ -6,10 +6,11 @@ from holdpoint.domain.access import AccessRequest, KubeObject
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.masking.lines import last_line
 from holdpoint.masking.strict import dumps
-from holdpoint.protocols.kubernetes import watch
+from holdpoint.protocols.kubernetes import status, watch
 from holdpoint.stages.exchanges import Exchange
 
-_GONE: Final = 410
+_CODES: Final = {RefusalKind.UNAUTHENTICATED: 401, RefusalKind.EXPIRED: 410, RefusalKind.DENIED: 403}
+"""What ended is the caller's to begin again with a list (410); what went wrong here is neither his nor the list's."""
 _AT_FAULT: Final = 500
 
 
@@ -25,9 +26,8 @@ def last_words(exchange: Exchange, access: AccessRequest, refusal: Refusal) -> b
     A list that ends early must not look complete.
     """
     if exchange.in_events:
-        # `expired` is the caller's to begin again, as 410 tells every client of a watch.
-        code = _GONE if refusal.kind is RefusalKind.EXPIRED else min(refusal.status, _AT_FAULT)
-        return dumps(watch.error_event(code, refusal.public, refusal_id=exchange.id)) + b"\n"
+        said = status.document(refusal, refusal_id=exchange.id)
+        return dumps(watch.error_event(said, code=_CODES.get(refusal.kind, _AT_FAULT))) + b"\n"
     if is_log(access):
         return last_line(refusal.public, exchange.id, bytes(exchange.tape[-1:]))
     return None

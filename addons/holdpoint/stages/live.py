@@ -140,7 +140,7 @@ class LiveStreams:
             else:
                 why = _stricter(stream.access, before, now, changed)
             if why:
-                ended += self.end(stream.exchange, Refusal(RefusalKind.DENIED, "policy has changed", detail=why))
+                ended += self.end(stream.exchange, Refusal(RefusalKind.EXPIRED, "policy has changed", detail=why))
         return ended
 
     async def _run(self) -> None:

@@ -3,30 +3,34 @@
 from collections.abc import Iterator
 from typing import Final
 
-from holdpoint.domain.access import AccessRequest
-from holdpoint.domain.refusal import Refusal, RefusalKind
-from holdpoint.domain.values import JsonValue
+from holdpoint.domain.values import JsonMapping, JsonValue
 from holdpoint.masking.marks import MARK
+from holdpoint.protocols.call import Undecodable
 
 _CODED: Final = "W21hc2tlZ"
-"""How every mark begins in base64, as the data of a Secret is written."""
+"""How every mark of a masked value begins in base64, as the data of a Secret is written."""
+_SIGNS: Final = (b"masked", b"sealed:", _CODED.encode(), b"\\")
+"""A body without any of them holds no mark, however it is encoded."""
+_UNPROCESSABLE: Final = 422
 
 
-def refuse_marks(access: AccessRequest) -> None:
+def refuse_marks(body: bytes, written: JsonMapping) -> None:
     """Refuse to write an object that holds marks of the gateway: `kubectl get -o yaml | kubectl apply -f -`.
 
-    Raises Refusal, with the place of the first.
+    `written` is what was decoded of `body`. Raises Undecodable, with the place of the first mark.
     """
-    place = next(_marks(dict(access.arguments), ""), None)
+    if not any(sign in body for sign in _SIGNS):
+        return
+    place = next(_marks(dict(written), ""), None)
     if place is not None:
-        why = f"the object holds masked values, which would overwrite what they stand for: `{place}`"
-        raise Refusal(RefusalKind.CONFLICT, why, detail="write-back of a mark")
+        why = f"`{place}` holds a masked value, which would overwrite what it stands for"
+        raise Undecodable(why, status=_UNPROCESSABLE)
 
 
 def _marks(value: JsonValue, place: str) -> Iterator[str]:
     match value:
         case str():
-            if value.startswith(_CODED) or ("[" in value and MARK.search(value.encode("utf-8", "replace")) is not None):
+            if value.startswith(_CODED) or ("[" in value and MARK.search(value.encode("utf-8", "replace"))):
                 yield place[:200]
         case dict():
             for name, inner in value.items():

@@ -6,6 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from holdpoint.domain.refusal import Refusal, RefusalKind
+from holdpoint.protocols.kubernetes import status
 from holdpoint.protocols.kubernetes.watch import NotEvents, Splitter, error_event
 from holdpoint.protocols.sse import TooLarge
 
@@ -58,9 +60,8 @@ def test_event_over_the_limit_is_refused_before_it_is_whole() -> None:
 
 
 def test_error_event_is_what_clients_decode() -> None:
-    event = error_event(401, "the token expired", refusal_id="ex_1")
-    status = event["object"]
-    assert isinstance(status, dict)
-    assert event["type"] == "ERROR"
-    assert (status["kind"], status["code"], status["reason"]) == ("Status", 401, "Unauthorized")
-    assert status["message"] == "the token expired"
+    said = status.document(Refusal(RefusalKind.EXPIRED, "policy has changed"), refusal_id="ex_1")
+    found = error_event(said, code=410)["object"]
+    assert isinstance(found, dict)
+    assert (found["kind"], found["code"], found["reason"]) == ("Status", 410, "Expired")
+    assert found["message"] == "holdpoint: policy has changed [ex_1]"
