@@ -4,15 +4,16 @@ A Secret is known by its kind, by its type, and by what was asked: objects in a 
 apiVersion, patches carry neither type, and a CRD may call its own kind whatever it likes.
 """
 
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from holdpoint.domain.mask import MaskAction
 from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
-from holdpoint.masking.marks import is_mark
+from holdpoint.masking.marks import MASKED, is_mark
 from holdpoint.masking.strict import NotJson, loads
-from holdpoint.masking.walk import Container, Walk
+from holdpoint.masking.walk import Container, Walk, is_secret
 
 LAST_APPLIED: Final = "kubectl.kubernetes.io/last-applied-configuration"
 JSON_PATCH: Final = "$patch"
@@ -34,6 +35,8 @@ class Shape:
     """They hold a token, whatever they say."""
     columns: tuple[str, ...] = ()
     """Names of the columns of a Table, where rows come without them."""
+    is_coded: bool = True
+    """Marks in base64 where a type has bytes: clients in Go decode them before anybody looks."""
 
 
 NOTHING: Final = Shape()
@@ -49,7 +52,7 @@ def prepare(walk: Walk, root: Container, shape: Shape) -> None:
 def _document(walk: Walk, node: JsonObject, shape: Shape) -> None:
     _object(walk, node, shape)
     for item in _objects(node.get("items")):
-        _object(walk, item, shape if not _is_secret_kind(node) else Shape(is_secret=True))
+        _object(walk, item, replace(shape, is_secret=True) if _is_secret_kind(node) else shape)
     for operation in _objects(node.get(JSON_PATCH)):
         _operation(walk, operation, shape)
     rows = node.get("rows")
@@ -77,14 +80,37 @@ def _object(walk: Walk, node: JsonObject, shape: Shape) -> None:
         return
     kind = as_text(node.get("kind")).casefold()
     metadata = as_object(node.get("metadata"))
-    is_secret = shape.is_secret or kind in _SECRETS
-    if is_secret or as_text(metadata.get("name")).startswith(_HELM):
+    hidden = shape.is_secret or is_secret(node)
+    if hidden or as_text(metadata.get("name")).startswith(_HELM):
         for name in _DATA:
+            if name == "data" and hidden and shape.is_coded:
+                _hide_bytes(walk, node, name, action)
             _hide(walk, node, name, action)
-    if is_secret:
+    elif shape.is_coded:
+        _binary(walk, as_object(node.get("binaryData")))
+    if hidden:
         _last_applied(walk, as_object(metadata.get("annotations")), action)
     if place := _TOKENS.get(kind, "status" if shape.is_token else ""):
         _hide(walk, as_object(node.get(place)), "token", action)
+
+
+def _hide_bytes(walk: Walk, node: JsonObject, name: str, action: MaskAction) -> None:
+    """Hide the values of a map of bytes by marks that are bytes too."""
+    values = as_object(node.get(name))
+    for key, value in values.items():
+        if isinstance(value, str) and value:
+            walk.change(values, key, _coded(walk.mark(value, action)))
+
+
+def _binary(walk: Walk, values: JsonObject) -> None:
+    """Hide what is found in a map of bytes of a ConfigMap."""
+    for key, value in values.items():
+        if isinstance(value, str) and (count := walk.text(value)[1]):
+            walk.change(values, key, _coded(MASKED), count)
+
+
+def _coded(mark: JsonValue) -> str:
+    return b64encode(as_text(mark).encode()).decode("ascii")
 
 
 def _last_applied(walk: Walk, annotations: JsonObject, action: MaskAction) -> None:

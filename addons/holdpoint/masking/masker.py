@@ -1,7 +1,7 @@
 """The masker: profiles compiled once, then applied to values, texts and whole bodies."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from holdpoint.domain.mask import MaskProfile
@@ -98,7 +98,8 @@ class Masker:
 
     def sealed_kubernetes(self, value: JsonValue, shape: Shape) -> JsonValue:
         """Return the same as `sealed` does. Raises Unmaskable where it is nested too deep."""
-        return self._copied(value, self._seal, self._rules.start, partial(_kubernetes, shape=shape)).value
+        prepare = partial(_kubernetes, shape=replace(shape, is_coded=False))
+        return self._copied(value, self._seal, self._rules.start, prepare).value
 
     def document(self, body: bytes, content_type: str | None) -> Masked[bytes]:
         """Mask a body by its content type. Raises Unmaskable for what cannot be looked into."""

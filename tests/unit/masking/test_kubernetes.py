@@ -15,6 +15,8 @@ from holdpoint.masking.masker import Masker, compile_masks
 from holdpoint.policy.bundle import load_bundle
 
 X = "[masked]"
+XX = base64.b64encode(X.encode()).decode()
+"""The mark where a type has bytes."""
 PLAIN = "S3cr3t-pa55word-1"
 CODED = base64.b64encode(PLAIN.encode()).decode()
 MASKS = Path(__file__).parents[3] / "policies" / "masks"
@@ -79,7 +81,7 @@ def test_secret_is_hidden_in_every_shape(masker: Masker, value: Any, shape: Shap
 def test_names_of_keys_and_all_that_is_no_data_stay(masker: Masker) -> None:
     assert hides(masker, secret(type="Opaque"), SECRETS) == {
         "metadata": {"name": "db", "namespace": "prod"},
-        "data": {"password": X, "dsn": X},
+        "data": {"password": XX, "dsn": XX},
         "type": "Opaque",
     }
 
@@ -115,7 +117,7 @@ def test_release_of_helm_is_hidden_wherever_it_is_stored(masker: Masker) -> None
     assert made == {**stored, "data": {"release": X}}
     coded = base64.b64encode(release.encode()).decode()
     made = masker.kubernetes({"type": "helm.sh/release.v1", "data": {"release": coded}}, NOTHING).value
-    assert made == {"type": "helm.sh/release.v1", "data": {"release": X}}
+    assert made == {"type": "helm.sh/release.v1", "data": {"release": XX}}
 
 
 def test_environment_is_hidden_by_the_names_of_its_variables(tmp_path: Path) -> None:
@@ -167,6 +169,14 @@ def test_kubeconfig_in_a_configmap_is_hidden(tmp_path: Path) -> None:
     both = shipped(tmp_path, "kubernetes-secrets", "credentials")
     made = hides(both, {"kind": "ConfigMap", "data": {"kubeconfig": config}})
     assert "name: a" in made["data"]["kubeconfig"]
+
+
+def test_marks_are_bytes_where_a_type_has_bytes(masker: Masker) -> None:
+    key = base64.b64encode(b"-----BEGIN PRIVATE KEY-----\nMII\n-----END PRIVATE KEY-----").decode()
+    made: Any = masker.kubernetes({"kind": "ConfigMap", "binaryData": {"k": key, "b": "/w=="}}, NOTHING).value
+    assert made["binaryData"] == {"k": XX, "b": "/w=="}
+    made = masker.kubernetes({**TYPED, "data": {"a": ""}, "stringData": {"b": PLAIN}}, NOTHING).value
+    assert (made["data"], made["stringData"]) == ({"a": X}, {"b": X})
 
 
 def test_what_is_given_is_never_changed(masker: Masker) -> None:

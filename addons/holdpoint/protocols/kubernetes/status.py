@@ -20,7 +20,6 @@ _REASONS = {
     413: "RequestEntityTooLarge",
     414: "RequestURITooLong",
     415: "UnsupportedMediaType",
-    422: "Invalid",
     429: "TooManyRequests",
     502: "BadGateway",
     503: "ServiceUnavailable",
