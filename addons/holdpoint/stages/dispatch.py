@@ -45,7 +45,7 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
     if target.mode is not TargetMode.OBSERVE:
         refuse_too_many(services, exchange, access, state.permitted.decision, session=decoded.session, count=True)
     headers = await _credential(services, exchange, target, access, state)
-    masker = services.policies.masker(exchange.masks)
+    masker = services.policies.keeper(exchange.masks, target)
     record_body = exchange.record_bodies or decoded.is_write
     if record_body:
         await seal_large(flow, exchange, masker)

@@ -40,8 +40,9 @@ RETRY_AFTER: Final = 5
 def make_ask(services: Services, exchange: Exchange, target: Target, state: Permitted) -> Ask:
     """Put together what the reviewers will read. Masked leaves are keyed hashes: equal secrets look equal, no more."""
     decoded = state.decoded
-    masker = services.policies.masker(exchange.masks)
-    sealed = sealed_intent(decoded.intent, masker, services.digest_key)
+    masker = services.policies.keeper(exchange.masks, target)
+    asked_object = decoded.access if target.protocol is Protocol.KUBERNETES else None
+    sealed = sealed_intent(decoded.intent, masker, services.digest_key, access=asked_object)
     exchange.read_pins = read_of(services.pins, decoded.access)
     bound = bound_to(services.pins, decoded.access)
     asked: JsonObject = {"principal": decoded.access.principal.id, "target": target.name, "intent": sealed}
