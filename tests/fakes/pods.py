@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import wsproto.events as ws
+import wsproto.utilities
 from tests.fakes.byte_upstream import Answer, RawRequest, RawUpstream, answer
 from tests.fakes.kube_tunnels import SpdyEnd, server_end
 
@@ -102,27 +103,36 @@ class OverWebSocket(Carrier):
     def __init__(self, connection: socket.socket, opened: Opened) -> None:
         super().__init__(connection, opened)
         self._end = server_end()
+        self._part = b""
+
+    def _say(self, event: ws.Event) -> None:
+        with self._lock, contextlib.suppress(OSError, wsproto.utilities.LocalProtocolError):
+            self._connection.sendall(self._end.send(event))
 
     def send(self, stream: str, data: bytes, *, final: bool = False) -> None:
         if data or not final:
-            self.write(self._end.send(ws.BytesMessage(bytes((CHANNELS.index(stream),)) + data)))
+            self._say(ws.BytesMessage(bytes((CHANNELS.index(stream),)) + data))
 
     def bye(self) -> None:
-        with contextlib.suppress(Exception):
-            self.write(self._end.send(ws.CloseConnection(1000)))
+        self._say(ws.CloseConnection(1000))
 
     def feed(self, data: bytes) -> None:
-        self._end.receive_data(data)
+        try:
+            self._end.receive_data(data)
+        except wsproto.utilities.LocalProtocolError:
+            return  # kubectl says goodbye twice
         for event in self._end.events():
             match event:
                 case ws.Ping():
-                    self.write(self._end.send(event.response()))
+                    self._say(event.response())
                 case ws.CloseConnection():
-                    with contextlib.suppress(Exception):
-                        self.write(self._end.send(event.response()))
-                    self._connection.close()
+                    self._say(event.response())
+                    self._connection.shutdown(socket.SHUT_RDWR)
                 case ws.BytesMessage() | ws.TextMessage():
-                    said = event.data.encode() if isinstance(event.data, str) else bytes(event.data)
+                    self._part += event.data.encode() if isinstance(event.data, str) else bytes(event.data)
+                    if not event.message_finished:
+                        continue
+                    said, self._part = self._part, b""
                     if said[:1] == b"\xff":
                         self._ended(CHANNELS[said[1]])
                     elif said[1:]:
@@ -181,7 +191,8 @@ class OverTunnelledSpdy(OverSpdy):
         self._socket = server_end()
 
     def write(self, data: bytes) -> None:
-        super().write(self._socket.send(ws.BytesMessage(data)))
+        with self._lock, contextlib.suppress(OSError):
+            self._connection.sendall(self._socket.send(ws.BytesMessage(data)))
 
     def feed(self, data: bytes) -> None:
         self._socket.receive_data(data)
@@ -189,7 +200,7 @@ class OverTunnelledSpdy(OverSpdy):
             if isinstance(event, ws.BytesMessage):
                 super().feed(bytes(event.data))
             elif isinstance(event, ws.CloseConnection):
-                self._connection.close()
+                self._connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Answers(dict[str, Answer]):
