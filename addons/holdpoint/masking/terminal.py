@@ -32,6 +32,8 @@ _QUOTED_MARK = re.compile(rb"\"?(?:" + MARK.pattern + rb")\"?")
 """In text that may be YAML the masker puts a mark in quotes."""
 _TOKEN = re.compile(rb"[^\s]*\Z")
 _PROMPT = re.compile(rb"[$#>%:?)\]]\Z")
+_ASCII = bytes(byte if byte < 0x80 else 0x1A for byte in range(256))  # noqa: PLR2004  # where ASCII ends
+"""Puts the control SUBSTITUTE (ECMA-48) in place of whatever is no ASCII."""
 _BEGINS = re.compile(
     rb"AKIA|ASIA|ABIA|ACCA|k8s-aws|e[wy][A-Za-z0-9_-]{2}|-----B|AGE-S|PuTTY-U|gh[pousr]_|github_p|gl[a-z]{2,6}-|xox[a-z]"
     rb"|xapp-|AIza|ya29|GOCSPX|[sr]k_(?:live|test)|whsec_|sk-|hf_|npm_|pypi-A|dckr_|rubygems_|hv[sbr]\.|do[oprt]_v|SG\."
@@ -85,7 +87,7 @@ class TerminalMasker:
         whole = self._context + seen.text
         if not everything:
             whole = whole[: len(whole) - _half_a_character(whole)]
-        changes = self._changes(whole, begin)
+        changes = self._changes(_as_text(whole), begin)
         hold = len(whole) if everything else min(self._hold_from(seen.text, size) + begin, len(whole))
         if changes and changes[-1].end == len(whole) and not everything:
             # The value may go on.
@@ -115,13 +117,8 @@ class TerminalMasker:
         return [_Change(c.start + begin, c.end + begin, c.by) for c in changes]
 
     def _mask(self, text: bytes) -> tuple[bytes, int]:
-        try:
-            masked = self._masker.text(text.decode())
-            return masked.value.encode(), masked.count
-        except UnicodeDecodeError:
-            # Not text, or not all of it: every byte for itself, so that what is not masked stays as it is.
-            masked = self._masker.text(text.decode("latin-1"))
-            return masked.value.encode("latin-1", "replace"), masked.count
+        masked = self._masker.text(text.decode())
+        return masked.value.encode(), masked.count
 
     def _hold_from(self, text: bytes, size: int) -> int:
         """Return from where on the text is kept back."""
@@ -161,6 +158,15 @@ class TerminalMasker:
         while begin and begin < hold and whole[begin] & 0xC0 == 0x80:  # noqa: PLR2004  # a byte inside a character
             begin += 1
         self._context = whole[begin:hold]
+
+
+def _as_text(data: bytes) -> bytes:
+    """Return what may be read as UTF-8, byte for byte as long: where it is not, all but ASCII is made one character."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return data.translate(_ASCII)
+    return data
 
 
 def _half_a_character(text: bytes) -> int:
