@@ -36,6 +36,7 @@ from holdpoint.stages.admin_methods import AdminMethods
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.handles import UNUSED_FOR, Handles
 from holdpoint.stages.ladder_calls import HeldCalls
+from holdpoint.stages.live import LiveStreams
 from holdpoint.stages.policies import Policies, load_policies
 from holdpoint.stages.questions import Questions
 from holdpoint.stages.tool_pins import ToolPins
@@ -66,6 +67,7 @@ class Services:
     held: HeldCalls = field(default_factory=HeldCalls)
     handles: Handles = field(init=False)
     questions: Questions = field(default_factory=Questions)
+    live: LiveStreams = field(init=False)
     seals: Seals = field(init=False)
     rates: RateLimiter = field(default_factory=RateLimiter)
     meters: Meters = field(default_factory=Meters)
@@ -76,6 +78,7 @@ class Services:
     def __post_init__(self) -> None:
         self.seals = Seals(self.digest_key, self.clock)
         self.handles = Handles(self.store, self.clock)
+        self.live = LiveStreams(self.clock)
         self.pins = ToolPins(self.settings, self.store, self.audit, self.clock)
 
     @property
@@ -92,8 +95,6 @@ class Services:
         console = self.settings.console
         return f"{console.url}/requests/{approval_id}" if console else ""
 
-    # Callers who leave while they are held
-
     def watch_client(self, exchange_id: str) -> asyncio.Event:
         """Return an event that is set when the caller of an exchange leaves."""
         return self._leaving.setdefault(exchange_id, asyncio.Event())
@@ -106,8 +107,6 @@ class Services:
         """Set the event."""
         if event := self._leaving.get(exchange_id):
             event.set()
-
-    # Writing down
 
     async def append(self, event: AuditEvent) -> None:
         """Write an event and wait until it is durable. Raises Refusal where it cannot be: no record, no access."""
@@ -196,20 +195,23 @@ class Services:
 
         Raises ConfigError: nothing changed.
         """
-        old = self.policies.bundle
+        before = self.policies
         try:
             fresh = await asyncio.to_thread(load_policies, self.settings, self.digest_key)
             pin_files = await asyncio.to_thread(self.pins.read_files)
         except ConfigError as error:
-            detail: JsonObject = {"from": old.hash, "refused": str(error)}
+            detail: JsonObject = {"from": before.bundle.hash, "refused": str(error)}
             self.submit(AuditEvent(AuditStage.RELOADED, self.clock.now(), detail=detail))
             raise
-        await self.audit_reload(old.hash, fresh.bundle.hash)
+        await self.audit_reload(before.bundle.hash, fresh.bundle.hash)
         self.policies = fresh
         self.pins.use_files(pin_files)
+        # Nothing is awaited since the switch: not one more event passes under what held until now.
+        ended = self.live.redecide(before, fresh, self.settings.targets)
         changes = await self.broker.redecide(fresh.engine.decide)
         touched = len(changes.withdrawn) + len(changes.tightened) + len(changes.revoked)
-        logger.info("policies reloaded: %s; %d held requests and grants changed", fresh.bundle.hash, touched)
+        told = "policies reloaded: %s; %d held requests and grants changed, %d streams ended"
+        logger.info(told, fresh.bundle.hash, touched, ended)
         return fresh.bundle.hash
 
     async def audit_reload(self, old: str, new: str) -> None:
@@ -236,6 +238,7 @@ class Services:
         """Stop everything, the audit log last."""
         if self.admin is not None:
             await self.admin.close()
+        await self.live.close()
         await self.broker.close()
         await self.verifier.close()
         await asyncio.to_thread(self.meters.close)
@@ -292,4 +295,5 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
     services.admin = AdminServer(settings.admin_socket, methods.table())
     await services.admin.start()
     await verifier.start()
+    services.live.start()
     return services

@@ -1,1 +1,1 @@
-"""What the Kubernetes API server would understand by a request, and by the streams that it is upgraded to."""
+"""The Kubernetes API: what a request asks, and what an answer or an upgraded connection says. Pure."""
