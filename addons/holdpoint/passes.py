@@ -13,7 +13,7 @@ from holdpoint.shallow import shallow
 _NEVER = frozenset(
     (
         # The caller's own login.
-        *(b"authorization", b"proxy-authorization", b"cookie"),
+        *(b"authorization", b"proxy-authorization", b"cookie", b"kubernetes-authorization"),
         # Who called, from where and for what, by the word of a proxy that upstreams trust.
         *(b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"x-cluster-client-ip", b"true-client-ip"),
         *(b"cf-connecting-ip", b"fastly-client-ip", b"client-ip", b"remote-user", b"remote-addr", b"x-rewrite-url"),
@@ -47,9 +47,14 @@ def folded(name: bytes) -> bytes:
 def is_forwardable(name: bytes) -> bool:
     """Tell whether a header of the caller may go upstream.
 
-    None with an underscore does: some servers read it as the name with a dash, which others took out or checked.
+    None with an underscore does: some servers read it as the name with a dash, which others took out or checked. A dot
+    is read so by some, and stands in names that mean no harm.
     """
     lower = name.lower()
+    if b"." in lower:
+        dashed = lower.replace(b".", b"-")
+        if dashed in _NEVER or dashed.startswith(_NEVER_PREFIXES):
+            return False
     return b"_" not in lower and lower not in _NEVER and not lower.startswith(_NEVER_PREFIXES)
 
 

@@ -140,7 +140,9 @@ class PodWorld(World):
     def plain(self, *more: tuple[str, str], token: str | None = None) -> list[tuple[str, str]]:
         return [("Host", f"127.0.0.1:{self.reverse}"), ("Authorization", f"Bearer {token or self.token()}"), *more]
 
-    def websocket(self, path: str, protocols: str = "v5.channel.k8s.io", *, target: str = "pods", **claims: Any) -> bytes:
+    def websocket(
+        self, path: str, protocols: str = "v5.channel.k8s.io", *, target: str = "pods", **claims: Any
+    ) -> bytes:
         """The head of an upgrade to WebSocket."""
         token = self.token(**claims) if claims else None
         key = base64.b64encode(os.urandom(16)).decode()
@@ -148,7 +150,9 @@ class PodWorld(World):
         fields += [("Sec-WebSocket-Key", key), ("Sec-WebSocket-Protocol", protocols)]
         return request("GET", f"/k8s/{target}{path}", self.plain(*fields, token=token))
 
-    def spdy(self, path: str, protocols: str = "v5.channel.k8s.io, v4.channel.k8s.io", *, target: str = "pods") -> bytes:
+    def spdy(
+        self, path: str, protocols: str = "v5.channel.k8s.io, v4.channel.k8s.io", *, target: str = "pods"
+    ) -> bytes:
         """The head of an upgrade to SPDY/3.1."""
         fields = [("Connection", "Upgrade"), ("Upgrade", "SPDY/3.1"), ("X-Stream-Protocol-Version", protocols)]
         return request("POST", f"/k8s/{target}{path}", self.plain(*fields))

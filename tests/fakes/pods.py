@@ -33,7 +33,13 @@ def failure(code: int) -> bytes:
     causes = [{"reason": "ExitCode", "message": str(code)}]
     text = f"command terminated with non-zero exit code: exit status {code}"
     return json.dumps(
-        {"metadata": {}, "status": "Failure", "message": text, "reason": "NonZeroExitCode", "details": {"causes": causes}}
+        {
+            "metadata": {},
+            "status": "Failure",
+            "message": text,
+            "reason": "NonZeroExitCode",
+            "details": {"causes": causes},
+        }
     ).encode()
 
 
@@ -271,7 +277,11 @@ class Pods(RawUpstream):
         tty = query.get("tty") == ["true"]
         pipe, null = subprocess.PIPE, subprocess.DEVNULL
         program = subprocess.Popen(
-            argv, cwd=self.folder, stdin=pipe if wants_in else null, stdout=pipe, stderr=subprocess.STDOUT if tty else pipe
+            argv,
+            cwd=self.folder,
+            stdin=pipe if wants_in else null,
+            stdout=pipe,
+            stderr=subprocess.STDOUT if tty else pipe,
         )
         self.processes.append(program)
 

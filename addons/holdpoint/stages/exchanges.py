@@ -8,6 +8,7 @@ from mitmproxy import http
 from holdpoint.domain.decision import Deny, GuardAnswer, Rate
 from holdpoint.domain.exchange import Received, Refused, State
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
+from holdpoint.domain.values import JsonObject, JsonValue
 from holdpoint.identity.metadata import Resource
 from holdpoint.protocols.mcp_holds import Round
 from holdpoint.recording.flowfiles import Session
@@ -88,6 +89,10 @@ class Exchange:
     """What the bytes of its connection pass through, once the upstream has switched."""
     release: Callable[[], None] = _nothing
     """Lets its connection be taken for idle again."""
+    upstream: JsonObject = field(default_factory=dict[str, JsonValue])
+    """As whom it went upstream, for the record. Never a secret."""
+    ended: Callable[[], None] = _nothing
+    """Ends what counts for its time only: the token of a tool call."""
 
     def show(self, data: bytes) -> None:
         """Keep what a caller was shown of a stream, as far as there is room."""

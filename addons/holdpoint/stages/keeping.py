@@ -36,7 +36,10 @@ def keep(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange) -> None:
         answered = stage is AuditStage.ANSWERED or exchange.tunnel is not None
         did_something = was_sent and not exchange.declined
         services.settle(forwarded.cleared.grant, exchange, sent=did_something, answered=answered)
-    event = gateway.event(exchange, stage, describe.ending(flow, exchange, was_sent=was_sent))
+    detail = describe.ending(flow, exchange, was_sent=was_sent)
+    if linked := services.calls.requests(exchange.id):
+        detail["requests"] = [*linked]
+    event = gateway.event(exchange, stage, detail)
     services.record(flow, exchange, event)
     meter(services, flow, exchange)
 

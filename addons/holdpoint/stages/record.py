@@ -115,6 +115,7 @@ class Record(Stage):
     def _end(self, flow: http.HTTPFlow) -> None:
         if exchange := self.gateway.exchanges.find(flow):
             exchange.release()
+            exchange.ended()
             if (asked := decoded(exchange.state)) is not None:
                 self.gateway.under_way.end(exchange, asked, is_over=_is_over(exchange.state))
         self.gateway.wire.forget(flow)

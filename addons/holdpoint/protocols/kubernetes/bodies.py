@@ -78,8 +78,8 @@ def read(method: str, content_type: str | None, content_encoding: str | None, da
     if media == _YAML:
         return Body(_object(_yaml(data, max_bytes)))
     if media == _PROTOBUF:
-        decoded, known = protobuf.decode(data)
-        return Body(decoded, known)
+        decoded = protobuf.decode(data, max_bytes=max_bytes)
+        return Body(decoded.object, decoded.known)
     raise _unsupported(media)
 
 

@@ -7,7 +7,7 @@ from holdpoint.domain.values import JsonObject
 from holdpoint.protocols import strict_json
 from holdpoint.protocols.call import Call, Undecodable
 from holdpoint.protocols.headers import Headers, Index
-from holdpoint.protocols.kubernetes import address, agreement, bodies, impersonation
+from holdpoint.protocols.kubernetes import accept, address, agreement, bodies, impersonation
 from holdpoint.protocols.kubernetes.bodies import Body
 from holdpoint.protocols.kubernetes.copies import is_copy
 from holdpoint.protocols.kubernetes.query import Query
@@ -41,6 +41,7 @@ def decode(*, method: str, path: str, headers: Headers, body: bytes, max_bytes: 
     index = Index(headers)
     info = request_info(method, at.path, at.query)
     read = bodies.read(method, index.get(b"content-type"), index.get(b"content-encoding"), body, max_bytes=max_bytes)
+    accept.rewritten(headers, verb=_verb(info))  # told now, and not after an approval
     who = impersonation.members(headers)
     call = _resource(method, info, at, read, index) if info.is_resource else _path(info, at, read)
     return Call(
@@ -52,6 +53,10 @@ def decode(*, method: str, path: str, headers: Headers, body: bytes, max_bytes: 
         is_write=call.is_write,
         members=who,
     )
+
+
+def _verb(info: RequestInfo) -> str:
+    return info.subresource if info.subresource in STREAMS else info.verb
 
 
 def _path(info: RequestInfo, at: address.Address, body: Body) -> Call:
@@ -72,8 +77,7 @@ def _path(info: RequestInfo, at: address.Address, body: Body) -> Call:
 
 def _resource(method: str, info: RequestInfo, at: address.Address, body: Body, index: Index) -> Call:
     _check_words(info)
-    subresource = "proxy" if info.verb == "proxy" else info.subresource
-    verb = subresource if subresource in STREAMS else info.verb
+    subresource, verb = "proxy" if info.verb == "proxy" else info.subresource, _verb(info)
     _check_method(method, info, verb, body)
     intent: JsonObject = {
         "verb": verb,

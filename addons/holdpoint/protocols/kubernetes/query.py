@@ -6,7 +6,7 @@ from holdpoint.domain.values import JsonObject
 from holdpoint.protocols.call import Undecodable
 from holdpoint.protocols.kubernetes.address import Pairs
 from holdpoint.protocols.kubernetes.request_info import flag
-from holdpoint.protocols.kubernetes.selectors import BadSelector, requirements
+from holdpoint.protocols.kubernetes.selectors import BadSelector, parse_fields
 
 REPEATED = {"exec": "command", "portforward": "ports"}
 """Verbs of the gateway's own, and the one key that may stand in their query more than once."""
@@ -108,6 +108,6 @@ class Query:
             if key == "dryRun" and value != "All":
                 raise Undecodable("`dryRun` has another value than `All`")
         try:
-            requirements(self.text("fieldSelector"))
+            parse_fields(self.text("fieldSelector"))
         except BadSelector:
             raise Undecodable("`fieldSelector` is not one the API server understands") from None
