@@ -198,6 +198,7 @@ class Client:
         self.reader, self.end = spdy_frames.Reader(), SpdyEnd()
         self.names: dict[int, str] = {}
         self._next = 1
+        self._part = b""
 
     def begin(self, head: bytes, *, streams: tuple[str, ...] = ("error", "stdout", "stderr")) -> "Client":
         """Ask for the switch; open the streams that a SPDY client opens."""
@@ -258,7 +259,10 @@ class Client:
     def _event(self, event: ws.Event) -> None:
         match event:
             case ws.BytesMessage():
-                said = bytes(event.data)
+                self._part += bytes(event.data)
+                if not event.message_finished:
+                    return
+                said, self._part = self._part, b""
                 self.heard.setdefault(CHANNELS[said[0]], bytearray()).extend(said[1:])
             case ws.Pong():
                 self.pongs.append(bytes(event.payload))
