@@ -161,6 +161,12 @@ class OverSpdy(Carrier):
         if there and stream in self.numbers:
             self.write(self.end.data(self.numbers[stream], data, flags=1 if final else 0))
 
+    def wait_for(self, streams: set[str]) -> bool:
+        """Wait until these were opened."""
+        with self.opening:
+            self.opening.wait_for(lambda: streams <= set(self.numbers) or self.opened.gone.is_set(), 10)
+        return streams <= set(self.numbers)
+
     def feed(self, data: bytes) -> None:
         for frame in self._reader.feed(data):
             self._frame(frame)
@@ -275,6 +281,10 @@ class Pods(RawUpstream):
         argv = query.get("command") or self.attached
         wants_in = query.get("stdin") == ["true"]
         tty = query.get("tty") == ["true"]
+        # As the kubelet does: kubectl reads nothing before each of its streams was answered.
+        wanted = {"error", "stdout"} | ({"stdin"} if wants_in else set()) | (set() if tty else {"stderr"})
+        if isinstance(carrier, OverSpdy) and not carrier.wait_for(wanted):
+            return
         pipe, null = subprocess.PIPE, subprocess.DEVNULL
         program = subprocess.Popen(
             argv,
