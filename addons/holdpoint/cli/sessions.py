@@ -1,10 +1,11 @@
-"""`holdpoint sessions list|show|replay`."""
+"""`holdpoint sessions list|show|asciicast|stdin|replay`."""
 
 import argparse
 import os
 import sys
 from pathlib import Path
 
+from holdpoint.cli import session_tunnels
 from holdpoint.cli.common import Commands, Failure, moment, settings_of, shown, table
 from holdpoint.domain.values import as_text
 from holdpoint.recording import browse
@@ -16,9 +17,9 @@ from holdpoint.settings import Settings
 
 def add(commands: Commands) -> None:
     """Add the commands of this group."""
-    group = commands.add_parser("sessions", help="recorded sessions: list, show, replay").add_subparsers(
-        dest="action", metavar="ACTION", required=True
-    )
+    group = commands.add_parser(
+        "sessions", help="recorded sessions: list, show, export, replay"
+    ).add_subparsers(dest="action", metavar="ACTION", required=True)
     listing = group.add_parser("list", help="list recorded sessions, newest first")
     listing.add_argument("--principal", default="", help="only those of this principal, person or name")
     listing.add_argument("--target", default="", help="only those on this target")
@@ -26,6 +27,7 @@ def add(commands: Commands) -> None:
     showing = group.add_parser("show", help="show what happened in one session, and its flow files")
     showing.add_argument("id")
     showing.set_defaults(run=_show)
+    session_tunnels.add(group, _one)
     replaying = group.add_parser("replay", help="answer the same client again from a recording; Ctrl-C ends it")
     replaying.add_argument("id")
     replaying.add_argument("--port", type=int, default=8184, help="port of loopback to listen at (default: 8184)")

@@ -171,7 +171,15 @@ class Services:
             own = asked.session if asked else ""
             session = self.sessions.session_for(who.id if who else "", event.target, own, self.clock.now())
         masker = self.policies.keeper(exchange.masks, exchange.target)
-        state = describe.flow_record(flow, exchange, event, masker, session=session.id, connections=self.connections)
+        state = describe.flow_record(
+            flow,
+            exchange,
+            event,
+            masker,
+            session=session.id,
+            connections=self.connections,
+            websocket=exchange.tunnel.messages() if exchange.tunnel is not None else None,
+        )
         try:
             self.recorder.record_answer(session, state, replace(event, session=session.id))
         except RecorderUnavailable as error:
