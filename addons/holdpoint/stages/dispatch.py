@@ -121,6 +121,14 @@ def _check_again(gateway: Gateway, exchange: Exchange, state: Cleared) -> Cleare
             "the token expired while the request was held; log in and make the same call again",
             ticket=state.grant.approval,
         )
+    if access.principal.call and not services.calls.is_live(access.principal.call):
+        ticket = state.grant.approval if state.grant else ""
+        raise Refusal(
+            RefusalKind.UNAUTHENTICATED,
+            "the tool call that this request serves is over",
+            ticket=ticket,
+            challenge='Bearer error="invalid_token"',
+        )
     if target.mode is TargetMode.OBSERVE:
         return state
     pinned = look_again(services.pins, permitted.decoded, reviewed=state.grant is not None, read=exchange.read_pins)
