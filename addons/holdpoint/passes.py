@@ -66,6 +66,8 @@ class Pass:
     """Host and port that the request may go to."""
     headers: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
     """Set on the copy that is sent; they replace the caller's of the same name."""
+    upgrade: bytes = b""
+    """The protocol that the connection is asked to become, where this is what was decided."""
     sent: bool = False
     revoked: bool = False
 
@@ -82,7 +84,9 @@ def dressed(request: http.Request, permission: Pass) -> http.Request:
     """Return a copy as it goes on the wire: without the caller's credentials, with the upstream's own."""
     sent = shallow(request)
     sent.data = shallow(request.data)
-    ours = {folded(name) for name, _ in permission.headers} | {b"connection"}
+    ours = {folded(name) for name, _ in permission.headers} | {b"connection", b"upgrade"}
     kept = outgoing(request.headers.fields, len(request.raw_content or b""))
-    sent.data.headers = http.Headers((*((n, v) for n, v in kept if folded(n) not in ours), *permission.headers))
+    asks = ((b"Connection", b"Upgrade"), (b"Upgrade", permission.upgrade)) if permission.upgrade else ()
+    fields = (*((n, v) for n, v in kept if folded(n) not in ours), *asks, *permission.headers)
+    sent.data.headers = http.Headers(fields)
     return sent

@@ -221,6 +221,14 @@ class Unlinked(StrEnum):
     """Policy alone decides."""
 
 
+class Warn(StrEnum):
+    """What the callers of a Kubernetes target are told in `Warning` headers, which kubectl prints."""
+
+    RECORDED = "recorded"
+    MASKED = "masked"
+    APPROVED = "approved"
+
+
 class PinMode(StrEnum):
     """What makes a definition of a tool an approved one."""
 
@@ -312,6 +320,8 @@ class Target:
     lists_ttl: float = 0.0
     """Seconds for which a client may keep a list (MCP, `ttlMs`), at most."""
     pins: Pins = field(default_factory=Pins)
+    warnings: frozenset[Warn] = frozenset({Warn.MASKED, Warn.APPROVED})
+    """Kubernetes: what callers are warned of."""
     unlinked: Unlinked = Unlinked.POLICY
 
 

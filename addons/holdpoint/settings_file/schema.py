@@ -62,7 +62,7 @@ TARGET = _shape(
     "targets[]",
     "name protocol url credential",
     "routes hosts audiences issuers scopes origins mode credentials ca_file limits record hold lists masks pins "
-    "unlinked",
+    "warnings unlinked",
 )
 CREDENTIAL_NONE = _shape("targets[].credential", "kind")
 CREDENTIAL_STATIC = _shape("targets[].credential", "kind from", "header prefix")

@@ -194,6 +194,8 @@ def ending(flow: http.HTTPFlow, exchange: Exchange, *, was_sent: bool) -> JsonOb
         detail["streamed"] = True
     if exchange.early:
         detail["early"] = True
+    if exchange.tunnel is not None:
+        detail["tunnel"] = exchange.tunnel.summary()
     if exchange.notes:
         detail["notes"] = [*exchange.notes]
     if isinstance(exchange.state, Refused):

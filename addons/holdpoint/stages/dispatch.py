@@ -26,6 +26,7 @@ from holdpoint.stages.pin_checks import look_again, refused
 from holdpoint.stages.rates import refuse_too_many
 from holdpoint.stages.sealing import seal_large
 from holdpoint.stages.services import Services
+from holdpoint.stages.upgrades import check_decided
 from holdpoint.stages.verdicts import check_members, take_duties
 from holdpoint.store.protocol import StoreUnavailable
 
@@ -37,6 +38,7 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
     target = gateway.exchanges.target(flow)
     decoded = state.permitted.decoded
     access = decoded.access
+    check_decided(exchange.upgrade, decoded)
     state = _check_again(gateway, exchange, state)
     gateway.under_way.send(exchange, decoded)
     # Whatever can fail comes before the grant is spent: what is spent and not settled counts as sent.
@@ -93,7 +95,8 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
     await services.append(event)
     if exchange.client_left:
         raise Refusal(RefusalKind.CONFLICT, "the caller left before the request was sent", detail="client gone")
-    return forwarded, Pass((target.host, target.port), headers)
+    to = exchange.upgrade.to.encode() if exchange.upgrade else b""
+    return forwarded, Pass((target.host, target.port), headers, to)
 
 
 async def _credential(

@@ -54,6 +54,8 @@ class Record(Stage):
         """Record the whole exchange, refused or answered."""
         exchange = self.gateway.exchanges.of(flow)
         match exchange.state:
+            case Forwarded() if exchange.tunnel is not None:
+                return  # it begins now, and is written down when it ends
             case Forwarded() as state:
                 exchange.state = Answered(state, exchange.masked)
                 keep(self.gateway, flow, exchange)
