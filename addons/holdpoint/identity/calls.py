@@ -138,7 +138,7 @@ class Calls:
             found.requests.append(exchange)
 
     def is_live(self, call: str) -> bool:
-        """Tell whether the token of a call still counts: what was held meanwhile is not sent for a call that is over."""
+        """Tell whether the token of a call still counts: what was held is not sent for a call that is over."""
         found = self._calls.get(call)
         return found is not None and self._clock.monotonic() < found.until
 

@@ -48,7 +48,7 @@ def decode(*, method: str, path: str, headers: Headers, body: bytes, max_bytes: 
         action=call.action,
         resource=call.resource,
         arguments=read.object,
-        intent=call.intent,
+        intent=impersonation.intent_as(call.intent, headers),
         unverified=_client(headers),
         is_write=call.is_write,
         members=who,
