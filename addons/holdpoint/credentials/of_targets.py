@@ -64,6 +64,11 @@ class Credentials:
         """Return what the audit says of the identity that is used upstream. Raises as `headers` does."""
         return self._providers[target.name, name].shown(Errand(asked, exchange, approval))
 
+    def rejected(self, target: Target, name: str) -> None:
+        """Take note that the upstream did not accept a credential (401)."""
+        if (provider := self._providers.get((target.name, name))) is not None:
+            provider.rejected()
+
     def echoes(self, target: Target) -> Echoes:
         """Return what finds this target's credentials in answers: all of them, whichever one was sent."""
         secrets = frozenset(s for name in target.credentials for s in self._providers[target.name, name].secrets())

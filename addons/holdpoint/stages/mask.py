@@ -49,8 +49,10 @@ class Mask(Stage):
         self.gateway.exchanges.expect(flow, Forwarded)
         if open_tunnel(self.gateway, flow):
             return
-        response = check_answer(flow.response)
         target = self.gateway.exchanges.target(flow)
+        if flow.response is not None and flow.response.status_code == 401:  # noqa: PLR2004  # unauthorized
+            self.gateway.services.credentials.rejected(target, self.gateway.exchanges.of(flow).credential)
+        response = check_answer(flow.response)
         refuse_detour(response, target)
         exchange = self.gateway.exchanges.of(flow)
         masker = self.gateway.services.policies.masker(exchange.masks)
