@@ -22,6 +22,7 @@ from holdpoint.settings import Target, TargetMode
 from holdpoint.stages import describe
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
+from holdpoint.stages.linked import over
 from holdpoint.stages.pin_checks import look_again, refused
 from holdpoint.stages.rates import refuse_too_many
 from holdpoint.stages.sealing import seal_large
@@ -125,13 +126,7 @@ def _check_again(gateway: Gateway, exchange: Exchange, state: Cleared) -> Cleare
             ticket=state.grant.approval,
         )
     if access.principal.call and not services.calls.is_live(access.principal.call):
-        ticket = state.grant.approval if state.grant else ""
-        raise Refusal(
-            RefusalKind.UNAUTHENTICATED,
-            "the tool call that this request serves is over",
-            ticket=ticket,
-            challenge='Bearer error="invalid_token"',
-        )
+        raise over(state.grant.approval if state.grant else "")
     if target.mode is TargetMode.OBSERVE:
         return state
     pinned = look_again(services.pins, permitted.decoded, reviewed=state.grant is not None, read=exchange.read_pins)

@@ -25,6 +25,7 @@ from holdpoint.stages.answers import decoded_body, is_stream
 from holdpoint.stages.fields import raw, text, values
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.guarding import check_bytes
+from holdpoint.stages.linked import refuse_late
 from holdpoint.stages.look import Look
 from holdpoint.stages.looking import message_look
 from holdpoint.stages.sealing import OFF_THE_LOOP
@@ -47,6 +48,7 @@ class Mask(Stage):
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Decide whether the answer streams, and clean its headers."""
         self.gateway.exchanges.expect(flow, Forwarded)
+        refuse_late(self.gateway.services.calls, decoded(self.gateway.exchanges.get(flow)))
         if open_tunnel(self.gateway, flow):
             return
         target = self.gateway.exchanges.target(flow)
