@@ -84,6 +84,7 @@ def test_kubectl_as_what_no_rule_allows_never_arrives(world: KubeWorld, more: li
     assert len([r for r in world.cluster.requests if r.path.endswith("/pods")]) == before
 
 
+@pytest.mark.failure("F-token-file")
 def test_a_token_that_was_replaced_is_used_and_a_refused_one_asks_nobody_to_log_in(tmp_path: Path) -> None:
     world = KubeWorld(tmp_path, credential="{kind: service-account, token_file: own-token}")
     file = world.policies / "own-token"

@@ -35,7 +35,7 @@ def end_with_calls(calls: Calls, live: LiveStreams, *, later: Later | None = Non
 
 
 def refuse_late(calls: Calls, asked: Decoded | None) -> None:
-    """Refuse an answer that begins when its tool call is over: it could be a stream that nothing ends. Raises Refusal."""
+    """Refuse an answer that begins when its tool call is over: nothing would end its stream. Raises Refusal."""
     if asked is not None and (call := asked.access.principal.call) and not calls.is_live(call):
         raise over()
 
