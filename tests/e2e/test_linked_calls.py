@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,10 @@ RULES = """\
   - name: people-ask-what-they-may
     effect: allow
     match: {principals: {kinds: [human]}, verbs: [create], resources: [selfsubjectaccessreviews, configmaps]}
+  - name: leases-are-reviewed
+    effect: hold
+    match: {verbs: [get], resources: [endpoints]}
+    approval: {reviewers: ["group:reviewers"], timeout: 10m}
   - name: no-agent-writes
     effect: deny
     match: {principals: {actors: ["agent-*"]}, verbs: [create], resources: [configmaps]}
@@ -113,8 +117,8 @@ class Session:
             self.headers["mcp-session-id"] = session
         self.post({"jsonrpc": "2.0", "method": "notifications/initialized"})
 
-    def post(self, message: dict[str, Any]) -> httpx.Response:
-        return self.http.post(self.url, json=message, headers=self.headers)
+    def post(self, message: dict[str, Any], timeout: float = 30) -> httpx.Response:
+        return self.http.post(self.url, json=message, headers=self.headers, timeout=timeout)
 
     def call(self, tool: str, **arguments: Any) -> dict[str, Any]:
         """Call a tool; returns the whole message."""
@@ -174,6 +178,44 @@ def test_a_token_replayed_after_its_call_is_401(world: LinkedWorld, session: Ses
         answers.append(world.ops.ask(token, PODS)["status"])
     assert answers[-1] == 401
     assert set(answers) <= {200, 401}
+
+
+def held(world: LinkedWorld) -> list[dict[str, Any]]:
+    """Return the requests that wait for a reviewer."""
+    listed: Any = world.admin().call_sync("approvals.list", {"id_token": world.id_token()})
+    found: list[dict[str, Any]] = listed["requests"] if isinstance(listed, dict) else listed
+    return found
+
+
+def until(what: Callable[[], Any]) -> Any:
+    """Return what is true in the end."""
+    deadline = time.monotonic() + 20
+    while not (found := what()):
+        assert time.monotonic() < deadline
+    return found
+
+
+@pytest.mark.threat("T53")
+def test_what_was_held_is_not_sent_when_its_call_is_over(world: LinkedWorld, session: Session) -> None:
+    path = "/api/v1/namespaces/default/endpoints/reviewed"
+    with pytest.raises(httpx.ReadTimeout):
+        session.post(
+            {
+                "jsonrpc": "2.0",
+                "id": 9,
+                "method": "tools/call",
+                "params": {"name": "ask", "arguments": {"path": path}},
+            },
+            timeout=2,
+        )
+    token = world.ops.tokens[-1][1]
+    (waiting,) = until(lambda: held(world))
+    until(lambda: world.ops.ask(token, PODS)["status"] == 401)
+    params = {"id": waiting["id"], "verdict": "approve", "expect": waiting["intent"], "id_token": world.id_token()}
+    world.admin().call_sync("approvals.decide", params)
+    answered = until(lambda: [a for a in world.ops.answers if a["path"] == path])
+    assert [a["status"] for a in answered] == [401]
+    assert not [r for r in world.cluster.requests if r.path == path]
 
 
 @pytest.mark.threat("T53")

@@ -24,8 +24,8 @@ class LinkingServer:
         """Go to the cluster at this base URL, by this authority's certificate."""
         self.tokens: list[tuple[str, str]] = []
         """Method and bearer token of every message, in order."""
-        self.during: dict[str, threading.Event] = {}
-        """By tool: what an answer waits for."""
+        self.answers: list[dict[str, Any]] = []
+        """What the cluster answered, in order."""
         self._cluster = cluster
         self._authority = authority
         outer = self
@@ -75,14 +75,12 @@ class LinkingServer:
                 "serverInfo": {"name": "linking", "version": "1"},
             }
         if method == "tools/list":
-            return {"tools": [{"name": n, "inputSchema": {"type": "object"}} for n in ("ask", "leak", "wait")]}
+            return {"tools": [{"name": n, "inputSchema": {"type": "object"}} for n in ("ask", "leak")]}
         if method != "tools/call":
             return {}
         if params["name"] == "leak":
             encoded = base64.b64encode(f"Authorization: Bearer {token}".encode()).decode()
             return _text(f"plain {token} quoted {quote(token)} base64 {encoded}")
-        if waiting := self.during.get(params["name"]):
-            waiting.wait(20)
         return _text(json.dumps(self.ask(token, **params.get("arguments", {}))))
 
     def ask(self, token: str, path: str, method: str = "GET", **headers: str) -> dict[str, Any]:
@@ -91,7 +89,9 @@ class LinkingServer:
         with httpx.Client(verify=trust, trust_env=False, timeout=20) as client:
             sent = {"authorization": f"Bearer {token}", **headers} if token else headers
             answer = client.request(method, self._cluster + path, headers=sent)
-        return {"status": answer.status_code, "body": answer.text}
+        told = {"path": path, "status": answer.status_code, "body": answer.text}
+        self.answers.append(told)
+        return told
 
     def __enter__(self) -> "LinkingServer":
         self._thread.start()
