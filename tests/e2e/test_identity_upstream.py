@@ -109,3 +109,13 @@ def test_a_token_that_was_replaced_is_used_and_a_refused_one_asks_nobody_to_log_
         fresh.replace(file)
         assert world.kubectl("get", "pods").status == 0
         assert seen(world).name == "gateway"
+
+
+def test_a_terminal_is_opened_as_the_person_and_as_whom_policy_let_it(world: KubeWorld) -> None:
+    world.kubectl("run", "web", "--image=nginx")
+    for more, name in (([], "alice@corp.example"), (["--as", "bob"], "bob")):
+        ran = world.kubectl("exec", "web", *more, "--", "echo", "hello")
+        assert ran.out == "hello\n", ran.text
+        opened = [r for r in world.cluster.requests if r.path.endswith("/web/exec")][-1]
+        assert opened.user is not None
+        assert (opened.user.name, opened.user.behind) == (name, "gateway")

@@ -41,6 +41,8 @@ class Credentials:
                 where = f"target `{target.name}`, credential `{name}`"
                 self._providers[target.name, name] = _provider(credential, environ, clock, mint, where)
         self._echoes: dict[str, tuple[frozenset[str], Echoes]] = {}
+        for target in settings.targets:
+            self.echoes(target)  # what takes a moment is made at start
 
     async def available(self, target: Target, name: str) -> bool:
         """Tell whether the target has a credential of that name, and it is there now."""
