@@ -268,6 +268,8 @@ def test_the_token_of_a_call_is_neither_answered_nor_written_down(world: LinkedW
             data = file.read_bytes()
             assert claims not in data, file
             assert signature not in data, file
+    assert world.gateway is not None
+    assert claims.decode() not in world.gateway.output
     assert head
 
 
