@@ -27,6 +27,7 @@ from holdpoint.stages.fields import raw, text, values
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.guarding import check_bytes
 from holdpoint.stages.kube_streams import asked_of, is_public, mask_whole, stream_kubernetes
+from holdpoint.stages.linked import refuse_late
 from holdpoint.stages.look import Look
 from holdpoint.stages.looking import message_look
 from holdpoint.stages.sealing import OFF_THE_LOOP
@@ -50,10 +51,13 @@ class Mask(Stage):
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Decide whether the answer streams, and clean its headers."""
         self.gateway.exchanges.expect(flow, Forwarded)
+        refuse_late(self.gateway.services.calls, decoded(self.gateway.exchanges.get(flow)))
         if open_tunnel(self.gateway, flow):
             return
-        response = check_answer(flow.response)
         target = self.gateway.exchanges.target(flow)
+        if flow.response is not None and flow.response.status_code == 401:  # noqa: PLR2004  # unauthorized
+            self.gateway.services.credentials.rejected(target, self.gateway.exchanges.of(flow).credential)
+        response = check_answer(flow.response)
         refuse_detour(response, target)
         exchange = self.gateway.exchanges.of(flow)
         masker = self.gateway.services.policies.masker(exchange.masks)
