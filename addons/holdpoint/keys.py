@@ -1,8 +1,8 @@
-"""Keys at rest: Ed25519 keys that sign the audit chain, the key of keyed hashes, the folder of the authority."""
+"""Keys at rest: Ed25519 keys that sign the audit chain and tokens of calls, the key of keyed hashes, the CA folder."""
 
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -38,8 +38,8 @@ class Signer:
 
 
 @dataclass(frozen=True, slots=True)
-class AuditKeys:
-    """What signs the audit chain, and what verifies it."""
+class KeyRing:
+    """What signs for one purpose, and what verifies it."""
 
     signer: Signer
     ring: Mapping[str, Ed25519PublicKey]
@@ -51,24 +51,32 @@ def public_file(key: SigningKey) -> Path:
     return key.file.with_suffix(PUBLIC_SUFFIX)
 
 
-def open_audit_keys(keys: Keys, *, random: Random = secrets.token_bytes) -> AuditKeys:
-    """Load the ring, after making the active key where it is missing and `create` is set.
+def open_audit_keys(keys: Keys, *, random: Random = secrets.token_bytes) -> KeyRing:
+    """Load the ring of the audit chain, after making the active key where it is missing and `create` is set.
 
     Writes the public half of every private key beside it. Raises ConfigError on anything amiss: a missing key, a key
     of another type, a public half that is not the private one's, or a file that others can read.
     """
-    active = _active(keys)
+    return _open_ring(keys.audit_active, keys.audit, random)
+
+
+def open_call_keys(keys: Keys, *, random: Random = secrets.token_bytes) -> KeyRing | None:
+    """Load the ring that signs tokens of calls, as that of the audit chain. None where the settings have none."""
+    return _open_ring(keys.calls_active, keys.calls, random) if keys.calls else None
+
+
+def _open_ring(active_id: str, ring: Sequence[SigningKey], random: Random) -> KeyRing:
+    active = _active(active_id, ring)
     signer = Signer(active.id, _open_private(active, random))
-    ring = load_ring(keys)
-    return AuditKeys(signer, ring)
+    return KeyRing(signer, {key.id: _public_half(key) for key in ring})
 
 
 def load_ring(keys: Keys) -> Mapping[str, Ed25519PublicKey]:
-    """Return the public keys of the ring by id, from `.pub` files or private ones. Makes no key.
+    """Return the public keys of the audit chain's ring by id, from `.pub` files or private ones. Makes no key.
 
     Raises ConfigError where neither half of a key is there, or where the halves do not belong together.
     """
-    _active(keys)
+    _active(keys.audit_active, keys.audit)
     return {key.id: _public_half(key) for key in keys.audit}
 
 
@@ -97,11 +105,11 @@ def open_ca_folder(folder: Path) -> Path:
     return folder
 
 
-def _active(keys: Keys) -> SigningKey:
-    for key in keys.audit:
-        if key.id == keys.audit_active:
+def _active(active: str, ring: Sequence[SigningKey]) -> SigningKey:
+    for key in ring:
+        if key.id == active:
             return key
-    raise ConfigError(f"no key of the ring has the id `{keys.audit_active}`")
+    raise ConfigError(f"no key of the ring has the id `{active}`")
 
 
 def _open_private(key: SigningKey, random: Random) -> Ed25519PrivateKey:

@@ -13,7 +13,7 @@ from holdpoint.shallow import shallow
 _NEVER = frozenset(
     (
         # The caller's own login.
-        *(b"authorization", b"proxy-authorization", b"cookie"),
+        *(b"authorization", b"proxy-authorization", b"cookie", b"kubernetes-authorization"),
         # Who called, from where and for what, by the word of a proxy that upstreams trust.
         *(b"forwarded", b"via", b"x-real-ip", b"x-client-ip", b"x-cluster-client-ip", b"true-client-ip"),
         *(b"cf-connecting-ip", b"fastly-client-ip", b"client-ip", b"remote-user", b"remote-addr", b"x-rewrite-url"),
@@ -47,9 +47,14 @@ def folded(name: bytes) -> bytes:
 def is_forwardable(name: bytes) -> bool:
     """Tell whether a header of the caller may go upstream.
 
-    None with an underscore does: some servers read it as the name with a dash, which others took out or checked.
+    None with an underscore does: some servers read it as the name with a dash, which others took out or checked. A dot
+    is read so by some, and stands in names that mean no harm.
     """
     lower = name.lower()
+    if b"." in lower:
+        dashed = lower.replace(b".", b"-")
+        if dashed in _NEVER or dashed.startswith(_NEVER_PREFIXES):
+            return False
     return b"_" not in lower and lower not in _NEVER and not lower.startswith(_NEVER_PREFIXES)
 
 
@@ -61,6 +66,8 @@ class Pass:
     """Host and port that the request may go to."""
     headers: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
     """Set on the copy that is sent; they replace the caller's of the same name."""
+    upgrade: bytes = b""
+    """The protocol that the connection is asked to become, where this is what was decided."""
     sent: bool = False
     revoked: bool = False
 
@@ -77,7 +84,9 @@ def dressed(request: http.Request, permission: Pass) -> http.Request:
     """Return a copy as it goes on the wire: without the caller's credentials, with the upstream's own."""
     sent = shallow(request)
     sent.data = shallow(request.data)
-    ours = {folded(name) for name, _ in permission.headers} | {b"connection"}
+    ours = {folded(name) for name, _ in permission.headers} | {b"connection", b"upgrade"}
     kept = outgoing(request.headers.fields, len(request.raw_content or b""))
-    sent.data.headers = http.Headers((*((n, v) for n, v in kept if folded(n) not in ours), *permission.headers))
+    asks = ((b"Connection", b"Upgrade"), (b"Upgrade", permission.upgrade)) if permission.upgrade else ()
+    fields = (*((n, v) for n, v in kept if folded(n) not in ours), *asks, *permission.headers)
+    sent.data.headers = http.Headers(fields)
     return sent

@@ -71,6 +71,10 @@ class Keys:
     """The ring: the active one and those whose signatures are still to be verified."""
     digest_file: Path
     """File of the key (32 random bytes, hexadecimal) under which masked values are hashed; made at first start."""
+    calls_active: str = ""
+    """Id of the key that signs tokens of calls; empty: none are made."""
+    calls: tuple[SigningKey, ...] = ()
+    """The ring: the active one and those whose tokens may still be under way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +119,25 @@ class Issuer:
     login_scopes: tuple[str, ...] = ("openid", "email", "profile")
     ca_file: Path | None = None
     """PEM of the authority to trust for this issuer, beside the system's."""
+    kind: Literal["oidc", "kubernetes"] = "oidc"
+    """`kubernetes`: a cluster, whose tokens are those of service accounts."""
+    jwks_file: Path | None = None
+    """The keys themselves, in place of a URL."""
+    token_file: Path | None = None
+    """Bearer token with which the keys are asked for, sent to the issuer's own origin only."""
+    token_review: "TokenReview | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenReview:
+    """An API server that is asked whether a token still counts: its pod or service account may be gone."""
+
+    server: str
+    """URL without a path."""
+    ca_file: Path | None = None
+    token_file: Path | None = None
+    every: float = 30.0
+    """Seconds for which an answer is believed."""
 
 
 class TargetMode(StrEnum):
@@ -125,13 +148,85 @@ class TargetMode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class GroupsAs:
+    """Which groups of a principal become groups upstream, and how they are called there."""
+
+    prefix: str = ""
+    allow: tuple[str, ...] = ()
+    """Globs of groups, as the issuer names them, that are sent; empty: none."""
+    add: tuple[str, ...] = ()
+    """Groups that everybody gets, exactly as written."""
+    map: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Group as the issuer names it to its name upstream, exactly as written."""
+
+
+class Fact(StrEnum):
+    """What an upstream is told beside whom it serves, in `Impersonate-Extra-Holdpoint-*`."""
+
+    PRINCIPAL = "principal"
+    """Issuer and subject of who really asks."""
+    ACTOR = "actor"
+    """The agent or server that acts for him, and those before it."""
+    EXCHANGE = "exchange"
+    APPROVAL = "approval"
+    CALL = "call"
+    """The tool call that a request serves."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImpersonateAs:
+    """Whom a Kubernetes API server is to take a principal for."""
+
+    user: Literal["person", "subject"] = "person"
+    prefix: str = ""
+    users: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Person or subject to the user's name upstream, exactly as written."""
+    groups: GroupsAs = field(default_factory=GroupsAs)
+    uid: Literal["none", "subject"] = "none"
+    extra: frozenset[Fact] = frozenset({Fact.PRINCIPAL, Fact.ACTOR, Fact.EXCHANGE, Fact.APPROVAL, Fact.CALL})
+
+
+@dataclass(frozen=True, slots=True)
+class PerCall:
+    """Which targets the token of a tool call opens, and for how long."""
+
+    targets: frozenset[str]
+    lifetime: float = 120.0
+    """Seconds."""
+    methods: frozenset[str] = frozenset({"tools/call"})
+    """MCP methods that get a token of their own; all others are sent without one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Credential:
     """How the road to an upstream is opened."""
 
-    kind: Literal["none", "static"]
+    kind: Literal["none", "static", "service-account", "impersonate", "per-call"]
     header: str = "Authorization"
     prefix: str = "Bearer "
     source: SecretSource | None = None
+    token_file: Path | None = None
+    """A token that is replaced from time to time (`service-account`, `impersonate`)."""
+    impersonate: ImpersonateAs | None = None
+    per_call: PerCall | None = None
+
+
+class Unlinked(StrEnum):
+    """What becomes of a request to a Kubernetes target that serves no tool call by a token of the gateway's own."""
+
+    DENY = "deny"
+    HUMANS = "humans"
+    """People for whom no agent acts go on to policy."""
+    POLICY = "policy"
+    """Policy alone decides."""
+
+
+class Warn(StrEnum):
+    """What the callers of a Kubernetes target are told in `Warning` headers, which kubectl prints."""
+
+    RECORDED = "recorded"
+    MASKED = "masked"
+    APPROVED = "approved"
 
 
 class PinMode(StrEnum):
@@ -225,6 +320,9 @@ class Target:
     lists_ttl: float = 0.0
     """Seconds for which a client may keep a list (MCP, `ttlMs`), at most."""
     pins: Pins = field(default_factory=Pins)
+    warnings: frozenset[Warn] = frozenset({Warn.MASKED, Warn.APPROVED})
+    """Kubernetes: what callers are warned of."""
+    unlinked: Unlinked = Unlinked.POLICY
 
 
 @dataclass(frozen=True, slots=True)

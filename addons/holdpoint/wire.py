@@ -10,9 +10,9 @@ Four things cannot be done with mitmproxy's public API, and the gateway needs ea
   and noticing that the client of a held stream has left;
 - **early events**: telling a caller how his request fares while a hook of it still waits.
 
-This module, `wire_layers`, `wire_streams`, `wire_answers`, `wire_early`, `wire_http1` and `wire_http2` are the one
-place that touches mitmproxy's private names. `Connections` lists those that they rely on, and they are checked at
-start.
+This module, `wire_events`, `wire_layers`, `wire_streams`, `wire_answers`, `wire_tunnel`, `wire_early`, `wire_http1` and
+`wire_http2` are the one place that touches mitmproxy's private names. `Connections` lists those that they rely on, and
+they are checked at start.
 """
 
 # mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
@@ -29,48 +29,14 @@ from weakref import WeakKeyDictionary
 
 from mitmproxy import http
 from mitmproxy.connection import Client, Connection
-from mitmproxy.proxy import commands, events
+from mitmproxy.proxy import commands
 from mitmproxy.proxy.layers.http import HttpLayer, HttpStream
 from mitmproxy.proxy.layers.http import _http1 as http1  # pyright: ignore[reportPrivateUsage]
 from mitmproxy.proxy.server import TimeoutWatchdog
 
 from holdpoint.passes import Pass
-
-
-@dataclass
-class FlowEvent(events.Event):
-    """Something for the one stream of this flow, noticed even while a hook of it waits."""
-
-    flow: http.HTTPFlow
-
-
-@dataclass
-class AbortStream(FlowEvent):
-    """End the stream, on both sides."""
-
-    reason: str
-    last: bytes | None = None
-    """What the caller is told last where his answer has begun, which then ends whole. None: it ends torn."""
-
-
-@dataclass
-class BeginEvents(FlowEvent):
-    """Begin an event stream towards the caller, before there is an answer."""
-
-    delivered: bool = False
-
-
-@dataclass
-class SendEvents(FlowEvent):
-    """Send bytes on the event stream that was begun."""
-
-    data: bytes
-    delivered: bool = False
-
-
-@dataclass
-class GiveUp(FlowEvent):
-    """Read no more of an answer that is read whole: it takes too long."""
+from holdpoint.through import Through
+from holdpoint.wire_events import AbortStream, BeginEvents, FlowEvent, GiveUp, SendEvents
 
 
 class StreamWork:
@@ -127,6 +93,7 @@ class Wire:
         self._answers: WeakKeyDictionary[http.HTTPFlow, http.Response] = WeakKeyDictionary()
         self._work: WeakKeyDictionary[http.HTTPFlow, StreamWork] = WeakKeyDictionary()
         self._aborts: WeakKeyDictionary[http.HTTPFlow, AbortStream] = WeakKeyDictionary()
+        self._tunnels: WeakKeyDictionary[http.HTTPFlow, Through] = WeakKeyDictionary()
 
     def admit(self, flow: http.HTTPFlow, permission: Pass) -> None:
         """Let this flow's request go upstream, once."""
@@ -170,6 +137,18 @@ class Wire:
         """Return the work that was left for this flow, once."""
         return self._work.pop(flow, None)
 
+    def leave_tunnel(self, flow: http.HTTPFlow, through: Through) -> None:
+        """Have the connections of a flow, which the upstream has switched, pass through this. Without it they end."""
+        self._tunnels[flow] = through
+
+    def is_tunnel(self, flow: http.HTTPFlow) -> bool:
+        """Tell whether something was left for the connections of this flow to pass through."""
+        return flow in self._tunnels
+
+    def take_tunnel(self, flow: http.HTTPFlow) -> Through | None:
+        """Return what was left for the connections of this flow, once."""
+        return self._tunnels.pop(flow, None)
+
     def take(self, flow: http.HTTPFlow, connection_address: tuple[str, int] | None) -> Pass | None:
         """Spend the pass of this flow. None where there is none, it was spent, or it is for another address."""
         permission = self._passes.get(flow.id)
@@ -200,6 +179,9 @@ class Connections:
         (HttpStream, "state_wait_for_response_headers"),
         (HttpStream, "state_consume_response_body"),
         (HttpStream, "state_errored"),
+        (HttpStream, "flow_done"),
+        (HttpStream, "passthrough"),
+        (HttpStream, "check_killed"),
         (TimeoutWatchdog, "disarm"),
         (http1.Http1Server, "read_headers"),
         (http1.Http1Server, "read_body"),

@@ -6,19 +6,23 @@
 from collections.abc import Iterator
 
 from mitmproxy.proxy import commands, events, layer
-from mitmproxy.proxy.layers.http import HttpStream, SendHttp
+from mitmproxy.proxy.layers.http import DropStream, HttpStream, SendHttp
 from mitmproxy.proxy.layers.http._events import (
     ErrorCode,
     RequestProtocolError,
     ResponseData,
     ResponseEndOfMessage,
     ResponseHeaders,
+    ResponseProtocolError,
 )
 
-from holdpoint.wire import AbortStream, StreamWork, StreamWorkHook, Wire
+from holdpoint.wire import StreamWork, StreamWorkHook, Wire
+from holdpoint.wire_events import AbortStream
+from holdpoint.wire_tunnel import TunnelLayer
 
 type Commands = Iterator[commands.Command]
 
+SWITCHING = 101
 WAITING_BYTES = 64 << 20
 """What may come of a stream while a piece of it is worked on."""
 
@@ -30,6 +34,8 @@ class AnswerStream(HttpStream):
     _aborted = False
     _sent = False
     """Whether the request went upstream."""
+    _switched = False
+    """Whether the upstream speaks another protocol from now on: it can be asked nothing more."""
     _waiting: int | None = None
     """Bytes of a stream that came while a piece of it is worked on."""
 
@@ -57,6 +63,34 @@ class AnswerStream(HttpStream):
         if abort is not None:
             yield from self._abort(abort)
 
+    def flow_done(self) -> layer.CommandGenerator[None]:
+        """End an exchange; or, where the upstream has switched, hand both connections to what was left for them."""
+        through = self.wire.take_tunnel(self.flow)
+        is_switched = self.flow.response is not None and self.flow.response.status_code == SWITCHING
+        if is_switched and self._switched and through is not None and not self._aborted:
+            self.child_layer = TunnelLayer(self.context, self.flow, through)
+            self._handle_event = self.passthrough
+            yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
+            return
+        if self._switched:
+            yield from self._leave_upstream("refused by the gateway")
+        if is_switched:
+            # INVARIANT: never mitmproxy's own: its layers pass bytes on whatever becomes of their hooks.
+            self.client_state = self.server_state = self.state_errored
+            refused = ResponseProtocolError(self.stream_id, "refused by the gateway", ErrorCode.CANCEL)
+            yield SendHttp(refused, self.context.client)
+            yield DropStream(self.stream_id)
+            return
+        yield from super().flow_done()
+
+    def check_killed(self, emit_error_hook: bool) -> layer.CommandGenerator[bool]:  # noqa: FBT001  # mitmproxy's signature
+        """Tell whether the stream ends here, and see to it that a tunnel that never began is noted as over."""
+        killed = yield from super().check_killed(emit_error_hook)
+        if killed and not emit_error_hook and (through := self.wire.take_tunnel(self.flow)) is not None:
+            yield from self._leave_upstream("the client left")
+            through.over()
+        return killed
+
     def _work_on(self, work: StreamWork) -> layer.CommandGenerator[None]:
         self._waiting = 0
         yield StreamWorkHook(work)
@@ -75,6 +109,7 @@ class AnswerStream(HttpStream):
 
     def state_wait_for_response_headers(self, event: ResponseHeaders) -> layer.CommandGenerator[None]:
         """Wait for an answer; where it is read whole, have its time measured."""
+        self._switched = event.response.status_code == SWITCHING
         yield from super().state_wait_for_response_headers(event)
         if self.server_state == self.state_consume_response_body:
             self.wire.on_reading(self.flow, lambda: len(self.response_body_buf))

@@ -15,7 +15,8 @@ from mitmproxy.proxy.layers.http._events import (
 )
 
 from holdpoint import wire_http1, wire_http2
-from holdpoint.wire import FlowEvent, Wire
+from holdpoint.wire import Wire
+from holdpoint.wire_events import FlowEvent
 from holdpoint.wire_streams import GatewayHttpStream, Unreadable
 
 type Commands = Iterator[commands.Command]
@@ -51,8 +52,16 @@ class GatewayHttpLayer(HttpLayer):
             yield from self._stop_sending(sizes)
         if isinstance(event, events.DataReceived):
             speaker = wire_http1.speaker(self.connections.get(event.connection))
-            if speaker is not None and (why := wire_http1.overrun(speaker)):
+            if speaker is not None and (why := wire_http1.overrun(speaker) or self._came_early(speaker)):
                 yield from self._stop_reading(speaker, why)
+
+    def _came_early(self, speaker: wire_http1.Speaker) -> str:
+        """Say what is wrong where a client says more before an upgrade was answered: in which protocol is not known."""
+        if not (wire_http1.is_client(speaker) and len(speaker.buf) and speaker.stream_id is not None):
+            return ""
+        stream = self.streams.get(speaker.stream_id)
+        is_early = isinstance(stream, GatewayHttpStream) and hasattr(stream, "flow") and stream.awaits_switch
+        return "more was sent before the protocol was switched" if is_early else ""
 
     def _stop_sending(self, sizes: dict[int, int]) -> Commands:
         """Reset the stream for which most waits, and forget that, where more waits for a client than may."""

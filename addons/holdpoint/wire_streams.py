@@ -27,9 +27,10 @@ from mitmproxy.proxy.layers.http._events import (
 from mitmproxy.proxy.layers.http._hooks import HttpErrorHook, HttpRequestHeadersHook, HttpResponseHook
 
 from holdpoint.passes import dressed
-from holdpoint.wire import AbortStream, BeginEvents, FlowEvent, GiveUp, SendEvents
-from holdpoint.wire_answers import AnswerStream
+from holdpoint.wire_answers import SWITCHING, AnswerStream
 from holdpoint.wire_early import EarlyEvents
+from holdpoint.wire_events import AbortStream, BeginEvents, FlowEvent, GiveUp, SendEvents
+from holdpoint.wire_tunnel import TunnelLayer
 
 type Commands = Iterator[commands.Command]
 
@@ -83,8 +84,16 @@ class GatewayHttpStream(AnswerStream):
         """Whether an answer passes piece by piece."""
         return self.server_state == self.state_stream_response_body and not self._aborted
 
+    @property
+    def awaits_switch(self) -> bool:
+        """Whether an upgrade was asked for and not answered: its client has nothing to say meanwhile."""
+        return self._request_ended and not self._head_sent and "upgrade" in self.flow.request.headers
+
     def _told(self, event: FlowEvent) -> Commands:
         match event:
+            case AbortStream() if isinstance(self.child_layer, TunnelLayer):
+                for command in self.passthrough(event):
+                    yield from self._through_fence(command)
             case AbortStream():
                 yield from self._abort(event)
             case BeginEvents():
@@ -156,6 +165,8 @@ class GatewayHttpStream(AnswerStream):
                 self._unwanted = self.wire.is_unwanted(self.flow)
                 if self._unwanted:
                     return
+            elif command.event.response.status_code == SWITCHING and not self.wire.is_tunnel(self.flow):
+                return  # `flow_done` ends it
             else:
                 self._head_sent = True
         elif isinstance(command.event, ResponseProtocolError) and hasattr(self, "flow"):

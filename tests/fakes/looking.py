@@ -9,9 +9,10 @@ from tests.fakes.policies import ADA, MASKS, policy_text
 
 from holdpoint.approvals.broker import Broker
 from holdpoint.clock import ManualClock
-from holdpoint.credentials.static import Credentials
+from holdpoint.credentials.of_targets import Credentials
 from holdpoint.domain.access import AccessRequest, Action, McpMethod, McpTool, Principal, Protocol, Resource
 from holdpoint.domain.exchange import Decoded, Identified, Received
+from holdpoint.identity.calls import Calls
 from holdpoint.identity.verify import Verifier
 from holdpoint.keys import open_audit_keys
 from holdpoint.recording.audit import AuditLog
@@ -58,7 +59,8 @@ class Lookout:
             digest_key=key,
             policies=load_policies(settings, key),
             verifier=Verifier((), self.clock),
-            credentials=Credentials(settings, ENVIRON),
+            credentials=Credentials(settings, ENVIRON, self.clock),
+            calls=Calls(None, self.clock),
             audit=audit,
             recorder=Recorder(audit, self.clock),
             store=self.store,

@@ -8,6 +8,7 @@ from holdpoint.domain.access import (
     Action,
     HttpPath,
     KubeObject,
+    KubeOptions,
     McpMethod,
     McpTool,
     Principal,
@@ -65,6 +66,17 @@ def kube(verb: str, resource: str, namespace: str = "", name: str = "", *, group
     """Make a request for a Kubernetes object; `resource` may hold a subresource after a slash."""
     kind, _, subresource = resource.partition("/")
     return ask(verb, KubeObject(group, "v1", kind, subresource, namespace, name), target="cluster", **arguments)
+
+
+def kube_with(verb: str, resource: str, namespace: str = "", name: str = "", *, group: str = "", **options):
+    """Make one that says more than a name: `options` are those of `KubeOptions`."""
+    request = kube(verb, resource, namespace, name, group=group)
+    return replace(request, resource=replace(request.resource, options=KubeOptions(**options)))
+
+
+def impersonation(resource: str, name: str, namespace: str = ""):
+    """Make what `--as` asks for, of one identity."""
+    return kube("impersonate", resource, namespace, name)
 
 
 def fetch(verb: str, path: str, host: str = "web.example.com") -> AccessRequest:

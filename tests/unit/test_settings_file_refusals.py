@@ -118,7 +118,7 @@ CASES = [
     ("target name", "name: files", "name: «Files_1", "lower-case letters, digits and inner hyphens"),
     ("target name too long", "name: files", "name: «" + "f" * 64, "at most 63"),
     ("target name twice", "name: web", "name: «files", "target `files` stands here twice"),
-    ("kubernetes", "protocol: http", "protocol: «kubernetes", "not in this version; choose `mcp` or `http`"),
+    ("protocol", "protocol: http", "protocol: «ftp", "`http`, `mcp`, `kubernetes`"),
     ("protocol", "protocol: http", "protocol: «grpc", "`grpc` is none of `mcp`, `http`"),
     ("upstream by plain HTTP", WEB_URL, "«http://web.example.com", "target `web` needs `https://`"),
     ("another scheme", WEB_URL, "«ftp://web.example.com", "neither `https://` nor `http://`"),

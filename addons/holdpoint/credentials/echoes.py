@@ -31,10 +31,15 @@ class _Regex(Protocol):
 class Echoes:
     """Finds the secrets it was made of."""
 
-    def __init__(self, secrets: Iterable[str]) -> None:
+    def __init__(self, secrets: Iterable[str], *, heads: Iterable[str] = ()) -> None:
+        """Look for `secrets`, and for every token (RFC 7515, compact) that begins with one of `heads`."""
         known = {form for secret in secrets for form in _parts(secret) if len(form) >= SHORTEST}
         patterns: set[bytes] = {re.escape(form) for secret in known for form in _forms(secret)}
         patterns |= {_BASE64_EDGE + re.escape(core) + _BASE64_EDGE + b"={0,2}" for s in known for core in _cores(s)}
+        for head in heads:
+            # Base64 of a text with a token in it goes on in the alphabet of base64 to the token's end and beyond.
+            patterns.add(re.escape(head.encode("ascii")) + rb"[A-Za-z0-9_.%=-]*")
+            patterns |= {_BASE64_EDGE + re.escape(core) + _BASE64_EDGE + b"={0,2}" for core in _cores(head)}
         self._pattern: _Regex | None = None
         if patterns:
             # RE2: one pass in linear time, about a nanosecond a byte, however many forms there are.

@@ -73,7 +73,8 @@ class Principal:
     @property
     def requesters(self) -> frozenset[str]:
         """Every person who counts as the requester, and so may not approve."""
-        return self.owners | ({self.person} if self.person else frozenset[str]())
+        own = self.owners | ({self.person} if self.person else frozenset[str]())
+        return own.union(*(leg.requesters for leg in self.legs)) if self.legs else own
 
 
 @dataclass(frozen=True, slots=True)

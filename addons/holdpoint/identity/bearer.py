@@ -9,6 +9,7 @@ from holdpoint.domain.refusal import Refusal, RefusalKind
 # b64token of RFC 6750 section 2.1 (= token68 of RFC 9110): no comma, so that two joined credentials never pass.
 _CREDENTIALS = re.compile(rb"(?i:bearer) +([A-Za-z0-9\-._~+/]+=*) *")
 _IN_QUERY = "access_token"
+_IN_SUBPROTOCOL = b"base64url.bearer.authorization.k8s.io"
 _PAIRS = re.compile(r"[&;]")
 _SCHEME = re.compile(rb"(?i:bearer)(?: |$)")
 
@@ -34,6 +35,21 @@ def bearer_token(headers: Sequence[tuple[bytes, bytes]]) -> str:
         detail="the authorization header is not of scheme bearer",
         challenge="Bearer",
     )
+
+
+def refuse_token_in_subprotocol(headers: Sequence[tuple[bytes, bytes]]) -> None:
+    """Refuse a WebSocket that brings a token where the API server reads one too: in the name of a subprotocol.
+
+    It would be an identity that nobody looked at (apiserver, pkg/authentication/request/websocket). Raises Refusal.
+    """
+    for name, value in headers:
+        if name.lower().replace(b"_", b"-") == b"sec-websocket-protocol" and _IN_SUBPROTOCOL in value.lower():
+            raise Refusal(
+                RefusalKind.BAD_REQUEST,
+                "an access token belongs in the authorization header",
+                detail="a subprotocol holds an access token",
+                challenge='Bearer error="invalid_request"',
+            )
 
 
 def refuse_token_in_query(target: str) -> None:

@@ -57,9 +57,9 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-async def fetch(url: str, *, ca_file: Path | None = None) -> bytes:
+async def fetch(url: str, *, ca_file: Path | None = None, bearer: str = "") -> bytes:
     """GET a document. Raises FetchError on anything but a 200 of at most `MAX_BYTES` within `TIMEOUT`."""
-    status, body = await _exchange("GET", url, None, ca_file)
+    status, body = await _exchange("GET", url, None, ca_file, bearer)
     if status != _OK:
         raise FetchError(f"`{url}` answered {status}")
     return body
@@ -67,17 +67,19 @@ async def fetch(url: str, *, ca_file: Path | None = None) -> bytes:
 
 async def post(url: str, fields: Mapping[str, str], *, ca_file: Path | None = None) -> tuple[int, bytes]:
     """POST a form; return status and body. Raises FetchError."""
-    return await _exchange("POST", url, fields, ca_file)
+    return await _exchange("POST", url, fields, ca_file, "")
 
 
-async def _exchange(method: str, url: str, fields: Mapping[str, str] | None, ca_file: Path | None) -> tuple[int, bytes]:
+async def _exchange(
+    method: str, url: str, fields: Mapping[str, str] | None, ca_file: Path | None, bearer: str
+) -> tuple[int, bytes]:
     if not is_trustworthy(url):
         raise FetchError(f"`{url}` is not https")
     try:
         async with asyncio.timeout(TIMEOUT):
             # Loading authorities takes tens of milliseconds: not on the loop.
             context = await asyncio.to_thread(_context, ca_file)
-            return await _read(method, url, fields, context)
+            return await _read(method, url, fields, context, bearer)
     except TimeoutError:
         raise FetchError(f"`{url}` did not answer within {TIMEOUT:g} s") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -86,10 +88,14 @@ async def _exchange(method: str, url: str, fields: Mapping[str, str] | None, ca_
         raise FetchError(f"`{url}` cannot be asked: {error.strerror or type(error).__name__}") from error
 
 
-async def _read(method: str, url: str, fields: Mapping[str, str] | None, context: ssl.SSLContext) -> tuple[int, bytes]:
+async def _read(
+    method: str, url: str, fields: Mapping[str, str] | None, context: ssl.SSLContext, bearer: str
+) -> tuple[int, bytes]:
     # NOTE: trust_env is off because HTTPS_PROXY may name this very gateway, and .netrc would add credentials.
     # NOTE: compressed answers are not asked for and not read: 64 KB of gzip unpack to 64 MB.
     headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+    if bearer:
+        headers["Authorization"] = f"Bearer {bearer}"
     async with (
         httpx.AsyncClient(verify=context, trust_env=False, follow_redirects=False, timeout=TIMEOUT) as client,
         client.stream(method, url, data=fields, headers=headers) as response,

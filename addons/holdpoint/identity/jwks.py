@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 
 from holdpoint.clock import Clock
+from holdpoint.identity.cluster_keys import read_file
 from holdpoint.identity.discovery import discover
 from holdpoint.identity.documents import BadDocument
 from holdpoint.identity.fetch import Fetch, FetchError
@@ -144,8 +145,7 @@ class KeySource:
     async def _fetch_once(self) -> None:
         began = self._clock.monotonic()
         try:
-            url = self.issuer.jwks_url or (await discover(self.issuer, self._fetch)).jwks_uri
-            keys = parse_key_set(await self._fetch(url, ca_file=self.issuer.ca_file))
+            keys = parse_key_set(await self._document())
         except (FetchError, BadDocument) as error:
             self._failed(str(error))
         except Exception as error:  # the keeper must outlive whatever a library raises
@@ -153,6 +153,12 @@ class KeySource:
             self._failed(type(error).__name__)
         else:
             self._accept(keys, began)
+
+    async def _document(self) -> bytes:
+        if self.issuer.jwks_file is not None:
+            return await asyncio.to_thread(read_file, self.issuer.jwks_file)
+        url = self.issuer.jwks_url or (await discover(self.issuer, self._fetch)).jwks_uri
+        return await self._fetch(url, ca_file=self.issuer.ca_file)
 
     def _accept(self, keys: KeySet, began: float) -> None:
         if self.current is None or keys.digest != self.current.digest:

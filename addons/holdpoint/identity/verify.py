@@ -11,10 +11,13 @@ from holdpoint.domain.approval import Reviewer
 from holdpoint.domain.refusal import ConfigError, Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject
 from holdpoint.identity.claims import audiences_of, check_times, principal_of
+from holdpoint.identity.cluster_keys import fetch_for
 from holdpoint.identity.fetch import Fetch, fetch, is_trustworthy
 from holdpoint.identity.jwks import KeySource, KeysUnavailable, UnknownKey
 from holdpoint.identity.keys import ALGORITHMS, KeySet, printable
 from holdpoint.identity.reviewer import check_id_token, check_id_token_type, reviewer_of
+from holdpoint.identity.service_accounts import principal_of_service_account
+from holdpoint.identity.token_review import Ask, TokenReviews, ask_api_server
 from holdpoint.identity.tokens import BadToken, UnverifiedToken, take_apart, token_digest, verify_signature
 from holdpoint.settings import Issuer
 
@@ -49,14 +52,16 @@ class Verifier:
         *,
         fetch: Fetch = fetch,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        review: Ask = ask_api_server,
     ) -> None:
         self._clock = clock
+        self._reviews = {i.url: TokenReviews(i.token_review, clock, ask=review) for i in issuers if i.token_review}
         self._sources: dict[str, KeySource] = {}
         for issuer in issuers:
             _check_settings(issuer)
             if issuer.url in self._sources:
                 raise ConfigError(f"two issuers have the url `{issuer.url}`")
-            self._sources[issuer.url] = KeySource(issuer, clock, fetch=fetch, sleep=sleep)
+            self._sources[issuer.url] = KeySource(issuer, clock, fetch=fetch_for(issuer, fetch), sleep=sleep)
         self._cache: OrderedDict[bytes, _Entry] = OrderedDict()
 
     async def start(self) -> None:
@@ -68,6 +73,7 @@ class Verifier:
         """Stop fetching and forget every verification."""
         self._cache.clear()
         await asyncio.gather(*(source.close() for source in self._sources.values()))
+        await asyncio.gather(*(reviews.close() for reviews in self._reviews.values()))
 
     def unavailable(self) -> dict[str, str]:
         """Return the issuers, by name, whose tokens cannot be verified now, and why."""
@@ -128,6 +134,8 @@ class Verifier:
         `issuers` empty means those with a `login_client_id`. Never cached. Raises Refusal as `verify` does.
         """
         allowed = issuers or frozenset(s.issuer.name for s in self._sources.values() if s.issuer.login_client_id)
+        # A cluster vouches for workloads, and those review nothing.
+        allowed -= {s.issuer.name for s in self._sources.values() if s.issuer.kind == "kubernetes"}
         try:
             parts = take_apart(id_token)
             source = self._source_of(parts, allowed)
@@ -159,9 +167,14 @@ class Verifier:
             wanted = ", ".join(f"`{a}`" for a in sorted(accepted)) or "nothing"
             raise BadToken(f"claim `aud` does not name this gateway: accepted here is {wanted}")
         digest = token_digest(token)
-        principal = principal_of(claims, issuer, token_id=digest.hex(), expires_at=times.expires)
+        make = principal_of_service_account if issuer.kind == "kubernetes" else principal_of
+        principal = make(claims, issuer, token_id=digest.hex(), expires_at=times.expires)
+        # Counted from before the API server is asked: what it says is believed for no longer than the settings allow.
+        until = self._clock.monotonic() + CACHE_FOR
+        if (reviews := self._reviews.get(issuer.url)) is not None:
+            until = await reviews.check(token, digest, claims, named & accepted)
         if keys is not None:
-            self._remember(digest, _Entry(principal, source, keys, named, self._clock.monotonic() + CACHE_FOR))
+            self._remember(digest, _Entry(principal, source, keys, named, until))
         return principal
 
     def _source_of(self, parts: UnverifiedToken, allowed: frozenset[str]) -> KeySource:

@@ -15,7 +15,7 @@ from cel_expr_python import cel  # type: ignore[import-untyped]  # has a stub, b
 from holdpoint.domain.access import AccessRequest, Protocol
 from holdpoint.policy.cel_literals import constant_calls, members_read, names_in
 from holdpoint.policy.cel_messages import explain, explain_call, undeclared
-from holdpoint.policy.facts import ARGUMENTS, values_of
+from holdpoint.policy.facts import ARGUMENTS, BESIDE_RESOURCE, values_of
 
 MAX_SOURCE = 4_096
 
@@ -38,6 +38,8 @@ _COMMON: dict[str, cel.Type] = {
     "request.verb": _T.STRING,
     "request.protocol": _T.STRING,
     "request.time": _T.TIMESTAMP,
+    "request.linked": _BOOL,
+    "request.call": _T.STRING,
     "args": _MAP,
     "object": _MAP,
 }
@@ -46,11 +48,24 @@ _RESOURCE: dict[Protocol, tuple[str, ...]] = {
     Protocol.HTTP: ("host", "path"),
     Protocol.KUBERNETES: ("group", "version", "resource", "subresource", "namespace", "name", "path"),
 }
+_OPTIONS: dict[str, cel.Type] = {
+    "request.label_selector": _T.STRING,
+    "request.field_selector": _T.STRING,
+    "request.dry_run": _BOOL,
+    "request.command": _TEXTS,
+    "request.container": _T.STRING,
+    "request.stdin": _BOOL,
+    "request.tty": _BOOL,
+    "request.ports": _T.List(_T.INT),
+}
 _FIRST_ERROR = re.compile(r"ERROR: <input>:(\d+):(\d+): (.*)")
 _REASONS = {
     "NOT_FOUND": "it reads a key that is not there; guard it with `has(...)`",
     "INVALID_ARGUMENT": "a value is not of the type or range that it needs",
-    "UNKNOWN": "a value is not of the type it needs, or the arguments are too large, or hold an integer beyond 64 bits",
+    "UNKNOWN": (
+        "a value is not of the type it needs, or not known, or the arguments are too large, or hold an integer "
+        "beyond 64 bits"
+    ),
 }
 
 
@@ -72,7 +87,7 @@ def variables(protocol: Protocol) -> Mapping[str, cel.Type]:
     own = {f"resource.{name}": _T.STRING for name in _RESOURCE[protocol]}
     if protocol is Protocol.MCP:
         own["request.protocol_version"] = _T.STRING
-    return _COMMON | own
+    return _COMMON | own | (_OPTIONS if protocol is Protocol.KUBERNETES else {})
 
 
 @cache
@@ -98,8 +113,8 @@ class Condition:
 
     @property
     def reads_arguments(self) -> bool:
-        """Whether what it says may depend on the arguments."""
-        return not ARGUMENTS.isdisjoint(self.reads)
+        """Whether what it says may depend on the arguments, or on what a request says beside its resource."""
+        return not BESIDE_RESOURCE.isdisjoint(self.reads)
 
     @property
     def reads_resource(self) -> bool:

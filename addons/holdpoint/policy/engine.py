@@ -9,9 +9,12 @@ from collections.abc import Sequence
 
 from holdpoint.domain.access import AccessRequest, Protocol, Resource
 from holdpoint.domain.decision import Decision, Deny, DenyReason
+from holdpoint.domain.prospect import Prospect
 from holdpoint.policy.bundle import Bundle
 from holdpoint.policy.index import Kind, index_target
+from holdpoint.policy.legs import combine_legs, each_leg
 from holdpoint.policy.members import combine
+from holdpoint.policy.prospects import prospect, together
 from holdpoint.policy.tally import Tally
 from holdpoint.policy.verbs import BATCH
 from holdpoint.policy.visibility import Viewer
@@ -36,13 +39,21 @@ class Engine:
 
         A request with members passes if each of them does. They are decided one by one, and what they travel in too,
         unless it is a batch, which is nothing but its members. The answer holds that of each member, in order.
+
+        A principal with legs is allowed what each leg is allowed too.
         """
         try:
-            if request.members or request.action.verb == BATCH:
-                return self._together(request)
-            return self._decide(request)
+            return self._with_legs(request) if request.principal.legs else self._whole(request)
         except Exception as error:  # noqa: BLE001  # whatever it is, the answer is no
             return self._failed(f"the engine failed: {type(error).__name__}")
+
+    def prospect(self, request: AccessRequest) -> Prospect:
+        """Tell what could come of a request of which only caller, verb and resource are known. Never raises."""
+        try:
+            return together([self._prospect(one) for one in each_leg(request)])
+        except Exception as error:  # noqa: BLE001  # whatever it is, nothing is promised
+            logger.error("a prospect could not be told: %s", type(error).__name__)  # noqa: TRY400  # no values in logs
+            return Prospect()
 
     def visible(self, request: AccessRequest) -> bool:
         """Tell whether a list shows the resource of a request, whose arguments count as unknown. Never raises.
@@ -54,12 +65,17 @@ class Engine:
 
     def visible_many(self, request: AccessRequest, resources: Sequence[Resource]) -> list[bool]:
         """Tell the same of each of several resources, in order; that of the request itself does not count."""
-        viewers: dict[type[Resource], Viewer] = {}
         try:
-            return [self._shows(request, resource, viewers) for resource in resources]
+            shown = [True] * len(resources)
+            for one in each_leg(request):
+                viewers: dict[type[Resource], Viewer] = {}
+                shown = [
+                    yet and self._shows(one, resource, viewers) for yet, resource in zip(shown, resources, strict=True)
+                ]
         except Exception as error:  # noqa: BLE001  # whatever it is, nothing is shown
             logger.error("a list could not be filtered: %s", type(error).__name__)  # noqa: TRY400  # no values in logs
             return [False] * len(resources)
+        return shown
 
     def _shows(self, request: AccessRequest, resource: Resource, viewers: dict[type[Resource], Viewer]) -> bool:
         viewer = viewers.get(type(resource))
@@ -81,6 +97,19 @@ class Engine:
         if kind is None:
             return Deny(DenyReason.NO_RULE, bundle=self.bundle.hash)
         return Tally(request, kind.matching(request)).decision(self.bundle.hash)
+
+    def _prospect(self, request: AccessRequest) -> Prospect:
+        kind = None if request.members else self._kind(request, request.resource)
+        return Prospect() if kind is None else prospect(kind, request)
+
+    def _whole(self, request: AccessRequest) -> Decision:
+        if request.members or request.action.verb == BATCH:
+            return self._together(request)
+        return self._decide(request)
+
+    def _with_legs(self, request: AccessRequest) -> Decision:
+        # Each leg asks for the same on its own: what travels together belongs to it in its own request.
+        return combine_legs(self.bundle.hash, [self._whole(one) for one in each_leg(request)])
 
     def _together(self, request: AccessRequest) -> Decision:
         if not request.members:

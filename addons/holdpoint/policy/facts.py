@@ -15,12 +15,14 @@ from holdpoint.domain.access import (
     AccessRequest,
     HttpPath,
     KubeObject,
+    KubeOptions,
     KubePath,
     McpMethod,
     McpPrompt,
     McpResource,
     McpServerRequest,
     McpTool,
+    Protocol,
 )
 from holdpoint.domain.values import JsonMapping, JsonObject, JsonValue
 
@@ -58,7 +60,24 @@ _COMMON: dict[str, _Read] = {
     "request.protocol": lambda r: r.action.protocol.value,
     "request.protocol_version": lambda r: protocol_version(r) or None,
     "request.time": lambda r: _time(r.at),
+    "request.linked": lambda r: bool(r.principal.call),
+    "request.call": lambda r: r.principal.call,
 }
+_RUNNING = frozenset({"attach", "cp", "exec"})
+_OPTIONS: dict[str, Callable[[KubeOptions, str], object]] = {
+    "request.label_selector": lambda o, _: o.label_selector,
+    "request.field_selector": lambda o, _: o.field_selector,
+    "request.dry_run": lambda o, _: o.dry_run,
+    # What an attach joins, and what a port-forward over SPDY asks for later, nobody knows yet.
+    "request.command": lambda o, verb: list(o.command) if o.command or verb not in _RUNNING else None,
+    "request.container": lambda o, _: o.container,
+    "request.stdin": lambda o, _: o.stdin,
+    "request.tty": lambda o, _: o.tty,
+    "request.ports": lambda o, verb: list(o.ports) if o.ports or verb != "portforward" else None,
+}
+BESIDE_RESOURCE = ARGUMENTS | _OPTIONS.keys()
+"""Variables that a request has beside its caller, verb and resource."""
+
 _RESOURCE: tuple[str, ...] = (
     "tool",
     "pin",
@@ -91,9 +110,11 @@ def values_of(
             if value is not None:
                 values[name] = value
     if reads is None or not ARGUMENTS.isdisjoint(reads):
-        arguments = _arguments(request.arguments, keys)
+        arguments = _arguments(request.arguments, keys) if _is_known(request) else None
         if arguments is not None:
             values["args"] = values["object"] = arguments
+    if request.action.protocol is Protocol.KUBERNETES:
+        values |= _options(request, reads)
     if reads is None:
         values |= {f"resource.{name}": "" for name in _RESOURCE}
         values |= _of_resource(request)
@@ -101,6 +122,17 @@ def values_of(
         found = _of_resource(request)
         values |= {name: found.get(name, "") for name in reads if name.startswith("resource.")}
     return values
+
+
+def _is_known(request: AccessRequest) -> bool:
+    return not isinstance(request.resource, KubeObject) or request.resource.options.known
+
+
+def _options(request: AccessRequest, reads: frozenset[str] | None) -> dict[str, object]:
+    resource, verb = request.resource, request.action.verb
+    options = resource.options if isinstance(resource, KubeObject) else KubeOptions()
+    values = {name: read(options, verb) for name, read in _OPTIONS.items() if reads is None or name in reads}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _arguments(arguments: JsonMapping, keys: frozenset[str] | None) -> JsonObject | None:

@@ -171,5 +171,5 @@ def _candidates(rules: Sequence[Rule], protocol: Protocol, kind: type[Resource])
         # INVARIANT: a condition is compiled for every protocol its rule can match on; without one it would open.
         if rule.conditions and protocol not in rule.conditions:
             raise GatewayFault(f"rule `{rule.ref}` has no condition for {protocol.value}")
-        found.append(Candidate(len(found), rule, compile_verbs(rule.match), tests, rule.conditions.get(protocol)))
+        found.append(Candidate(len(found), rule, compile_verbs(rule, kind), tests, rule.conditions.get(protocol)))
     return found

@@ -1,46 +1,26 @@
 """The parts of a match that are about objects of the Kubernetes API."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from holdpoint.domain.access import AccessRequest, Action, KubeObject
 from holdpoint.policy import verbs
 from holdpoint.policy.globs import TextTest, compile_globs
 from holdpoint.policy.rules import Effect, Match
+from holdpoint.protocols.kubernetes.built_in import is_built_in, is_outside_namespaces
 
 type Test = Callable[[AccessRequest], bool]
 
-_CLUSTER_SCOPED = frozenset(
-    {
-        "apiservices",
-        "certificatesigningrequests",
-        "clusterrolebindings",
-        "clusterroles",
-        "componentstatuses",
-        "csidrivers",
-        "csinodes",
-        "customresourcedefinitions",
-        "flowschemas",
-        "ingressclasses",
-        "mutatingwebhookconfigurations",
-        "namespaces",
-        "nodes",
-        "persistentvolumes",
-        "priorityclasses",
-        "prioritylevelconfigurations",
-        "runtimeclasses",
-        "selfsubjectaccessreviews",
-        "selfsubjectreviews",
-        "selfsubjectrulesreviews",
-        "storageclasses",
-        "subjectaccessreviews",
-        "tokenreviews",
-        "validatingadmissionpolicies",
-        "validatingadmissionpolicybindings",
-        "validatingwebhookconfigurations",
-        "volumeattachments",
-    }
-)
-"""Built-in resources outside every namespace."""
+_SYSTEM = "system:"
+
+
+def kubernetes_verbs(listed: Sequence[str], fits: TextTest, effect: Effect) -> TextTest:
+    """Make the test of a verb on objects, from the globs of a rule and their own test."""
+    if effect is Effect.ALLOW:
+        # INVARIANT: copying out of a pod and acting as somebody else are allowed by name, never by a wildcard.
+        unnamed = verbs.KUBERNETES_BY_NAME.difference(listed)
+        return lambda verb: verb not in unnamed and fits(verb)
+    implied = frozenset(verb for verb, other in verbs.KUBERNETES_IMPLIED.items() if fits(other))
+    return lambda verb: verb in implied or fits(verb)
 
 
 def compile_objects(match: Match, effect: Effect) -> tuple[Test, ...] | None:
@@ -52,19 +32,36 @@ def compile_objects(match: Match, effect: Effect) -> tuple[Test, ...] | None:
     namespaces, names = match.namespaces, match.names
     namespace_fits = compile_globs(namespaces if namespaces is not None else ["*"])
     name_fits = compile_globs(names if names is not None else ["*"])
+    any_name = names is None or "*" in names
     restricts = effect is not Effect.ALLOW
 
-    def test(request: AccessRequest) -> bool:
-        kube = request.resource
+    def restricting(request: AccessRequest) -> bool:
+        kube, verb = request.resource, request.action.verb
         if not isinstance(kube, KubeObject) or not resource_fits(request.action, kube) or not group_fits(kube.group):
             return False
         # A list over all namespaces reaches into each of them, and a collection holds every name in it: rules that
-        # restrict count it, rules that allow do not.
-        wide = restricts and not kube.name and request.action.verb in verbs.KUBERNETES_COLLECTIONS
-        everywhere = wide and not kube.namespace and kube.resource not in _CLUSTER_SCOPED
-        return (everywhere or namespace_fits(kube.namespace)) and (wide or name_fits(kube.name))
+        # restrict count it, rules that allow do not. What is created may get any name from the server.
+        collection = verb in verbs.KUBERNETES_COLLECTIONS
+        everywhere = collection and not kube.namespace and not is_outside_namespaces(kube.group, kube.resource)
+        nameless = not kube.name and (collection or verb == "create")
+        return (everywhere or namespace_fits(kube.namespace)) and (
+            nameless or name_fits(kube.name) or _by_selector(kube, verb)
+        )
 
-    return (test,)
+    def allowing(request: AccessRequest) -> bool:
+        kube, verb = request.resource, request.action.verb
+        if not isinstance(kube, KubeObject) or not resource_fits(request.action, kube) or not group_fits(kube.group):
+            return False
+        if verb == verbs.IMPERSONATE and kube.name.startswith(_SYSTEM) and kube.name not in (names or ()):
+            return False
+        return namespace_fits(kube.namespace) and (any_name or (name_fits(kube.name) and not _by_selector(kube, verb)))
+
+    return (restricting if restricts else allowing,)
+
+
+def _by_selector(kube: KubeObject, verb: str) -> bool:
+    # The name of a list is that of its field selector, which an aggregated API server may read otherwise or not at all.
+    return verb in verbs.KUBERNETES_COLLECTIONS and bool(kube.name) and not is_built_in(kube.group, kube.resource)
 
 
 def _compile_resources(match: Match) -> Callable[[Action, KubeObject], bool]:
@@ -73,7 +70,7 @@ def _compile_resources(match: Match) -> Callable[[Action, KubeObject], bool]:
     plain = compile_globs([r for r in match.resources if "/" not in r])
     everything = "*/*" in match.resources
     pairs = [tuple(map(_one, r.split("/", 1))) for r in match.resources if "/" in r]
-    streams = verbs.KUBERNETES_STREAMS.intersection(match.verbs or ())
+    streams = verbs.KUBERNETES_STREAMS.intersection(verbs.KUBERNETES_IMPLIED.get(v, v) for v in match.verbs or ())
 
     def fits(action: Action, kube: KubeObject) -> bool:
         if everything:
@@ -81,7 +78,8 @@ def _compile_resources(match: Match) -> Callable[[Action, KubeObject], bool]:
         if not kube.subresource:
             return plain(kube.resource)
         # `verbs: [exec], resources: [pods]`: who writes the verb out has named the subresource of the same name.
-        if action.verb in streams and action.verb == kube.subresource and plain(kube.resource):
+        stream = "exec" if action.verb == verbs.COPY else action.verb
+        if stream in streams and stream == kube.subresource and plain(kube.resource):
             return True
         return any(resource(kube.resource) and subresource(kube.subresource) for resource, subresource in pairs)
 

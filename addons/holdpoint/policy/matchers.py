@@ -24,7 +24,8 @@ from holdpoint.domain.access import (
 from holdpoint.policy.globs import TextTest, compile_globs
 from holdpoint.policy.match_arguments import compile_arguments
 from holdpoint.policy.match_callers import compile_caller
-from holdpoint.policy.match_objects import compile_objects
+from holdpoint.policy.match_objects import compile_objects, kubernetes_verbs
+from holdpoint.policy.match_options import compile_options
 from holdpoint.policy.rules import Effect, Globs, Match, Rule
 
 type Test = Callable[[AccessRequest], bool]
@@ -50,11 +51,14 @@ class Tests:
     caller: tuple[Test, ...]
     """Read neither resource nor arguments."""
     arguments: tuple[Test, ...]
+    """Read what of a request is beside its resource: the body, and options of the Kubernetes API."""
 
 
-def compile_verbs(match: Match) -> TextTest:
-    """Make the test of the verb."""
-    return compile_globs(match.verbs if match.verbs is not None else ["*"])
+def compile_verbs(rule: Rule, kind: type[Resource]) -> TextTest:
+    """Make the test of the verb, for resources of one kind."""
+    listed = rule.match.verbs if rule.match.verbs is not None else ("*",)
+    fits = compile_globs(listed)
+    return fits if kind is not KubeObject else kubernetes_verbs(listed, fits, rule.effect)
 
 
 def compile_match(rule: Rule, kind: type[Resource]) -> Tests | None:
@@ -63,7 +67,10 @@ def compile_match(rule: Rule, kind: type[Resource]) -> Tests | None:
     if match.is_mcp_only and kind not in MCP_KINDS:
         return None
     found = () if match.any else _of_kind(match, rule.effect, kind)
-    return None if found is None else Tests(found, compile_caller(rule), compile_arguments(rule))
+    if found is None:
+        return None
+    options = compile_options(match, rule.effect) if kind is KubeObject else ()
+    return Tests(found, compile_caller(rule), (*options, *compile_arguments(rule)))
 
 
 def _of_kind(match: Match, effect: Effect, kind: type[Resource]) -> tuple[Test, ...] | None:

@@ -9,6 +9,7 @@ from holdpoint.domain.access import PinState, Protocol
 from holdpoint.domain.decision import GuardAnswer, Rate, RequireApproval, RuleRef
 from holdpoint.policy.argument_paths import ArgumentPath
 from holdpoint.policy.cel import Condition
+from holdpoint.protocols.kubernetes.selectors import Selector
 
 type Globs = tuple[str, ...] | None
 """Globs of which one must match; None: the rule does not ask."""
@@ -57,6 +58,15 @@ class Match:
     groups: Globs = None
     namespaces: Globs = None
     names: Globs = None
+    label_selectors: tuple[Selector, ...] = ()
+    field_selectors: tuple[Selector, ...] = ()
+    dry_run: bool | None = None
+    commands: tuple[tuple[str, ...], ...] = ()
+    """Globs by place in `argv`; `**` for the last: whatever follows."""
+    containers: Globs = None
+    tty: bool | None = None
+    stdin: bool | None = None
+    ports: tuple[range, ...] = ()
     principals: Mapping[PrincipalKey, tuple[str, ...]] = field(default_factory=dict[PrincipalKey, tuple[str, ...]])
     """Globs over what the caller's token proves."""
     unverified: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
@@ -64,7 +74,15 @@ class Match:
     @property
     def names_objects(self) -> bool:
         """Whether it speaks of Kubernetes objects."""
-        return any(g is not None for g in (self.resources, self.groups, self.namespaces, self.names))
+        globs = (self.resources, self.groups, self.namespaces, self.names)
+        return any(g is not None for g in globs) or self.reads_options
+
+    @property
+    def reads_options(self) -> bool:
+        """Whether it asks for something that a request to the Kubernetes API says beside the name of its object."""
+        said = (self.dry_run, self.containers, self.tty, self.stdin)
+        lists = (self.label_selectors, self.field_selectors, self.commands, self.ports)
+        return any(s is not None for s in said) or any(lists)
 
     @property
     def names_mcp(self) -> bool:

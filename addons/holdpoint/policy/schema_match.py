@@ -10,6 +10,15 @@ from holdpoint.policy import verbs
 from holdpoint.policy.globs import compile_globs
 from holdpoint.policy.rules import PRINCIPAL_KEYS, Effect, Globs, Match, PrincipalKey
 from holdpoint.policy.schema_globs import read_globs
+from holdpoint.policy.schema_match_kubernetes import (
+    OPTION_GLOBS,
+    OPTIONS,
+    check_kubernetes,
+    read_commands,
+    read_fields,
+    read_labels,
+    read_ports,
+)
 from holdpoint.policy.schema_match_mcp import (
     check_mcp,
     read_argument_patterns,
@@ -21,17 +30,15 @@ from holdpoint.policy.schema_match_mcp import (
 _MCP = frozenset({Protocol.MCP})
 _MCP_GLOBS = frozenset({"tools", "prompts", "uris", "server_requests"})
 _MCP_OTHERS = frozenset({"pins", "protocol_versions", "arguments", "argument_patterns"})
+_KUBERNETES = frozenset({Protocol.KUBERNETES})
 _WHERE_IT_EXISTS: dict[str, frozenset[Protocol]] = {
     **dict.fromkeys(sorted(_MCP_GLOBS | _MCP_OTHERS), _MCP),
     "paths": frozenset({Protocol.HTTP, Protocol.KUBERNETES}),
     "hosts": frozenset({Protocol.HTTP}),
-    "resources": frozenset({Protocol.KUBERNETES}),
-    "groups": frozenset({Protocol.KUBERNETES}),
-    "namespaces": frozenset({Protocol.KUBERNETES}),
-    "names": frozenset({Protocol.KUBERNETES}),
+    **dict.fromkeys(["resources", "groups", "namespaces", "names", *sorted(OPTIONS | OPTION_GLOBS)], _KUBERNETES),
 }
 _KEYS = frozenset({"any", "verbs", "principals", "unverified"}) | _WHERE_IT_EXISTS.keys()
-_GLOBS = (_WHERE_IT_EXISTS.keys() - _MCP_OTHERS) | {"verbs"}
+_GLOBS = (_WHERE_IT_EXISTS.keys() - _MCP_OTHERS - OPTIONS) | {"verbs"}
 _ANY_GOES_WITH = frozenset({"any", "principals", "unverified", "protocol_versions", "arguments", "argument_patterns"})
 _UNVERIFIED = frozenset({"client", "client_version", "protocol_version", "reason"})
 _MAY_BE_EMPTY = frozenset({"groups", "namespaces"})
@@ -44,9 +51,28 @@ def read_match(node: Located, effect: Effect, protocols: AbstractSet[Protocol]) 
     fields = node.fields(optional=_KEYS)
     if not fields.values:
         raise node.error("an empty match; name what the rule is about, or write `any: true` in a rule that denies")
+    globs = {key: read_globs(fields.get(key), may_be_empty=key in _MAY_BE_EMPTY) for key in sorted(_GLOBS)}
     match = Match(
         any=_any(fields, effect),
-        **{key: read_globs(fields.get(key), may_be_empty=key in _MAY_BE_EMPTY) for key in sorted(_GLOBS)},
+        verbs=globs["verbs"],
+        tools=globs["tools"],
+        prompts=globs["prompts"],
+        uris=globs["uris"],
+        server_requests=globs["server_requests"],
+        paths=globs["paths"],
+        hosts=globs["hosts"],
+        resources=globs["resources"],
+        groups=globs["groups"],
+        namespaces=globs["namespaces"],
+        names=globs["names"],
+        label_selectors=read_labels(fields.get("label_selectors")),
+        field_selectors=read_fields(fields.get("field_selectors")),
+        dry_run=_boolean(fields.get("dry_run")),
+        commands=read_commands(fields.get("commands")),
+        containers=globs["containers"],
+        tty=_boolean(fields.get("tty")),
+        stdin=_boolean(fields.get("stdin")),
+        ports=read_ports(fields.get("ports")),
         principals=_principals(fields.get("principals")),
         unverified=_unverified(fields.get("unverified"), effect),
         pins=read_pins(fields.get("pins")),
@@ -64,6 +90,8 @@ def read_match(node: Located, effect: Effect, protocols: AbstractSet[Protocol]) 
     _check_combination(fields, match)
     if Protocol.MCP in protocols:
         check_mcp(node, fields, match, effect)
+    if Protocol.KUBERNETES in protocols:
+        check_kubernetes(node, fields, match, effect)
     if not any(reaches(match, protocol) for protocol in protocols):
         raise node.error("this can match nothing here: on an `http` target name `paths` (`*` is all of them)")
     return match
@@ -82,6 +110,10 @@ def reaches(match: Match, protocol: Protocol) -> bool:
             return match.paths is not None
         case Protocol.KUBERNETES:
             return match.names_objects or match.paths is not None or not match.names_something
+
+
+def _boolean(node: Located | None) -> bool | None:
+    return None if node is None else node.boolean()
 
 
 def _any(fields: Fields, effect: Effect) -> bool:
@@ -168,7 +200,7 @@ def _check_forms(fields: Fields) -> None:
 
 
 def _check_combination(fields: Fields, match: Match) -> None:
-    for key in ("groups", "namespaces", "names"):
+    for key in ("groups", "namespaces", "names", *sorted(OPTIONS | OPTION_GLOBS)):
         node = fields.get(key)
         if node and (match.paths is not None or match.names_mcp):
             raise node.error(f"`{key}` is about Kubernetes objects; give them a rule of their own")

@@ -9,8 +9,6 @@ from holdpoint.domain.access import (
     Action,
     Actor,
     HttpPath,
-    KubeObject,
-    KubePath,
     McpMethod,
     McpPrompt,
     McpResource,
@@ -23,20 +21,32 @@ from holdpoint.domain.access import (
 )
 from holdpoint.domain.values import JsonObject, as_object
 from holdpoint.located_yaml import Fields, Located
-from holdpoint.policy.verbs import BATCH, MCP_NAMED, RESPONSE
+from holdpoint.policy.schema_test_kubernetes import KEYS, read_identities, read_resource
+from holdpoint.policy.verbs import BATCH, IMPERSONATE, MCP_NAMED, RESPONSE
 
 _WHERE = {
     Protocol.MCP: frozenset({"tool", "pin", "prompt", "uri", "server_request", "args", "protocol_version", "members"}),
     Protocol.HTTP: frozenset({"host", "path", "args", "object"}),
-    Protocol.KUBERNETES: frozenset(
-        {"group", "version", "resource", "subresource", "namespace", "name", "path", "object", "args"}
-    ),
+    Protocol.KUBERNETES: KEYS | {"object", "args"},
 }
 _MEMBER = frozenset({"verb", "tool", "pin", "prompt", "uri", "args"})
 _IMPLIED = {"tool": "tools/call", "prompt": "prompts/get", "uri": "resources/read", "server_request": ""}
 _REQUEST = frozenset({"principal", "verb", "time", "unverified", "scopes"})
 _PRINCIPAL = frozenset(
-    {"subject", "issuer", "kind", "person", "groups", "actor", "owners", "client_id", "scopes", "claims"}
+    {
+        "subject",
+        "issuer",
+        "kind",
+        "person",
+        "groups",
+        "actor",
+        "owners",
+        "client_id",
+        "scopes",
+        "claims",
+        "call",
+        "legs",
+    }
 )
 _PINS = tuple(sorted(p.value for p in PinState if p.value))
 DEFAULT_TIME = 1_800_000_000.0
@@ -74,7 +84,11 @@ def read_request(node: Located, known: Mapping[str, Principal], targets: Mapping
         _unverified(fields),
         _time(fields.get("time")),
     )
-    members = fields.get("members")
+    members, identities = fields.get("members"), fields.get("impersonates")
+    if identities:
+        action = Action(protocol, IMPERSONATE)
+        found = (replace(request, action=action, resource=r, arguments={}) for r in read_identities(identities))
+        return replace(request, members=tuple(found))
     return replace(request, members=_members(members, request)) if members else request
 
 
@@ -126,7 +140,7 @@ def _action(node: Located, fields: Fields, protocol: Protocol) -> tuple[str, Res
         case Protocol.HTTP:
             resource = HttpPath(text("host"), text("path"))
         case Protocol.KUBERNETES:
-            resource = _kubernetes(node, fields, text)
+            resource = read_resource(node, fields)
     if not verb:
         raise node.error("key `verb` is missing")
     return verb, resource
@@ -150,24 +164,6 @@ def _pin(fields: Fields) -> PinState:
     return PinState(node.choice(*_PINS))
 
 
-def _kubernetes(node: Located, fields: Fields, text: Callable[[str], str]) -> Resource:
-    if "path" in fields.values:
-        if "resource" in fields.values:
-            raise node.error("a request is about a `path` or a `resource`, not both")
-        return KubePath(text("path"))
-    if "resource" not in fields.values:
-        raise node.error("key `resource` or `path` is missing")
-    kind, _, subresource = text("resource").partition("/")
-    return KubeObject(
-        group=text("group"),
-        version=text("version") or "v1",
-        resource=kind,
-        subresource=text("subresource") or subresource,
-        namespace=text("namespace"),
-        name=text("name"),
-    )
-
-
 def read_principal(node: Located) -> Principal:
     """Read a caller. Raises ConfigError."""
     fields = node.fields(required=frozenset({"subject"}), optional=_PRINCIPAL)
@@ -181,7 +177,7 @@ def read_principal(node: Located) -> Principal:
         return frozenset(found.texts()) if found else frozenset()
 
     kind = fields["kind"].choice("human", "workload") if "kind" in fields.values else "human"
-    actor, claims = text("actor", ""), fields.get("claims")
+    actor, claims, legs = text("actor", ""), fields.get("claims"), fields.get("legs")
     return Principal(
         issuer=text("issuer", "https://issuer.example.com"),
         subject=text("subject", ""),
@@ -193,6 +189,8 @@ def read_principal(node: Located) -> Principal:
         client_id=text("client_id", ""),
         scopes=texts("scopes"),
         claims=_object(claims) if claims else {},
+        call=text("call", ""),
+        legs=tuple(read_principal(leg) for leg in legs.elements()) if legs else (),
     )
 
 

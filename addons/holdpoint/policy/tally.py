@@ -19,6 +19,7 @@ from holdpoint.domain.decision import (
 from holdpoint.policy.index import Candidate, Outcome
 from holdpoint.policy.matchers import AS_APPROVED
 from holdpoint.policy.rules import Effect, Rule
+from holdpoint.protocols.kubernetes.discovery import is_discovery
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +30,23 @@ class _Hit:
     error: str = ""
 
 
+_UNHELD = "discovery is never held for review: an allow rule must open it"
+
+
 class Tally:
     """Takes what matched, in the order of the rules' names, and answers."""
 
-    __slots__ = ("_allow_failed", "_denying", "_errors", "_lacking", "_matched", "_opens", "_request", "_shadow")
+    __slots__ = (
+        "_allow_failed",
+        "_denying",
+        "_errors",
+        "_lacking",
+        "_matched",
+        "_opens",
+        "_request",
+        "_shadow",
+        "_unheld",
+    )
 
     def __init__(self, request: AccessRequest, matching: Iterable[tuple[Candidate, Outcome]]) -> None:
         self._request = request
@@ -43,6 +57,7 @@ class Tally:
         self._errors: list[str] = []
         self._allow_failed = False
         self._opens = False
+        self._unheld = False
         for candidate, outcome in matching:
             self._weigh(candidate.rule, outcome)
 
@@ -63,6 +78,10 @@ class Tally:
             self._shadow.append(rule.ref)
         elif rule.effect is Effect.DENY:
             self._denying.append(_Hit(rule, error))
+        elif rule.effect is Effect.HOLD and is_discovery(self._request):
+            # Never held, which is not allowed: its other duties count, and what opens must be an allow rule.
+            self._unheld = True
+            self._matched.append(_Hit(replace(rule, approval=None), error))
         else:
             # A hold rule whose scopes are missing opens nothing; what another rule opens still waits for its approval,
             # or a token with fewer scopes would get further than one with more.
@@ -100,6 +119,8 @@ class Tally:
             # Ask for as little as may do.
             rule = min(self._lacking, key=lambda r: len(r.scopes - have))
             return self._deny(bundle, DenyReason.SCOPE, [rule.ref], scopes=rule.scopes)
+        if self._unheld:
+            return self._deny(bundle, DenyReason.NO_RULE, [], _UNHELD)
         return self._deny(bundle, DenyReason.EVALUATION_ERROR if self._allow_failed else DenyReason.NO_RULE, [])
 
     def _deny(

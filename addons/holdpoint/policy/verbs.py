@@ -114,7 +114,21 @@ HTTP = frozenset(
 KUBERNETES_STREAMS = frozenset({"attach", "exec", "portforward", "proxy"})
 """Verbs of the gateway's own: each is about the subresource of the same name."""
 
+COPY = "cp"
+"""An exec whose command is what `kubectl cp` runs. Rules that restrict count it as exec, rules that allow name it."""
+
+IMPERSONATE = "impersonate"
+"""What `--as` asks for: on users, groups, serviceaccounts, userextras and uids. Rules that allow it must name it."""
+
+KUBERNETES_BY_NAME = frozenset({COPY, IMPERSONATE})
+"""Verbs that no glob of an allow rule matches."""
+
+KUBERNETES_IMPLIED = {COPY: "exec", "deletecollection": "delete"}
+"""Verbs that count as another for rules that restrict."""
+
 KUBERNETES = KUBERNETES_STREAMS | {
+    COPY,
+    IMPERSONATE,
     "create",
     "delete",
     "deletecollection",

@@ -20,7 +20,7 @@ class Viewer:
     def __init__(self, kind: Kind, request: AccessRequest) -> None:
         self._kind = kind
         self._request = request
-        self._known: dict[int, _Stand] = {}
+        self._known: dict[int, Stand] = {}
 
     def shows(self, resource: Resource) -> bool:
         """Tell whether a thing is shown."""
@@ -29,33 +29,20 @@ class Viewer:
         for candidate in self._kind.about(self._request, resource):
             stand = self._known.get(candidate.number)
             if stand is None:
-                stand = self._known[candidate.number] = self._stand(candidate)
-            if stand is _ASK:
+                stand = self._known[candidate.number] = stand_of(self._kind, candidate, self._request)
+            if stand is Stand.ASK:
                 asking.append(candidate)
-            elif stand is not _NO:
-                view.take(candidate, is_certain=stand is _YES)
+            elif stand is not Stand.NO:
+                view.take(candidate, is_certain=stand is Stand.YES)
         if asking and not view.hidden:
             request = replace(self._request, resource=resource)
             for candidate, said in self._kind.weigh(asking, request):
-                if _counts(candidate, said):
+                if counts(candidate, said):
                     view.take(candidate, is_certain=True)
         return view.shows
 
-    def _stand(self, candidate: Candidate) -> "_Stand":
-        rule, condition = candidate.rule, candidate.condition
-        if rule.shadow or rule.effect is Effect.MASK or not candidate.fits_caller(self._request):
-            return _NO
-        if candidate.tests.arguments or (condition is not None and condition.reads_arguments):
-            return _MAYBE
-        if condition is None:
-            return _YES
-        if condition.reads_resource:
-            return _ASK
-        ((_, said),) = self._kind.weigh([candidate], self._request)
-        return _YES if _counts(candidate, said) else _NO
 
-
-class _Stand(Enum):
+class Stand(Enum):
     """How a rule stands to all resources of a kind, as far as that can be told."""
 
     NO = auto()
@@ -66,7 +53,19 @@ class _Stand(Enum):
     """It depends on the resource."""
 
 
-_NO, _YES, _MAYBE, _ASK = _Stand.NO, _Stand.YES, _Stand.MAYBE, _Stand.ASK
+def stand_of(kind: Kind, candidate: Candidate, request: AccessRequest) -> Stand:
+    """Tell how a rule that is about the verb and the resource of a request stands to it, its arguments unknown."""
+    rule, condition = candidate.rule, candidate.condition
+    if rule.shadow or rule.effect is Effect.MASK or not candidate.fits_caller(request):
+        return Stand.NO
+    if candidate.tests.arguments or (condition is not None and condition.reads_arguments):
+        return Stand.MAYBE
+    if condition is None:
+        return Stand.YES
+    if condition.reads_resource:
+        return Stand.ASK
+    ((_, said),) = kind.weigh([candidate], request)
+    return Stand.YES if counts(candidate, said) else Stand.NO
 
 
 @dataclass(slots=True)
@@ -92,6 +91,9 @@ class _View:
         return self.could_open and not self.hidden and len(self.credentials) <= 1
 
 
-def _counts(candidate: Candidate, said: Outcome) -> bool:
-    # What cannot be evaluated counts for the stricter side, as in a decision; a hold shows what it holds.
+def counts(candidate: Candidate, said: Outcome) -> bool:
+    """Tell whether a rule matches by what its condition says.
+
+    What cannot be evaluated counts for the stricter side, as in a decision; a hold shows what it holds.
+    """
     return said if isinstance(said, bool) else candidate.rule.effect is not Effect.ALLOW

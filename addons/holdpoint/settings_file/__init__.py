@@ -13,6 +13,7 @@ from holdpoint.settings import Console, Recordings, Settings, Target
 from holdpoint.settings_file import schema
 from holdpoint.settings_file.issuers import read_issuers, read_reviewers
 from holdpoint.settings_file.keys_section import read_keys
+from holdpoint.settings_file.links import link_targets
 from holdpoint.settings_file.listeners import read_console, read_listeners
 from holdpoint.settings_file.places import Places, read_set, regular_file, seconds
 from holdpoint.settings_file.roads import leads_to, leads_to_url
@@ -57,12 +58,13 @@ def load_settings(file: Path, environ: Mapping[str, str], *, check_machine: bool
     listeners = read_listeners(fields["listeners"], places)
     issuers = read_issuers(fields["issuers"], places)
     console = read_console(fields.get("console"), places, listeners, issuers)
-    targets = read_targets(fields["targets"], places, issuers, listeners)
+    keys = read_keys(fields["keys"], places)
+    targets = link_targets(fields["targets"], read_targets(fields["targets"], places, issuers, listeners), keys)
     _refuse_console_target(fields["targets"], targets, console)
     settings = Settings(
         file=file,
         listeners=listeners,
-        keys=read_keys(fields["keys"], places),
+        keys=keys,
         issuers=issuers,
         targets=targets,
         policies=_policies(fields["policies"], places, file),
@@ -129,7 +131,7 @@ def _socket(value: Located, places: Places) -> Path:
 def _refuse_shared_places(fields: Fields, settings: Settings) -> None:
     """Refuse places that lie within another's folder, where one writer could overwrite or publish another's."""
     keys = settings.keys
-    secret = (keys.ca_folder, keys.digest_file, *(key.file for key in keys.audit))
+    secret = (keys.ca_folder, keys.digest_file, *(key.file for key in (*keys.audit, *keys.calls)))
     recordings = settings.recordings.folder
     for path in (*secret, settings.store, settings.admin_socket):
         if recordings == path or recordings in path.parents:
@@ -137,7 +139,7 @@ def _refuse_shared_places(fields: Fields, settings: Settings) -> None:
     for path in (settings.store, settings.admin_socket, recordings):
         if keys.ca_folder == path or keys.ca_folder in path.parents:
             raise fields["keys"].error(f"the folder of the certificate authority is its own: keep `{path}` out of it")
-    plain = (settings.store, settings.admin_socket, keys.digest_file, *(key.file for key in keys.audit))
+    plain = (settings.store, settings.admin_socket, keys.digest_file, *(key.file for key in (*keys.audit, *keys.calls)))
     if len(set(plain)) != len(plain):
         raise fields["store"].error("the store, the admin socket and every key need files of their own")
 

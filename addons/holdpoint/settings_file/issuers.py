@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Sequence
+from pathlib import Path
 
+from holdpoint.identity.service_accounts import CLAIM
 from holdpoint.located_yaml import Located
-from holdpoint.settings import Claims, Console, Issuer, Reviewers
+from holdpoint.settings import Claims, Console, Issuer, Reviewers, TokenReview
 from holdpoint.settings_file import schema
 from holdpoint.settings_file.addresses import read_url
-from holdpoint.settings_file.places import Places, printable, read_name, read_set, seconds
+from holdpoint.settings_file.places import Places, printable, read_name, read_set, regular_file, seconds
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 DEFAULT_SCOPES = ("openid", "email", "profile")
@@ -33,6 +35,9 @@ def read_issuers(value: Located, places: Places) -> tuple[Issuer, ...]:
 
 
 def _issuer(value: Located, places: Places) -> Issuer:
+    kind = {name: found for name, _, found in value.items()}.get("kind")
+    if kind is not None and kind.choice("oidc", "kubernetes") == "kubernetes":
+        return _cluster(value, places)
     fields = schema.ISSUER.read(value)
     name = read_name(fields["name"], "an issuer")
     jwks, types, clients = fields.get("jwks_url"), fields.get("types"), fields.get("clients")
@@ -54,6 +59,55 @@ def _issuer(value: Located, places: Places) -> Issuer:
         login_client_id=client_id,
         login_scopes=scopes,
         ca_file=places.authority(fields.get("ca_file")),
+    )
+
+
+def _cluster(value: Located, places: Places) -> Issuer:
+    """Read an issuer whose tokens are those of service accounts."""
+    fields = schema.ISSUER_KUBERNETES.read(value)
+    name = read_name(fields["name"], "an issuer")
+    jwks, file, token = fields.get("jwks_url"), fields.get("jwks_file"), fields.get("token_file")
+    algorithms, claims = fields.get("algorithms"), fields.get("claims")
+    if jwks is not None and file is not None:
+        raise file.error("the keys come from one place: `jwks_url` or `jwks_file`")
+    if token is not None and file is not None:
+        raise token.error("keys in a file are asked of nobody: take `token_file` out")
+    expose = schema.CLAIMS_KUBERNETES.read(claims).get("expose") if claims else None
+    subjects, owners = _workloads(fields.get("workloads"))
+    return Issuer(
+        name=name,
+        url=read_url(fields["url"], what=f"issuer `{name}`").text,
+        algorithms=frozenset(read_set(algorithms, "algorithms", _algorithm)) if algorithms else frozenset({"RS256"}),
+        audiences=frozenset(read_set(fields["audiences"], "audiences", printable)),
+        jwks_url=read_url(jwks, what=f"the keys of issuer `{name}`").text if jwks else "",
+        # The API server writes no `typ`, which counts as this one.
+        types=frozenset({"jwt"}),
+        claims=Claims(expose=read_set(expose, "claims", printable) if expose else (CLAIM,)),
+        workload_subjects=subjects,
+        owners=owners,
+        max_lifetime=seconds(fields.get("max_lifetime"), 86_400.0, low=60, high=7 * 86_400),
+        stale_for=seconds(fields.get("stale_for"), 3_600.0, low=0, high=86_400),
+        ca_file=places.authority(fields.get("ca_file")),
+        kind="kubernetes",
+        jwks_file=regular_file(file, places.path(file)) if file and places.check_machine else _path(file, places),
+        token_file=_path(token, places),
+        token_review=_token_review(fields.get("token_review"), name, places),
+    )
+
+
+def _path(value: Located | None, places: Places) -> Path | None:
+    return places.path(value) if value else None
+
+
+def _token_review(value: Located | None, issuer: str, places: Places) -> TokenReview | None:
+    if value is None:
+        return None
+    fields = schema.TOKEN_REVIEW.read(value)
+    return TokenReview(
+        server=read_url(fields["server"], what=f"the API server of issuer `{issuer}`", path=False).text,
+        ca_file=places.authority(fields.get("ca_file")),
+        token_file=_path(fields.get("token_file"), places),
+        every=seconds(fields.get("every"), 30.0, low=10, high=60),
     )
 
 

@@ -7,40 +7,54 @@ from holdpoint.private_files import read_private
 from holdpoint.settings import Keys, SigningKey
 from holdpoint.settings_file import schema
 from holdpoint.settings_file.places import Places, read_name
+from holdpoint.settings_file.schema import Shape
 
 
 def read_keys(value: Located, places: Places) -> Keys:
     """Read where all keys are. Makes none. Raises ConfigError."""
     fields = schema.KEYS.read(value)
     folder = schema.CA.read(fields["ca"])["folder"]
-    audit = schema.AUDIT.read(fields["audit"])
-    ring = _ring(audit["ring"], places)
-    active = read_name(audit["active"], "a key")
-    by_id = {key.id: (key, element) for key, element in ring}
-    if active not in by_id:
-        raise audit["active"].error(f"no key of the ring has the id `{active}`")
-    for key, element in ring:
-        if key.id == active and key.file.suffix == PUBLIC_SUFFIX:
-            raise element.error("the active key signs: name its private file")
-        if key.id != active and key.create:
-            raise element.error("`create` is for the active key alone: an older key that is lost is not replaced")
-        if places.check_machine:
-            _check_there(element, key)
+    active, audit = _signing(schema.AUDIT, schema.RING, fields["audit"], places)
+    calls_active, calls = "", tuple[SigningKey, ...]()
+    if (section := fields.get("calls")) is not None:
+        calls_active, calls = _signing(schema.CALLS, schema.CALLS_RING, section, places)
+        shared = {public_file(key) for key in audit} & {public_file(key) for key in calls}
+        if shared:
+            raise section.error("one key signs for one purpose: give tokens of calls a key of their own")
     digest = schema.DIGEST.read(fields["digest"])["file"]
     keys = Keys(
         ca_folder=places.path(folder),
         audit_active=active,
-        audit=tuple(key for key, _ in ring),
+        audit=audit,
         digest_file=places.path(digest),
+        calls_active=calls_active,
+        calls=calls,
     )
     _refuse_sharing(keys, folder, digest)
     return keys
 
 
-def _ring(value: Located, places: Places) -> list[tuple[SigningKey, Located]]:
+def _signing(section: Shape, element: Shape, value: Located, places: Places) -> tuple[str, tuple[SigningKey, ...]]:
+    """Read the id of the key that signs, and the ring."""
+    fields = section.read(value)
+    ring = _ring(element, fields["ring"], places)
+    active = read_name(fields["active"], "a key")
+    if active not in {key.id for key, _ in ring}:
+        raise fields["active"].error(f"no key of the ring has the id `{active}`")
+    for key, place in ring:
+        if key.id == active and key.file.suffix == PUBLIC_SUFFIX:
+            raise place.error("the active key signs: name its private file")
+        if key.id != active and key.create:
+            raise place.error("`create` is for the active key alone: an older key that is lost is not replaced")
+        if places.check_machine:
+            _check_there(place, key)
+    return active, tuple(key for key, _ in ring)
+
+
+def _ring(shape: Shape, value: Located, places: Places) -> list[tuple[SigningKey, Located]]:
     ring: list[tuple[SigningKey, Located]] = []
     for element in value.elements():
-        fields = schema.RING.read(element)
+        fields = shape.read(element)
         create = fields.get("create")
         key = SigningKey(
             id=read_name(fields["id"], "a key"),
@@ -53,7 +67,7 @@ def _ring(value: Located, places: Places) -> list[tuple[SigningKey, Located]]:
             raise fields["file"].error("two keys in one file, or with one public half beside them")
         ring.append((key, element))
     if not ring:
-        raise value.error("the ring is empty: nothing could sign the audit log")
+        raise value.error("the ring is empty: nothing could sign")
     return ring
 
 
@@ -69,7 +83,8 @@ def _check_there(element: Located, key: SigningKey) -> None:
 
 
 def _refuse_sharing(keys: Keys, folder: Located, digest: Located) -> None:
-    files = {key.file for key in keys.audit} | {public_file(key) for key in keys.audit}
+    signing = (*keys.audit, *keys.calls)
+    files = {key.file for key in signing} | {public_file(key) for key in signing}
     if keys.digest_file in files:
         raise digest.error("this file holds another key already")
     for file in (*files, keys.digest_file):

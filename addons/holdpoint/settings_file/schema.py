@@ -36,26 +36,42 @@ GATEWAY = _shape(
 )
 LISTENER = _shape("listeners[]", "name mode listen", "url tls")
 LISTENER_TLS = _shape("listeners[].tls", "certificate key")
-KEYS = _shape("keys", "ca audit digest")
+KEYS = _shape("keys", "ca audit digest", "calls")
 CA = _shape("keys.ca", "folder")
 AUDIT = _shape("keys.audit", "active ring")
 RING = _shape("keys.audit.ring[]", "id file", "create")
 DIGEST = _shape("keys.digest", "file")
+CALLS = _shape("keys.calls", "active ring")
+CALLS_RING = _shape("keys.calls.ring[]", "id file", "create")
 ISSUER = _shape(
     "issuers[]",
     "name url algorithms audiences",
-    "jwks_url types clients claims workloads max_lifetime stale_for login ca_file",
+    "kind jwks_url types clients claims workloads max_lifetime stale_for login ca_file",
 )
+ISSUER_KUBERNETES = _shape(
+    "issuers[]",
+    "name url audiences kind",
+    "algorithms jwks_url jwks_file token_file token_review claims workloads max_lifetime stale_for ca_file",
+)
+CLAIMS_KUBERNETES = _shape("issuers[].claims", "", "expose")
+TOKEN_REVIEW = _shape("issuers[].token_review", "server", "ca_file token_file every")
 CLAIMS = _shape("issuers[].claims", "", "person groups name client_id expose")
 WORKLOADS = _shape("issuers[].workloads", "subjects", "owners")
 LOGIN = _shape("issuers[].login", "client_id", "scopes")
 TARGET = _shape(
     "targets[]",
     "name protocol url credential",
-    "routes hosts audiences issuers scopes origins mode credentials ca_file limits record hold lists masks pins",
+    "routes hosts audiences issuers scopes origins mode credentials ca_file limits record hold lists masks pins "
+    "warnings unlinked",
 )
 CREDENTIAL_NONE = _shape("targets[].credential", "kind")
 CREDENTIAL_STATIC = _shape("targets[].credential", "kind from", "header prefix")
+CREDENTIAL_SERVICE_ACCOUNT = _shape("targets[].credential", "kind", "token_file")
+CREDENTIAL_IMPERSONATE = _shape(
+    "targets[].credential", "kind", "from token_file user user_prefix users groups uid extra"
+)
+IMPERSONATE_GROUPS = _shape("targets[].credential.groups", "", "prefix allow add map")
+CREDENTIAL_PER_CALL = _shape("targets[].credential", "kind for", "lifetime methods")
 SECRET = _shape("targets[].credential.from", "", "env file")
 LIMITS = _shape("targets[].limits", "", "request response answer")
 RECORD = _shape("targets[].record", "", "bodies")
@@ -74,8 +90,9 @@ METRICS_TLS = _shape("metrics.tls", "certificate key")
 OTLP = _shape("otlp", "endpoint", "sample")
 
 SHAPES = (
-    *(GATEWAY, LISTENER, LISTENER_TLS, KEYS, CA, AUDIT, RING, DIGEST),
-    *(ISSUER, CLAIMS, WORKLOADS, LOGIN),
+    *(GATEWAY, LISTENER, LISTENER_TLS, KEYS, CA, AUDIT, RING, DIGEST, CALLS, CALLS_RING),
+    *(ISSUER, ISSUER_KUBERNETES, CLAIMS, CLAIMS_KUBERNETES, WORKLOADS, LOGIN, TOKEN_REVIEW),
+    *(CREDENTIAL_SERVICE_ACCOUNT, CREDENTIAL_IMPERSONATE, IMPERSONATE_GROUPS, CREDENTIAL_PER_CALL),
     *(TARGET, CREDENTIAL_NONE, CREDENTIAL_STATIC, SECRET, LIMITS, RECORD, HOLD, LISTS, PINS),
     *(STORE, RECORDINGS, ADMIN, REVIEWERS, CONSOLE, CONSOLE_TLS, CONSOLE_SECRET),
     *(METRICS, METRICS_TLS, OTLP),

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 from holdpoint.domain.access import Protocol
 from holdpoint.located_yaml import Fields, Located
-from holdpoint.settings import Issuer, Listener, PinMode, Pins, Target, TargetMode
+from holdpoint.settings import Issuer, Listener, PinMode, Pins, Target, TargetMode, Warn
 from holdpoint.settings_file import schema
 from holdpoint.settings_file.addresses import read_host, read_origin, read_url
-from holdpoint.settings_file.credentials import read_credentials
+from holdpoint.settings_file.credentials import MAIN, authority_beside, read_credentials
 from holdpoint.settings_file.holds import read_hold
 from holdpoint.settings_file.issuers import known_issuer
 from holdpoint.settings_file.places import Places, printable, read_name, read_set, regular_file, seconds
@@ -17,6 +17,8 @@ from holdpoint.settings_file.roads import refuse_crossing
 _SEGMENT = re.compile(r"[A-Za-z0-9_~-][A-Za-z0-9._~-]*")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]{1,256}")
 """`scope-token` of RFC 6749 section 3.3."""
+_PREFIX = {Protocol.MCP: "mcp", Protocol.HTTP: "http", Protocol.KUBERNETES: "k8s"}
+"""Of a target without `routes`."""
 _SIZE_LOW, _SIZE_HIGH = 1 << 10, 256 << 20
 _MASK = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,61}[a-z0-9])?")
 
@@ -50,6 +52,7 @@ def _target(fields: Fields, places: Places, issuers: Sequence[Issuer]) -> Target
     ca_file = fields.get("ca_file")
     if ca_file is not None and url.scheme == "http":
         raise ca_file.error("the upstream speaks plain HTTP: no certificate is checked, take `ca_file` out")
+    credentials = read_credentials(fields["credential"], fields.get("credentials"), places)
     return Target(
         name=name,
         protocol=protocol,
@@ -57,15 +60,15 @@ def _target(fields: Fields, places: Places, issuers: Sequence[Issuer]) -> Target
         host=url.host,
         port=url.port,
         path=url.path,
-        routes=tuple(_route(r) for r in routes.elements()) if routes else (f"/{protocol.value}/{name}",),
+        routes=tuple(_route(r) for r in routes.elements()) if routes else (f"/{_PREFIX[protocol]}/{name}",),
         hosts=read_set(hosts, "hosts", read_host) if hosts else (),
         audiences=frozenset(read_set(audiences, "audiences", printable)) if audiences else frozenset(),
         issuers=frozenset(read_set(named, "issuers", lambda v: known_issuer(v, issuers))) if named else frozenset(),
         scopes=frozenset(read_set(scopes, "scopes", _scope)) if scopes else frozenset(),
         origins=frozenset(read_set(origins, "origins", read_origin)) if origins else frozenset(),
         mode=TargetMode(mode.choice(*TargetMode)) if mode else TargetMode.ENFORCE,
-        credentials=read_credentials(fields["credential"], fields.get("credentials"), places),
-        ca_file=places.authority(ca_file),
+        credentials=credentials,
+        ca_file=places.authority(ca_file) if ca_file else authority_beside(credentials[MAIN], url),
         request_bytes=request,
         response_bytes=response,
         answer_wait=answer,
@@ -74,14 +77,12 @@ def _target(fields: Fields, places: Places, issuers: Sequence[Issuer]) -> Target
         masks=read_set(masks, "mask profiles", _mask) if masks else (),
         lists_ttl=_lists(fields.get("lists"), protocol),
         pins=_pins(fields.get("pins"), protocol, places),
+        warnings=_warnings(fields.get("warnings"), protocol),
     )
 
 
 def _protocol(value: Located) -> Protocol:
-    text = value.text()
-    if text == Protocol.KUBERNETES:
-        raise value.error("protocol `kubernetes` is not in this version; choose `mcp` or `http`")
-    return Protocol(value.choice(Protocol.MCP.value, Protocol.HTTP.value))
+    return Protocol(value.choice(*Protocol))
 
 
 def _route(value: Located) -> str:
@@ -153,3 +154,11 @@ def _pins(value: Located | None, protocol: Protocol, places: Places) -> Pins:
     if file is None:
         raise value.error("mode `file` needs the `file`: write one with `holdpoint pins export`")
     return Pins(mode, regular_file(file, places.path(file)))
+
+
+def _warnings(value: Located | None, protocol: Protocol) -> frozenset[Warn]:
+    if value is None:
+        return frozenset({Warn.MASKED, Warn.APPROVED})
+    if protocol is not Protocol.KUBERNETES:
+        raise value.error("only clients of Kubernetes show warnings: take `warnings` out")
+    return frozenset(Warn(w) for w in read_set(value, "warnings", lambda v: v.choice(*Warn)))

@@ -7,9 +7,12 @@ from typing import ClassVar
 
 from mitmproxy import http
 
+from holdpoint.domain.access import Protocol
 from holdpoint.domain.exchange import Cleared
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.passes import outgoing
+from holdpoint.protocols.call import Undecodable
+from holdpoint.protocols.kubernetes import accept
 from holdpoint.stages.fields import raw
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.routing import authority
@@ -38,6 +41,8 @@ class Credentials(Stage):
         name = authority(target.host, target.port, target.scheme).encode("ascii")
         kept = outgoing(raw(data.headers), len(data.content or b""))
         kept = [(n, v) for n, v in kept if n.lower() not in _OURS]
+        if target.protocol is Protocol.KUBERNETES:
+            kept = _inspectable(kept, state.permitted.decoded.access.action.verb)
         if flow.request.is_http2:
             data.authority = name
         else:
@@ -50,3 +55,12 @@ class Credentials(Stage):
                 "the gateway has no credential for this target",
                 detail=f"target `{target.name}`, credential `{exchange.credential}`",
             )
+
+
+def _inspectable(fields: list[tuple[bytes, bytes]], verb: str) -> list[tuple[bytes, bytes]]:
+    """Let the API server answer in a form that masks read."""
+    try:
+        accepted = accept.rewritten(fields, verb=verb)
+    except Undecodable as error:
+        raise error.refusal() from error
+    return [*((n, v) for n, v in fields if n.lower() != b"accept"), (b"accept", accepted.encode("latin-1"))]

@@ -13,6 +13,7 @@ from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
 from holdpoint.protocols import http as plain_http
 from holdpoint.protocols import mcp
 from holdpoint.protocols.call import Call, Undecodable
+from holdpoint.protocols.kubernetes import decode as kubernetes
 from holdpoint.protocols.mcp_mirrors import Mirrors
 from holdpoint.protocols.mcp_version import MODERN
 from holdpoint.settings import Target
@@ -93,6 +94,12 @@ def access_of(state: Identified, target: Target, call: Call) -> AccessRequest:
     )
 
 
+def below(target: Target, path: str) -> str:
+    """Return a path of the upstream's as its API server sees it: below the base path, where several share a host."""
+    rest = path.removeprefix(target.path) if path.startswith((f"{target.path}/", f"{target.path}?")) else ""
+    return rest if rest.startswith("/") else f"/{rest}"
+
+
 def drop_what_sessions_use(request: http.Request) -> None:
     """Drop the headers that 2026-07-28 has servers ignore: one that speaks older versions too might not."""
     fields = request.headers.fields
@@ -120,6 +127,12 @@ def decode(request: http.Request, target: Target, path: str, mirrors: Mirrors) -
                 method=request.method, host=target.host, path=path, headers=raw(request.headers), body=body
             )
         case Protocol.KUBERNETES:
-            raise GatewayFault("this version does not decode the Kubernetes API")
+            return kubernetes.decode(
+                method=request.method,
+                path=below(target, path),
+                headers=raw(request.headers),
+                body=body,
+                max_bytes=target.request_bytes,
+            )
         case _:
             assert_never(target.protocol)

@@ -141,7 +141,11 @@ def event(  # what is known of an exchange, from everywhere
         action=asked.access.action.verb if asked else "",
         resource=sealing.shown_resource(asked.access.resource, masker) if asked else "",
         decision=decision,
-        detail={**({"peer": first.peer, "listener": first.listener} if first else {}), **detail},
+        detail={
+            **({"peer": first.peer, "listener": first.listener} if first else {}),
+            **({"call": who.call} if who and who.call else {}),
+            **detail,
+        },
     )
 
 
@@ -165,15 +169,17 @@ def outgoing(flow: http.HTTPFlow, exchange: Exchange, masker: Masker, *, record_
     return sent
 
 
-def sent_detail(state: Forwarded, sent: JsonObject, intent: str, notes: list[str]) -> JsonObject:
+def sent_detail(state: Forwarded, sent: JsonObject, intent: str, exchange: Exchange) -> JsonObject:
     """Return what the audit keeps of a request that is about to be sent."""
     detail: JsonObject = {"wire": state.wire, "request": sent}
+    if exchange.upstream:
+        detail["upstream"] = exchange.upstream
     if state.cleared.grant is not None:
         detail["grant"] = state.cleared.grant.id
         detail["approval"] = state.cleared.grant.approval
         detail["intent"] = intent
-    if notes:
-        detail["notes"] = [*notes]
+    if exchange.notes:
+        detail["notes"] = [*exchange.notes]
     return detail
 
 
@@ -188,6 +194,8 @@ def ending(flow: http.HTTPFlow, exchange: Exchange, *, was_sent: bool) -> JsonOb
         detail["streamed"] = True
     if exchange.early:
         detail["early"] = True
+    if exchange.tunnel is not None:
+        detail["tunnel"] = exchange.tunnel.summary()
     if exchange.notes:
         detail["notes"] = [*exchange.notes]
     if isinstance(exchange.state, Refused):
@@ -223,6 +231,12 @@ def metadata(exchange: Exchange, said: AuditEvent, session: str) -> JsonObject:
         kept |= refused(state.refusal)
     if exchange.notes:
         kept["notes"] = [*exchange.notes]
+    if (who := who_asks(state)) is not None and who.call:
+        kept["call"] = who.call
+    if exchange.upstream:
+        kept["upstream"] = exchange.upstream
+    if requests := said.detail.get("requests"):
+        kept["requests"] = requests
     if exchange.early:
         kept["early"] = True
     if exchange.tape_full:

@@ -5,23 +5,28 @@ pass is issued: a kill in between can lose an approval, but never send a request
 """
 
 from dataclasses import replace
+from functools import partial
 
 from mitmproxy import http
 
 from holdpoint.approvals.errors import GrantSpent, GrantVoid
+from holdpoint.credentials.provider import Headers
+from holdpoint.domain.access import AccessRequest
 from holdpoint.domain.audit import AuditStage
 from holdpoint.domain.canonical import digest
 from holdpoint.domain.decision import Deny
 from holdpoint.domain.exchange import Cleared, Forwarded
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.passes import Pass
-from holdpoint.settings import TargetMode
+from holdpoint.settings import Target, TargetMode
 from holdpoint.stages import describe
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.pin_checks import look_again, refused
 from holdpoint.stages.rates import refuse_too_many
 from holdpoint.stages.sealing import seal_large
+from holdpoint.stages.services import Services
+from holdpoint.stages.upgrades import check_decided
 from holdpoint.stages.verdicts import check_members, take_duties
 from holdpoint.store.protocol import StoreUnavailable
 
@@ -33,12 +38,13 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
     target = gateway.exchanges.target(flow)
     decoded = state.permitted.decoded
     access = decoded.access
+    check_decided(exchange.upgrade, decoded)
     state = _check_again(gateway, exchange, state)
     gateway.under_way.send(exchange, decoded)
     # Whatever can fail comes before the grant is spent: what is spent and not settled counts as sent.
     if target.mode is not TargetMode.OBSERVE:
         refuse_too_many(services, exchange, access, state.permitted.decision, session=decoded.session, count=True)
-    headers = await services.credentials.headers(target, exchange.credential)
+    headers = await _credential(services, exchange, target, access, state)
     masker = services.policies.masker(exchange.masks)
     record_body = exchange.record_bodies or decoded.is_write
     if record_body:
@@ -82,14 +88,28 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
         exchange,
         AuditStage.FORWARDED,
         at=gateway.clock.now(),
-        detail=describe.sent_detail(forwarded, sent, intent, exchange.notes),
+        detail=describe.sent_detail(forwarded, sent, intent, exchange),
         masker=masker,
         session=exchange.session.id,
     )
     await services.append(event)
     if exchange.client_left:
         raise Refusal(RefusalKind.CONFLICT, "the caller left before the request was sent", detail="client gone")
-    return forwarded, Pass((target.host, target.port), headers)
+    to = exchange.upgrade.to.encode() if exchange.upgrade else b""
+    return forwarded, Pass((target.host, target.port), headers, to)
+
+
+async def _credential(
+    services: Services, exchange: Exchange, target: Target, access: AccessRequest, state: Cleared
+) -> Headers:
+    """Return what the upstream knows the gateway by, and by which it may know who asks. Raises Refusal."""
+    approval = state.grant.approval if state.grant else ""
+    name = exchange.credential
+    headers = await services.credentials.headers(target, name, access, exchange=exchange.id, approval=approval)
+    # The token of a call ends with the exchange, whatever becomes of it.
+    exchange.ended = partial(services.calls.end, exchange.id)
+    exchange.upstream = services.credentials.shown(target, name, access, exchange=exchange.id, approval=approval)
+    return headers
 
 
 def _check_again(gateway: Gateway, exchange: Exchange, state: Cleared) -> Cleared:

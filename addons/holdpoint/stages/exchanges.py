@@ -8,11 +8,14 @@ from mitmproxy import http
 from holdpoint.domain.decision import Deny, GuardAnswer, Rate
 from holdpoint.domain.exchange import Received, Refused, State
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
+from holdpoint.domain.values import JsonObject, JsonValue
 from holdpoint.identity.metadata import Resource
 from holdpoint.protocols.mcp_holds import Round
 from holdpoint.recording.flowfiles import Session
 from holdpoint.settings import Target
 from holdpoint.stages.states import OpenedState, Place
+from holdpoint.stages.upgrades import Upgrade
+from holdpoint.through import Upgraded
 
 TAPE_BYTES = 1 << 20
 """How much of a streamed answer the record keeps."""
@@ -78,8 +81,18 @@ class Exchange:
     """State of an upstream that the caller brought back, once it was restored in the request."""
     resumed: Place | None = None
     """Where in a stream the caller goes on, once its own id was restored in the request."""
+    upgrade: Upgrade | None = None
+    """What its connection was asked to become, once that was found to be clear."""
+    declined: bool = False
+    """Whether the upstream answered that it does not switch: nothing was done."""
+    tunnel: Upgraded | None = None
+    """What the bytes of its connection pass through, once the upstream has switched."""
     release: Callable[[], None] = _nothing
     """Lets its connection be taken for idle again."""
+    upstream: JsonObject = field(default_factory=dict[str, JsonValue])
+    """As whom it went upstream, for the record. Never a secret."""
+    ended: Callable[[], None] = _nothing
+    """Ends what counts for its time only: the token of a tool call."""
 
     def show(self, data: bytes) -> None:
         """Keep what a caller was shown of a stream, as far as there is room."""

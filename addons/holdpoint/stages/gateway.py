@@ -29,7 +29,8 @@ from holdpoint.stages.rendering import render
 from holdpoint.stages.services import Services
 from holdpoint.stages.under_way import UnderWay
 from holdpoint.tasks import spawn
-from holdpoint.wire import AbortStream, AsEvents, Connections, Wire
+from holdpoint.wire import AsEvents, Connections, Wire
+from holdpoint.wire_events import AbortStream
 
 logger = logging.getLogger(__name__)
 
@@ -151,6 +152,7 @@ class Gateway:
         """
         exchange = self.exchanges.of(flow)
         last = None if torn else self._last_words(flow, exchange, refusal)
+        ending = exchange.tunnel.last_words(refusal) if exchange.tunnel is not None else None
         if not isinstance(exchange.state, Refused):
             reached = exchange.state
             exchange.state = Refused(exchange.id, refusal, reached, tuple(exchange.notes))
@@ -159,7 +161,7 @@ class Gateway:
         self.wire.revoke(flow)
         self._over.add(flow)
         exchange.show(last or b"")
-        abort = AbortStream(flow, refusal.public, last)
+        abort = AbortStream(flow, refusal.public, last, ending)
         # Where the stream itself found out, not even the rest of what arrived with it is handled.
         self.wire.leave_abort(abort)
         if self.connections is not None:

@@ -42,9 +42,8 @@ def check_head(flow: http.HTTPFlow) -> None:
     if b"transfer-encoding" in there and text(request.headers, b"transfer-encoding").lower() != "chunked":
         raise Refusal(RefusalKind.BAD_REQUEST, "no transfer coding but `chunked` is served")
     connection = text(request.headers, b"connection").lower() if b"connection" in there else ""
-    if b"upgrade" in there or "upgrade" in connection:
-        raise Refusal(RefusalKind.BAD_REQUEST, "protocol upgrades are not served")
-    if connection and not {t.strip() for t in connection.split(",")} <= _CONNECTION:
+    # Who may ask for an upgrade is known once the target is: until then it is a token like any other.
+    if connection and not {t.strip() for t in connection.split(",")} <= _CONNECTION | {"upgrade"}:
         raise Refusal(RefusalKind.BAD_REQUEST, "the `Connection` header names other headers")
     if not there.isdisjoint(_NOT_SERVED):
         found = next(n for n in names if n in _NOT_SERVED)

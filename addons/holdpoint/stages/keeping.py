@@ -32,8 +32,14 @@ def keep(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange) -> None:
         _join_session(gateway, flow, exchange, forwarded)
     if forwarded is not None and not exchange.settled:
         exchange.settled = True
-        services.settle(forwarded.cleared.grant, exchange, sent=was_sent, answered=stage is AuditStage.ANSWERED)
-    event = gateway.event(exchange, stage, describe.ending(flow, exchange, was_sent=was_sent))
+        # What was opened has taken effect, however it ended; what the upstream did not open has not.
+        answered = stage is AuditStage.ANSWERED or exchange.tunnel is not None
+        did_something = was_sent and not exchange.declined
+        services.settle(forwarded.cleared.grant, exchange, sent=did_something, answered=answered)
+    detail = describe.ending(flow, exchange, was_sent=was_sent)
+    if linked := services.calls.requests(exchange.id):
+        detail["requests"] = [*linked]
+    event = gateway.event(exchange, stage, detail)
     services.record(flow, exchange, event)
     meter(services, flow, exchange)
 

@@ -20,7 +20,7 @@ from mitmproxy import version as mitmproxy_version
 from mitmproxy.addonmanager import Loader
 
 from holdpoint import keys
-from holdpoint.domain.refusal import ConfigError
+from holdpoint.domain.refusal import ConfigError, Refusal, RefusalKind
 from holdpoint.settings import Settings
 from holdpoint.settings_file import load_settings, resolve_settings_path
 from holdpoint.stages import dispatcher, frozen, listeners
@@ -209,6 +209,9 @@ class Lifecycle(Stage):
         return self._close()
 
     async def _close(self) -> None:
+        if self.gateway.ready:
+            stopping = Refusal(RefusalKind.UNAVAILABLE, "the gateway is stopping")
+            self.gateway.services.live.end_where(lambda _: True, stopping)
         services = self.gateway.close()
         if services is not None:
             await services.close()

@@ -25,7 +25,7 @@ from holdpoint.ids import new_id
 from holdpoint.protocols import cors
 from holdpoint.settings import Listener, Target
 from holdpoint.shallow import shallow
-from holdpoint.stages import metadata, routing, tls_contexts
+from holdpoint.stages import metadata, routing, tls_contexts, upgrades
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.fields import text
 from holdpoint.stages.guard import Stage
@@ -140,7 +140,10 @@ class Lockdown(Stage):
             raise Refusal(RefusalKind.DENIED, "replayed requests are not served")
         check_head(flow)
         listener = self._listener(flow.client_conn)
+        upgrades_asked = upgrades.is_asked(flow.request)
         if is_metadata_path(flow.request.path):
+            if upgrades_asked:
+                raise Refusal(RefusalKind.BAD_REQUEST, "protocol upgrades are not served")
             self._tell(flow, exchange, listener)
             return
         refuse_token_in_query(flow.request.path)
@@ -153,6 +156,8 @@ class Lockdown(Stage):
         exchange.state = _received(flow, exchange, listener, route.target, route.path)
         exchange.readable_by = metadata.check_origin(flow.request, route.target, route.resource)
         # Not before the target is known: its protocol says how a refusal must look.
+        if upgrades_asked:
+            exchange.upgrade = upgrades.take(flow, route.target, route.path)
         self._require_ready()
         if exchange.readable_by and metadata.is_preflight(flow.request):
             answer = metadata.reply_preflight(flow.request, exchange.readable_by, route.target.protocol)

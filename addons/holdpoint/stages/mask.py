@@ -29,6 +29,7 @@ from holdpoint.stages.look import Look
 from holdpoint.stages.looking import message_look
 from holdpoint.stages.sealing import OFF_THE_LOOP
 from holdpoint.stages.streaming import stream_answer
+from holdpoint.stages.tunnel_opening import open_tunnel
 from holdpoint.wire import StreamWork
 
 _STALE = re.compile(
@@ -46,6 +47,8 @@ class Mask(Stage):
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Decide whether the answer streams, and clean its headers."""
         self.gateway.exchanges.expect(flow, Forwarded)
+        if open_tunnel(self.gateway, flow):
+            return
         response = check_answer(flow.response)
         target = self.gateway.exchanges.target(flow)
         refuse_detour(response, target)
@@ -67,7 +70,7 @@ class Mask(Stage):
         if response is None:
             raise Refusal(RefusalKind.WITHHELD, "the upstream answered in a way that cannot be inspected")
         response.trailers = None
-        if exchange.streamed:
+        if exchange.streamed or exchange.tunnel is not None:
             return None
         body = decoded_body(response, exchange.response_limit)
         if not body:

@@ -59,7 +59,9 @@ def reply_metadata(
     request: http.Request, target: Target, resource: Resource, settings: Settings, scopes: frozenset[str]
 ) -> http.Response:
     """Return the metadata document of a target. `scopes` are those that policies ask for there."""
-    taken = [i.url for i in settings.issuers if not target.issuers or i.name in target.issuers]
+    # A cluster signs tokens of its own pods, and nobody logs in there.
+    oidc = [i for i in settings.issuers if i.kind == "oidc"]
+    taken = [i.url for i in oidc if not target.issuers or i.name in target.issuers]
     said = metadata.document(resource, name=target.name, issuers=taken, scopes=scopes | target.scopes)
     body = strict_json.dumps(said)
     fields = [

@@ -54,6 +54,8 @@ class Record(Stage):
         """Record the whole exchange, refused or answered."""
         exchange = self.gateway.exchanges.of(flow)
         match exchange.state:
+            case Forwarded() if exchange.tunnel is not None:
+                return  # it begins now, and is written down when it ends
             case Forwarded() as state:
                 exchange.state = Answered(state, exchange.masked)
                 keep(self.gateway, flow, exchange)
@@ -113,6 +115,7 @@ class Record(Stage):
     def _end(self, flow: http.HTTPFlow) -> None:
         if exchange := self.gateway.exchanges.find(flow):
             exchange.release()
+            exchange.ended()
             if (asked := decoded(exchange.state)) is not None:
                 self.gateway.under_way.end(exchange, asked, is_over=_is_over(exchange.state))
         self.gateway.wire.forget(flow)

@@ -13,6 +13,7 @@ from holdpoint.domain.refusal import Refusal
 from holdpoint.protocols import http as plain_http
 from holdpoint.protocols import mcp_refusals as mcp
 from holdpoint.protocols.call import Rendered, Undecodable
+from holdpoint.protocols.kubernetes import status
 from holdpoint.protocols.mcp_methods import BATCH
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.verdicts import owed_to_batch
@@ -24,7 +25,9 @@ def render(refusal: Refusal, *, exchange: Exchange, call: Decoded | None, flow: 
     match protocol:
         case Protocol.MCP:
             rendered = _mcp(refusal, exchange, call, flow)
-        case Protocol.HTTP | Protocol.KUBERNETES:
+        case Protocol.KUBERNETES:
+            rendered = status.refusal(refusal, refusal_id=exchange.id)
+        case Protocol.HTTP:
             cause = refusal.__cause__
             if isinstance(cause, Undecodable):
                 rendered = plain_http.undecodable(cause, refusal_id=exchange.id)

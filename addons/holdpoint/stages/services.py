@@ -13,7 +13,7 @@ from holdpoint.admin.server import AdminServer
 from holdpoint.approvals.broker import Broker
 from holdpoint.approvals.errors import GrantSpent
 from holdpoint.clock import Clock
-from holdpoint.credentials.static import Credentials
+from holdpoint.credentials.of_targets import Credentials
 from holdpoint.domain.access import Principal
 from holdpoint.domain.approval import ApprovalRequest
 from holdpoint.domain.audit import AuditEvent, AuditStage
@@ -21,6 +21,7 @@ from holdpoint.domain.exchange import decoded
 from holdpoint.domain.grant import Grant, GrantState
 from holdpoint.domain.refusal import ConfigError, Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject
+from holdpoint.identity.calls import Calls
 from holdpoint.identity.verify import Verifier
 from holdpoint.limits import RateLimiter
 from holdpoint.recording.audit import AuditLog
@@ -36,6 +37,7 @@ from holdpoint.stages.admin_methods import AdminMethods
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.handles import UNUSED_FOR, Handles
 from holdpoint.stages.ladder_calls import HeldCalls
+from holdpoint.stages.linked import end_with_calls
 from holdpoint.stages.live import LiveStreams
 from holdpoint.stages.policies import Policies, load_policies
 from holdpoint.stages.questions import Questions
@@ -58,6 +60,8 @@ class Services:
     policies: Policies
     verifier: Verifier
     credentials: Credentials
+    calls: Calls
+    """Tool calls under way that may bring requests to a cluster."""
     audit: AuditLog
     recorder: Recorder
     store: SqliteStore
@@ -79,6 +83,7 @@ class Services:
         self.seals = Seals(self.digest_key, self.clock)
         self.handles = Handles(self.store, self.clock)
         self.live = LiveStreams(self.clock)
+        end_with_calls(self.calls, self.live)
         self.pins = ToolPins(self.settings, self.store, self.audit, self.clock)
 
     @property
@@ -252,7 +257,8 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
     digest_key = keys.open_digest_key(settings.keys.digest_file)
     audit_keys = keys.open_audit_keys(settings.keys)
     policies = load_policies(settings, digest_key)
-    credentials = Credentials(settings, os.environ)
+    calls = Calls(keys.open_call_keys(settings.keys), clock)
+    credentials = Credentials(settings, os.environ, clock, mint=calls.mint, heads=calls.heads)
     verifier = Verifier(settings.issuers, clock)
     audit = AuditLog(
         settings.recordings.folder,
@@ -283,6 +289,7 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
         policies=policies,
         verifier=verifier,
         credentials=credentials,
+        calls=calls,
         audit=audit,
         recorder=recorder,
         store=store,

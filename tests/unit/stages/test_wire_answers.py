@@ -14,7 +14,8 @@ from mitmproxy.proxy.layers.http import SendHttp
 from mitmproxy.proxy.layers.http._events import ResponseData
 from mitmproxy.test import tflow
 
-from holdpoint.wire import AbortStream, StreamWork, StreamWorkHook, Wire
+from holdpoint.wire import StreamWork, StreamWorkHook, Wire
+from holdpoint.wire_events import AbortStream
 from holdpoint.wire_answers import WAITING_BYTES
 from holdpoint.wire_streams import GatewayHttpStream
 

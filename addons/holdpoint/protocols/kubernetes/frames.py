@@ -54,7 +54,7 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Raw:
-    """What the protocol itself needs (ping, SYN_STREAM, WebSocket close), checked, and in its place among the frames."""
+    """What the protocol itself needs (ping, SYN_STREAM, WebSocket close), checked, and in its place among frames."""
 
     side: Side
     """Who sent it; it is for the other side."""

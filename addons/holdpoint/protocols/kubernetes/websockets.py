@@ -9,11 +9,13 @@ from dataclasses import dataclass
 
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
-from wsproto.utilities import LocalProtocolError, RemoteProtocolError
+from wsproto.utilities import LocalProtocolError
 
 from holdpoint.protocols.kubernetes.frames import MAX_FRAME_BYTES, BadTunnel, Raw, Side
 
 _NORMAL = 1000
+_CLOSING = frozenset({ConnectionState.REMOTE_CLOSING, ConnectionState.CLOSED})
+"""Where an end is once the other program has said goodbye."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class WebSocketPair:
         if self._failed:
             raise BadTunnel(self._failed)
         end = self._ends[side]
-        if end.state in {ConnectionState.CLOSED, ConnectionState.REMOTE_CLOSING}:
+        if end.state in _CLOSING:
             return
         try:
             end.receive_data(data)
@@ -72,9 +74,6 @@ class WebSocketPair:
                         yield whole
                 elif isinstance(event, Ping | Pong | CloseConnection):
                     yield Raw(side, self._pass(side, event), closes=isinstance(event, CloseConnection))
-        except RemoteProtocolError as error:
-            self._failed = "not a WebSocket frame that is allowed here"
-            raise BadTunnel(self._failed) from error
         except BadTunnel as error:
             self._failed = str(error)
             raise
@@ -104,6 +103,9 @@ class WebSocketPair:
             return b""
 
     def _pass(self, side: Side, event: Ping | Pong | CloseConnection) -> bytes:
+        if isinstance(event, CloseConnection) and self._ends[side].state not in _CLOSING:
+            # So wsproto reports what it could not read, too.
+            raise BadTunnel("not a WebSocket frame that is allowed here")
         try:
             return bytes(self._ends[side.other].send(event))
         except LocalProtocolError:

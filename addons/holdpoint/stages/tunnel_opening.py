@@ -1,0 +1,95 @@
+"""The moment in which an upstream switches: what its connection passes through from now on, and until when."""
+
+# mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
+# pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+
+from mitmproxy import http
+from mitmproxy.websocket import WebSocketData
+
+from holdpoint.domain.access import KubeObject
+from holdpoint.domain.decision import Scope
+from holdpoint.domain.exchange import Forwarded
+from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
+from holdpoint.protocols.kubernetes.frames import BadTunnel
+from holdpoint.protocols.kubernetes.tunnels import Codec, codec_for
+from holdpoint.stages.exchanges import Exchange
+from holdpoint.stages.gateway import Gateway
+from holdpoint.stages.live import NO_END, LiveStream
+from holdpoint.stages.tunnels import Tunnel
+from holdpoint.stages.upgrades import SWITCHING, Switched, is_declined, switched
+
+
+def open_tunnel(gateway: Gateway, flow: http.HTTPFlow) -> bool:
+    """Begin a tunnel where the upstream has switched. Returns False for any other answer. Raises Refusal.
+
+    A 101 that nobody asked for is one of those: it is withheld as what it is, an answer that cannot be inspected.
+    """
+    exchange, response = gateway.exchanges.of(flow), flow.response
+    if exchange.upgrade is None or response is None:
+        return False
+    if response.status_code != SWITCHING:
+        exchange.declined = is_declined(response)
+        return False
+    state = gateway.exchanges.expect(flow, Forwarded)
+    to = switched(exchange.upgrade, response)
+    tunnel = Tunnel(gateway, flow, state, to, _codec(state, to))
+    _register(gateway, flow, exchange, state)
+    flow.websocket = flow.websocket or WebSocketData()
+    exchange.tunnel = tunnel
+    gateway.wire.leave_tunnel(flow, tunnel)
+    return True
+
+
+def _codec(state: Forwarded, to: Switched) -> Codec:
+    resource = state.cleared.permitted.decoded.access.resource
+    if not isinstance(resource, KubeObject):
+        raise GatewayFault("an upgrade of what is no object of Kubernetes")
+    asked = resource.options
+    try:
+        return codec_for(
+            upgrade=to.upgrade.to,
+            subprotocol=to.chosen,
+            subresource=to.upgrade.subresource,
+            tty=asked.tty,
+            stdin=asked.stdin,
+            ports=asked.ports,
+        )
+    except BadTunnel as error:
+        raise Refusal(RefusalKind.WITHHELD, str(error)) from error
+
+
+def _register(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, state: Forwarded) -> None:
+    """Have the stream end with what let it begin, and its connection not be taken for idle as long as it lasts."""
+    services, access = gateway.services, state.cleared.permitted.decoded.access
+    grant = state.cleared.grant
+    stream = LiveStream(
+        exchange=exchange.id,
+        principal=access.principal,
+        access=access,
+        target=access.target,
+        since=gateway.clock.now(),
+        until=_until(state),
+        approval=grant.approval if grant else "",
+        end=lambda refusal: gateway.abort(flow, refusal),
+    )
+    closers = [exchange.release, services.live.open(stream)]
+    if gateway.connections is not None:
+        closers.append(gateway.connections.keep_open(flow.client_conn))
+
+    def release() -> None:
+        while closers:
+            closers.pop()()
+
+    exchange.release = release
+
+
+def _until(state: Forwarded) -> float:
+    """Return when the token ends, or the grant. One that is for a single request, and says how long, is for this."""
+    until = state.cleared.permitted.decoded.access.principal.expires_at or NO_END
+    grant = state.cleared.grant
+    if grant is None:
+        return until
+    if grant.scope is not Scope.REQUEST:
+        return min(until, grant.expires_at)
+    lengths = [term.duration for term in state.cleared.permitted.decision.approvals if term.duration > 0]
+    return min([until, *(grant.created_at + length for length in lengths)])
