@@ -17,9 +17,9 @@ from holdpoint.settings import Settings
 
 def add(commands: Commands) -> None:
     """Add the commands of this group."""
-    group = commands.add_parser(
-        "sessions", help="recorded sessions: list, show, export, replay"
-    ).add_subparsers(dest="action", metavar="ACTION", required=True)
+    group = commands.add_parser("sessions", help="recorded sessions: list, show, export, replay").add_subparsers(
+        dest="action", metavar="ACTION", required=True
+    )
     listing = group.add_parser("list", help="list recorded sessions, newest first")
     listing.add_argument("--principal", default="", help="only those of this principal, person or name")
     listing.add_argument("--target", default="", help="only those on this target")
