@@ -19,6 +19,13 @@ from tests.fakes.kube_world import ALL, KubeWorld
 
 from holdpoint.masking.marks import MASKED
 
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.threat("T43"),
+    pytest.mark.threat("T44"),
+    pytest.mark.failure("F-stream-over"),
+]
+
 PLAIN = "S3cr3t-pa55word-1"
 MARK = base64.b64encode(MASKED.encode()).decode()
 CODED = base64.b64encode(PLAIN.encode()).decode()
