@@ -40,8 +40,9 @@ RETRY_AFTER: Final = 5
 def make_ask(services: Services, exchange: Exchange, target: Target, state: Permitted) -> Ask:
     """Put together what the reviewers will read. Masked leaves are keyed hashes: equal secrets look equal, no more."""
     decoded = state.decoded
-    masker = services.policies.masker(exchange.masks)
-    sealed = sealed_intent(decoded.intent, masker, services.digest_key)
+    masker = services.policies.keeper(exchange.masks, target)
+    asked_object = decoded.access if target.protocol is Protocol.KUBERNETES else None
+    sealed = sealed_intent(decoded.intent, masker, services.digest_key, access=asked_object)
     exchange.read_pins = read_of(services.pins, decoded.access)
     bound = bound_to(services.pins, decoded.access)
     asked: JsonObject = {"principal": decoded.access.principal.id, "target": target.name, "intent": sealed}
@@ -78,7 +79,7 @@ async def _held(gateway: Gateway, flow: http.HTTPFlow, asked: Decoded, target: T
         return await _use(services, exchange, found)
     is_retried = asked.access.action.protocol is Protocol.KUBERNETES
     request = await _ended(gateway, ask) if is_retried else None
-    request = request or await _requested(services, exchange.round, ask)
+    request = request or await _requested(services, exchange, ask)
     if request.state is ApprovalState.PENDING:
         services.note_held(exchange, request)
         plan = _plan(services, exchange, asked, target, request)
@@ -131,9 +132,9 @@ async def _begin_round(services: Services, exchange: Exchange, round_: Round, as
     )
 
 
-async def _requested(services: Services, round_: Round | None, ask: Ask) -> ApprovalRequest:
+async def _requested(services: Services, exchange: Exchange, ask: Ask) -> ApprovalRequest:
     """Return the request that this call waits for. What was decided between two rounds is not asked again."""
-    if round_ is not None:
+    if (round_ := exchange.round) is not None:
         try:
             before = await services.broker.get(round_.ticket)
         except NotFound:

@@ -158,7 +158,7 @@ class Services:
             "rules": [str(t.rule) for t in request.ask.terms],
             "deadline": request.deadline,
         }
-        masker = self.policies.masker(exchange.masks)
+        masker = self.policies.keeper(exchange.masks, exchange.target)
         self.submit(describe.event(exchange, AuditStage.HELD, at=self.clock.now(), detail=detail, masker=masker))
         logger.info("held %s: %s %s", exchange.id, request.id, self.link(request.id))
 
@@ -170,8 +170,16 @@ class Services:
             # One that got so far as to be decoded is the caller's own.
             own = asked.session if asked else ""
             session = self.sessions.session_for(who.id if who else "", event.target, own, self.clock.now())
-        masker = self.policies.masker(exchange.masks)
-        state = describe.flow_record(flow, exchange, event, masker, session=session.id, connections=self.connections)
+        masker = self.policies.keeper(exchange.masks, exchange.target)
+        state = describe.flow_record(
+            flow,
+            exchange,
+            event,
+            masker,
+            session=session.id,
+            connections=self.connections,
+            websocket=exchange.tunnel.messages() if exchange.tunnel is not None else None,
+        )
         try:
             self.recorder.record_answer(session, state, replace(event, session=session.id))
         except RecorderUnavailable as error:

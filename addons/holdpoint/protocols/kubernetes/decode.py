@@ -3,7 +3,7 @@
 import re
 
 from holdpoint.domain.access import Action, KubeObject, KubeOptions, KubePath, Protocol
-from holdpoint.domain.values import JsonObject, as_object
+from holdpoint.domain.values import JsonObject
 from holdpoint.protocols import strict_json
 from holdpoint.protocols.call import Call, Undecodable
 from holdpoint.protocols.headers import Headers, Index
@@ -40,17 +40,15 @@ def decode(*, method: str, path: str, headers: Headers, body: bytes, max_bytes: 
     info = request_info(method, at.path, at.query)
     read = bodies.read(method, index.get(b"content-type"), index.get(b"content-encoding"), body, max_bytes=max_bytes)
     accept.rewritten(headers, verb=_verb(info))  # told now, and not after an approval
-    who = impersonation.impersonated(headers)
     call = _resource(method, info, at, read, index) if info.is_resource else _path(info, at, read)
     return Call(
         action=call.action,
         resource=call.resource,
         arguments=read.object,
-        # An approval of one identity opens nothing for another.
-        intent=call.intent if who is None else {**as_object(call.intent), "as": who.shown()},
+        intent=impersonation.intent_as(call.intent, headers),
         unverified=_client(headers),
         is_write=call.is_write,
-        members=impersonation.members(headers) if who is not None else (),
+        members=impersonation.members(headers),
     )
 
 
