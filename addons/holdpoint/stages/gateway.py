@@ -109,7 +109,7 @@ class Gateway:
         self.wire.revoke(flow)
         exchange.state = Refused(exchange.id, refusal, reached, tuple(exchange.notes))
         told = metadata.with_challenge(refusal, exchange, self.scopes(exchange.target))
-        flow.response = render(told, exchange=exchange, call=decoded(reached), flow=flow)
+        flow.response = render(told, exchange=exchange, call=decoded(reached), flow=flow, settings=self.settings)
         metadata.let_read(flow.response, exchange)
         self._write_down(exchange, refusal, AuditStage.REFUSED if now else None)
 

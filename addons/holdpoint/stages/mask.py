@@ -27,11 +27,13 @@ from holdpoint.stages.fields import raw, text, values
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.guarding import check_bytes
 from holdpoint.stages.kube_streams import asked_of, is_public, mask_whole, stream_kubernetes
+from holdpoint.stages.linked import refuse_late
 from holdpoint.stages.look import Look
 from holdpoint.stages.looking import message_look
 from holdpoint.stages.sealing import OFF_THE_LOOP
 from holdpoint.stages.streaming import stream_answer
 from holdpoint.stages.tunnel_opening import open_tunnel
+from holdpoint.stages.warnings import add_count_warning, add_head_warnings
 from holdpoint.wire import StreamWork
 
 _STALE = re.compile(
@@ -49,10 +51,13 @@ class Mask(Stage):
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Decide whether the answer streams, and clean its headers."""
         self.gateway.exchanges.expect(flow, Forwarded)
+        refuse_late(self.gateway.services.calls, decoded(self.gateway.exchanges.get(flow)))
         if open_tunnel(self.gateway, flow):
             return
-        response = check_answer(flow.response)
         target = self.gateway.exchanges.target(flow)
+        if flow.response is not None and flow.response.status_code == 401:  # noqa: PLR2004  # unauthorized
+            self.gateway.services.credentials.rejected(target, self.gateway.exchanges.of(flow).credential)
+        response = check_answer(flow.response)
         refuse_detour(response, target)
         exchange = self.gateway.exchanges.of(flow)
         masker = self.gateway.services.policies.masker(exchange.masks)
@@ -61,6 +66,7 @@ class Mask(Stage):
             return
         if is_stream(flow, target, decoded(exchange.state)):
             stream_answer(self.gateway, flow, exchange, masker)
+        add_head_warnings(response, target, exchange)
 
     async def stream_work(self, work: StreamWork) -> None:
         """Do what takes long about a piece of a stream. It waits, and nobody else does."""
@@ -121,7 +127,9 @@ class Mask(Stage):
         response = flow.response
         if response is None:
             raise Refusal(RefusalKind.WITHHELD, "the answer is gone")
-        self.gateway.exchanges.of(flow).masked += masked.count
+        exchange = self.gateway.exchanges.of(flow)
+        exchange.masked += masked.count
+        add_count_warning(response, self.gateway.exchanges.target(flow), exchange)
         if masked.value is not body or values(response.headers, b"content-encoding"):
             fields = [(n, v) for n, v in raw(response.headers) if _STALE.fullmatch(n) is None]
             response.headers = http.Headers(_measured(fields, len(masked.value)))
