@@ -23,6 +23,12 @@ def kubernetes_verbs(listed: Sequence[str], fits: TextTest, effect: Effect) -> T
     return lambda verb: verb in implied or fits(verb)
 
 
+def may_create(request: AccessRequest) -> bool:
+    """Tell whether a patch makes the object where it is not there, as server-side apply does."""
+    kube = request.resource
+    return isinstance(kube, KubeObject) and kube.options.patch == "apply" and not kube.subresource
+
+
 def compile_objects(match: Match, effect: Effect) -> tuple[Test, ...] | None:
     """Make the tests for objects. None: the rule matches none of them."""
     if match.names_something and not match.names_objects:
