@@ -1,4 +1,4 @@
-"""Server-side apply creates what is not there: rules that restrict creating count it, rules that allow do not."""
+"""What a request does beside its own word: rules that restrict count it, rules that allow do not."""
 
 from dataclasses import replace
 
@@ -39,3 +39,19 @@ def test_apply_to_a_subresource_creates_nothing(tmp_path):
 
 def test_leave_to_create_is_no_leave_to_apply(tmp_path):
     assert isinstance(decide(tmp_path, patch("apply"), CREATES), Deny)
+
+
+@pytest.mark.threat("T36")
+@pytest.mark.parametrize("name", ["web", "web:443", "https:web:443", "http:web:", "https:web:"])
+def test_scheme_and_port_do_not_hide_whom_a_proxy_leads_to(tmp_path, name):
+    proxies = "name: all, effect: allow, match: {verbs: [proxy], resources: [services/proxy]}"
+    named = "name: web, effect: deny, match: {verbs: [proxy], resources: [services/proxy], names: [web]}"
+    assert isinstance(decide(tmp_path, kube("proxy", "services/proxy", "shop", name), proxies, named), Deny)
+    assert isinstance(
+        decide(tmp_path, kube("proxy", "services/proxy", "shop", "https:other:443"), proxies, named), Permit
+    )
+
+
+def test_leave_to_proxy_to_a_name_is_for_that_very_name(tmp_path):
+    named = "name: web, effect: allow, match: {verbs: [proxy], resources: [services/proxy], names: [web]}"
+    assert isinstance(decide(tmp_path, kube("proxy", "services/proxy", "shop", "https:web:443"), named), Deny)
