@@ -11,8 +11,9 @@ from holdpoint.domain.refusal import GatewayFault
 from holdpoint.policy.bundle import Bundle
 from holdpoint.policy.cel import Condition, ConditionFailed, ConditionProblem, Facts, Joined
 from holdpoint.policy.globs import TextTest
+from holdpoint.policy.match_objects import may_create
 from holdpoint.policy.matchers import KINDS, Test, Tests, compile_match, compile_narrow, compile_verbs
-from holdpoint.policy.rules import Rule
+from holdpoint.policy.rules import Effect, Rule
 from holdpoint.policy.verbs import KUBERNETES_BY_NAME
 
 MAX_REMEMBERED = 8_192
@@ -44,7 +45,12 @@ class Candidate:
 
     def fits_resource(self, request: AccessRequest) -> bool:
         """Whether it is about this verb and this resource."""
-        return self.verb_fits(request.action.verb) and all(test(request) for test in self.tests.resource)
+        return self._fits_verb(request) and all(test(request) for test in self.tests.resource)
+
+    def _fits_verb(self, request: AccessRequest) -> bool:
+        if self.verb_fits(request.action.verb):
+            return True
+        return self.rule.effect is not Effect.ALLOW and may_create(request) and self.verb_fits("create")
 
     def fits_caller(self, request: AccessRequest) -> bool:
         """Whether it is about this caller."""
