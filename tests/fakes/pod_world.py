@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import select
 import time
 from dataclasses import dataclass, field
@@ -34,10 +35,10 @@ rules:
     match: {verbs: [get], paths: ["/*"]}
   - name: shells
     effect: allow
-    match: {verbs: [exec, attach, portforward], resources: [pods/exec, pods/attach, pods/portforward], namespaces: [default]}
+    match: {verbs: [exec, attach, cp, portforward], resources: [pods/exec, pods/attach, pods/portforward], namespaces: [default]}
   - name: held
     effect: hold
-    match: {verbs: [exec, attach, portforward], resources: [pods/exec, pods/attach, pods/portforward], namespaces: [held]}
+    match: {verbs: [exec, attach, cp, portforward], resources: [pods/exec, pods/attach, pods/portforward], namespaces: [held]}
     approval: {reviewers: ["group:reviewers"], timeout: 10m}
   - name: short
     effect: hold
@@ -107,7 +108,9 @@ class PodWorld(World):
     def kubeconfig(self, target: str = "pods", *, sub: str = "u-alice", **claims: Any) -> Path:
         """A kubeconfig whose only road is the gateway."""
         file = self.folder / f"kubeconfig-{target}"
-        cluster = {"server": f"{self.base}/k8s/{target}"}
+        # kubectl sends no token over plain HTTP.
+        server = f"https://127.0.0.1:{self.reverse_tls}/k8s/{target}"
+        cluster = {"server": server, "certificate-authority": str(self.tls_files[0])}
         user = {"token": self.token(sub, **claims)}
         file.write_text(
             json.dumps(
@@ -123,7 +126,7 @@ class PodWorld(World):
         )
         return file
 
-    def env(self) -> dict[str, str]:
+    def outside(self) -> dict[str, str]:
         return {k: v for k, v in os.environ.items() if "proxy" not in k.lower()} | {"HOME": str(self.folder)}
 
     def path(self, sub: str, namespace: str = "default", *command: str, stdin: bool = False, tty: bool = False) -> str:
@@ -196,6 +199,7 @@ class Client:
         self.reader, self.end = spdy_frames.Reader(), SpdyEnd()
         self.names: dict[int, str] = {}
         self._next = 1
+        self._part = b""
 
     def begin(self, head: bytes, *, streams: tuple[str, ...] = ("error", "stdout", "stderr")) -> "Client":
         """Ask for the switch; open the streams that a SPDY client opens."""
@@ -256,7 +260,10 @@ class Client:
     def _event(self, event: ws.Event) -> None:
         match event:
             case ws.BytesMessage():
-                said = bytes(event.data)
+                self._part += bytes(event.data)
+                if not event.message_finished:
+                    return
+                said, self._part = self._part, b""
                 self.heard.setdefault(CHANNELS[said[0]], bytearray()).extend(said[1:])
             case ws.Pong():
                 self.pongs.append(bytes(event.payload))
@@ -264,6 +271,10 @@ class Client:
                 self.close_code = int(event.code)
             case _:
                 pass
+
+    def hang_up(self) -> None:
+        """Close the connection."""
+        self.wire.socket.close()
 
     def pump(self) -> bool:
         """Take in what arrived. False: the connection is closed."""
@@ -282,13 +293,26 @@ class Client:
         while not test() and self.pump():
             pass
 
+    @property
+    def is_over(self) -> bool:
+        """Whether a program would hang up now: it was told goodbye, or all that it waits for has ended."""
+        waits = {name for name in self.names.values() if name in ("error", "stdout", "stderr")}
+        return self.closed or self.close_code is not None or self.went_away or (bool(waits) and waits <= self.ended)
+
     def rest(self) -> "Client":
-        """Read to the end of the connection."""
-        self.until(lambda: False)
+        """Read to the end, and hang up."""
+        self.until(lambda: self.is_over)
         return self
 
     def text(self, stream: str) -> str:
         return self.heard.get(stream, bytearray()).decode("utf-8", "replace")
+
+    @property
+    def refusal(self) -> str:
+        """The id in the gateway's last words."""
+        found = re.search(r"\[(ex-\w+)\]", self.text("stderr"))
+        assert found is not None, self.heard
+        return found[1]
 
     @property
     def outcome(self) -> dict[str, Any]:

@@ -75,7 +75,7 @@ async def _held(gateway: Gateway, flow: http.HTTPFlow, asked: Decoded, target: T
     found = await _find(services, ask)
     if found is not None:
         return await _use(services, exchange, found)
-    request = await _requested(services, exchange.round, ask)
+    request = await _requested(services, exchange, ask)
     if request.state is ApprovalState.PENDING:
         services.note_held(exchange, request)
         plan = _plan(services, exchange, asked, target, request)
@@ -114,16 +114,17 @@ async def _begin_round(services: Services, exchange: Exchange, round_: Round, as
     )
 
 
-async def _requested(services: Services, round_: Round | None, ask: Ask) -> ApprovalRequest:
+async def _requested(services: Services, exchange: Exchange, ask: Ask) -> ApprovalRequest:
     """Return the request that this call waits for. What was decided between two rounds is not asked again."""
-    if round_ is not None:
+    if (round_ := exchange.round) is not None:
         try:
             before = await services.broker.get(round_.ticket)
         except NotFound:
             before = None  # so old that it was forgotten
         if before is not None and before.state is not ApprovalState.PENDING:
             return before
-    return await services.broker.request(ask)
+    # kubectl asks for an upgrade in one way, and where that is refused at once in another.
+    return await services.broker.request(ask, in_another_way=exchange.upgrade is not None)
 
 
 def _plan(services: Services, exchange: Exchange, asked: Decoded, target: Target, request: ApprovalRequest) -> Plan:

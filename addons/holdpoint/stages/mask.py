@@ -30,6 +30,7 @@ from holdpoint.stages.looking import message_look
 from holdpoint.stages.sealing import OFF_THE_LOOP
 from holdpoint.stages.streaming import stream_answer
 from holdpoint.stages.tunnel_opening import open_tunnel
+from holdpoint.stages.warnings import add_count_warning, add_head_warnings
 from holdpoint.wire import StreamWork
 
 _STALE = re.compile(
@@ -57,6 +58,7 @@ class Mask(Stage):
         self._clean_headers(flow, masker)
         if is_stream(flow, target, decoded(exchange.state)):
             stream_answer(self.gateway, flow, exchange, masker)
+        add_head_warnings(response, target, exchange)
 
     async def stream_work(self, work: StreamWork) -> None:
         """Do what takes long about a piece of a stream. It waits, and nobody else does."""
@@ -94,7 +96,9 @@ class Mask(Stage):
         response = flow.response
         if response is None:
             raise Refusal(RefusalKind.WITHHELD, "the answer is gone")
-        self.gateway.exchanges.of(flow).masked += masked.count
+        exchange = self.gateway.exchanges.of(flow)
+        exchange.masked += masked.count
+        add_count_warning(response, self.gateway.exchanges.target(flow), exchange)
         if masked.value is not body or values(response.headers, b"content-encoding"):
             fields = [(n, v) for n, v in raw(response.headers) if _STALE.fullmatch(n) is None]
             response.headers = http.Headers(_measured(fields, len(masked.value)))
