@@ -26,8 +26,9 @@ type Commands = Iterator[commands.Command]
 
 logger = logging.getLogger(__name__)
 
-LINGER: Final = 2.0
-"""Seconds for which a client may read its last words. Closed at once, what it sent meanwhile would tear them away."""
+LINGER: Final = 5.0
+"""Seconds for which a client may read its last words. Closed at once, what it sent meanwhile would tear them away: a
+socket that is closed on unread bytes takes back what its other side has not read yet."""
 CLOSING: Final = 5.0
 """Seconds between the word of one side that it is done, and the end of both connections."""
 
@@ -111,10 +112,10 @@ class TunnelLayer(layer.Layer):
         else:
             self._ended = True
             yield from self._send(passed.client, passed.server)
-        if side is Side.CLIENT or not passed.closes:
+        if side is Side.CLIENT:
             yield from self._close()
         elif passed.ending is None:
-            # The server said goodbye before it left: the client answers, and closes by itself.
+            # What it said last may not have reached the client, who answers it, and closes by itself.
             yield commands.CloseConnection(self.context.server)
             yield from self._close_after(LINGER)
 

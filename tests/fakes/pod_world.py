@@ -107,7 +107,9 @@ class PodWorld(World):
     def kubeconfig(self, target: str = "pods", *, sub: str = "u-alice", **claims: Any) -> Path:
         """A kubeconfig whose only road is the gateway."""
         file = self.folder / f"kubeconfig-{target}"
-        cluster = {"server": f"{self.base}/k8s/{target}"}
+        # kubectl sends no token over plain HTTP.
+        server = f"https://127.0.0.1:{self.reverse_tls}/k8s/{target}"
+        cluster = {"server": server, "certificate-authority": str(self.tls_files[0])}
         user = {"token": self.token(sub, **claims)}
         file.write_text(
             json.dumps(
@@ -123,7 +125,7 @@ class PodWorld(World):
         )
         return file
 
-    def env(self) -> dict[str, str]:
+    def outside(self) -> dict[str, str]:
         return {k: v for k, v in os.environ.items() if "proxy" not in k.lower()} | {"HOME": str(self.folder)}
 
     def path(self, sub: str, namespace: str = "default", *command: str, stdin: bool = False, tty: bool = False) -> str:
@@ -196,6 +198,7 @@ class Client:
         self.reader, self.end = spdy_frames.Reader(), SpdyEnd()
         self.names: dict[int, str] = {}
         self._next = 1
+        self._part = b""
 
     def begin(self, head: bytes, *, streams: tuple[str, ...] = ("error", "stdout", "stderr")) -> "Client":
         """Ask for the switch; open the streams that a SPDY client opens."""
@@ -256,7 +259,10 @@ class Client:
     def _event(self, event: ws.Event) -> None:
         match event:
             case ws.BytesMessage():
-                said = bytes(event.data)
+                self._part += bytes(event.data)
+                if not event.message_finished:
+                    return
+                said, self._part = self._part, b""
                 self.heard.setdefault(CHANNELS[said[0]], bytearray()).extend(said[1:])
             case ws.Pong():
                 self.pongs.append(bytes(event.payload))

@@ -17,6 +17,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import wsproto.events as ws
+import wsproto.utilities
 from tests.fakes.byte_upstream import Answer, RawRequest, RawUpstream, answer
 from tests.fakes.kube_tunnels import SpdyEnd, server_end
 
@@ -108,27 +109,36 @@ class OverWebSocket(Carrier):
     def __init__(self, connection: socket.socket, opened: Opened) -> None:
         super().__init__(connection, opened)
         self._end = server_end()
+        self._part = b""
+
+    def _say(self, event: ws.Event) -> None:
+        with self._lock, contextlib.suppress(OSError, wsproto.utilities.LocalProtocolError):
+            self._connection.sendall(self._end.send(event))
 
     def send(self, stream: str, data: bytes, *, final: bool = False) -> None:
         if data or not final:
-            self.write(self._end.send(ws.BytesMessage(bytes((CHANNELS.index(stream),)) + data)))
+            self._say(ws.BytesMessage(bytes((CHANNELS.index(stream),)) + data))
 
     def bye(self) -> None:
-        with contextlib.suppress(Exception):
-            self.write(self._end.send(ws.CloseConnection(1000)))
+        self._say(ws.CloseConnection(1000))
 
     def feed(self, data: bytes) -> None:
-        self._end.receive_data(data)
+        try:
+            self._end.receive_data(data)
+        except wsproto.utilities.LocalProtocolError:
+            return  # kubectl says goodbye twice
         for event in self._end.events():
             match event:
                 case ws.Ping():
-                    self.write(self._end.send(event.response()))
+                    self._say(event.response())
                 case ws.CloseConnection():
-                    with contextlib.suppress(Exception):
-                        self.write(self._end.send(event.response()))
-                    self._connection.close()
+                    self._say(event.response())
+                    self._connection.shutdown(socket.SHUT_RDWR)
                 case ws.BytesMessage() | ws.TextMessage():
-                    said = event.data.encode() if isinstance(event.data, str) else bytes(event.data)
+                    self._part += event.data.encode() if isinstance(event.data, str) else bytes(event.data)
+                    if not event.message_finished:
+                        continue
+                    said, self._part = self._part, b""
                     if said[:1] == b"\xff":
                         self._ended(CHANNELS[said[1]])
                     elif said[1:]:
@@ -150,6 +160,12 @@ class OverSpdy(Carrier):
             there = self.opening.wait_for(lambda: stream in self.numbers or self.opened.gone.is_set(), 5)
         if there and stream in self.numbers:
             self.write(self.end.data(self.numbers[stream], data, flags=1 if final else 0))
+
+    def wait_for(self, streams: set[str]) -> bool:
+        """Wait until these were opened."""
+        with self.opening:
+            self.opening.wait_for(lambda: streams <= set(self.numbers) or self.opened.gone.is_set(), 10)
+        return streams <= set(self.numbers)
 
     def feed(self, data: bytes) -> None:
         for frame in self._reader.feed(data):
@@ -187,7 +203,8 @@ class OverTunnelledSpdy(OverSpdy):
         self._socket = server_end()
 
     def write(self, data: bytes) -> None:
-        super().write(self._socket.send(ws.BytesMessage(data)))
+        with self._lock, contextlib.suppress(OSError):
+            self._connection.sendall(self._socket.send(ws.BytesMessage(data)))
 
     def feed(self, data: bytes) -> None:
         self._socket.receive_data(data)
@@ -195,7 +212,7 @@ class OverTunnelledSpdy(OverSpdy):
             if isinstance(event, ws.BytesMessage):
                 super().feed(bytes(event.data))
             elif isinstance(event, ws.CloseConnection):
-                self._connection.close()
+                self._connection.shutdown(socket.SHUT_RDWR)
 
 
 class _Answers(dict[str, Answer]):
@@ -264,6 +281,10 @@ class Pods(RawUpstream):
         argv = query.get("command") or self.attached
         wants_in = query.get("stdin") == ["true"]
         tty = query.get("tty") == ["true"]
+        # As the kubelet does: kubectl reads nothing before each of its streams was answered.
+        wanted = {"error", "stdout"} | ({"stdin"} if wants_in else set()) | (set() if tty else {"stderr"})
+        if isinstance(carrier, OverSpdy) and not carrier.wait_for(wanted):
+            return
         pipe, null = subprocess.PIPE, subprocess.DEVNULL
         program = subprocess.Popen(
             argv,

@@ -181,6 +181,7 @@ CASES = [
     ("origin of nothing", WEB_END, f"{WEB_END}    origins: [«'Null']\n", "expected an origin such as"),
     ("origin twice", WEB_END, f"{WEB_END}    origins: [https://a.b, «https://a.b]\n", "stands here twice"),
     ("mask name", WEB_END, f'{WEB_END}    masks: [«"../a"]\n', "no name of a mask profile"),
+    ("warnings of HTTP", WEB_END, f"{WEB_END}    warnings: «[masked]\n", "only clients of Kubernetes"),
     ("lists of HTTP", WEB_END, f"{WEB_END}    lists: «{{ttl: 1s}}\n", "only MCP servers"),
     ("authority for plain HTTP", f"{WEB_URL}\n", "http://localhost:1\n    ca_file: «ca.pem\n", "take `ca_file` out"),
     # credentials

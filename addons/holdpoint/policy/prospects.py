@@ -9,6 +9,7 @@ from holdpoint.policy.globs import compile_globs
 from holdpoint.policy.index import Candidate, Kind
 from holdpoint.policy.rules import Effect, Rule
 from holdpoint.policy.visibility import Stand, counts, stand_of
+from holdpoint.protocols.kubernetes.discovery import is_discovery
 
 
 def prospect(kind: Kind, request: AccessRequest) -> Prospect:
@@ -56,6 +57,8 @@ def _touches(candidate: Candidate, request: AccessRequest) -> bool:
 
 def _stand(kind: Kind, candidate: Candidate, request: AccessRequest) -> Stand:
     rule = candidate.rule
+    if rule.effect is Effect.HOLD and is_discovery(request):
+        return Stand.NO
     lacks = not rule.scopes <= request.principal.scopes
     return Stand.NO if lacks and rule.effect is not Effect.DENY else stand_of(kind, candidate, request)
 

@@ -157,7 +157,7 @@ def test_selector_is_allowed_if_at_least_as_narrow_and_restricted_unless_apart(t
     assert both(tmp_path, f"{{verbs: [list], resources: [pods], {match}}}", request_) == expected
 
 
-def change(verb="patch", resource="pods", dry_run=True, group="", name="x"):
+def change(verb="patch", resource="pods", *, dry_run=True, group="", name="x"):
     return kube_with(verb, resource, "dev", name, group=group, dry_run=dry_run)
 
 

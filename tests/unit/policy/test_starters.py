@@ -13,6 +13,9 @@ from holdpoint.policy.testing import run_tests
 POLICIES = Path(__file__).parents[3] / "policies"
 TARGETS = {"demo": Protocol.MCP, "mcp-example": Protocol.MCP, "cluster-example": Protocol.KUBERNETES}
 STARTERS = ["demo", "read-only-agents", "developers", "on-call"]
+CLUSTER = ["read-only", "developers", "on-call"]
+"""Files of policies/kubernetes that are listed beside its guardrails."""
+GUARDRAILS = POLICIES / "kubernetes" / "guardrails.yaml"
 MASKS = sorted((POLICIES / "masks").glob("*.yaml"))
 
 
@@ -27,6 +30,35 @@ def test_starter_policy_loads_and_its_tests_pass(name):
 
 def test_every_test_file_belongs_to_a_starter():
     assert sorted(p.stem for p in (POLICIES / "tests").glob("*.yaml")) == sorted(STARTERS)
+    of_clusters = sorted(p.stem for p in (POLICIES / "tests" / "kubernetes").glob("*.yaml"))
+    assert (
+        of_clusters
+        == sorted(p.stem for p in (POLICIES / "kubernetes").glob("*.yaml"))
+        == sorted([*CLUSTER, "guardrails"])
+    )
+
+
+@pytest.mark.threat("T42")
+@pytest.mark.parametrize("name", ["guardrails", *CLUSTER])
+def test_rules_for_clusters_load_and_their_tests_pass(name):
+    files = list({GUARDRAILS, POLICIES / "kubernetes" / f"{name}.yaml"})
+    assert check([*files, *MASKS], TARGETS) == []
+    report = run_tests(
+        load_bundle([*files, *MASKS], targets=TARGETS), [POLICIES / "tests" / "kubernetes" / f"{name}.yaml"]
+    )
+    assert report.passed, "\n".join(report.lines())
+    assert [str(r) for r in report.untested if r.policy == f"kubernetes-{name}"] == []
+
+
+def test_rules_for_clusters_can_be_listed_together():
+    files = [GUARDRAILS, *(POLICIES / "kubernetes" / f"{name}.yaml" for name in CLUSTER)]
+    assert check([*files, *MASKS], TARGETS) == []
+
+
+def test_every_guardrail_stands_in_the_reference():
+    page = (POLICIES.parent / "docs" / "reference" / "policy.md").read_text(encoding="utf-8")
+    bundle = load_bundle([GUARDRAILS, *MASKS], targets=TARGETS)
+    assert [r.ref.rule for p in bundle.policies for r in p.rules if f"`{r.ref.rule}`" not in page] == []
 
 
 def test_examples_of_the_reference_load_and_pass(tmp_path):

@@ -54,6 +54,8 @@ class WebSocketPair:
     def __init__(self) -> None:
         self._ends = {Side.CLIENT: Connection(ConnectionType.SERVER), Side.SERVER: Connection(ConnectionType.CLIENT)}
         self._gathering = {Side.CLIENT: _Gathering(), Side.SERVER: _Gathering()}
+        self._closed: set[Side] = set()
+        """To whom a close was written."""
         self._failed = ""
 
     def receive(self, side: Side, data: bytes) -> Iterator[WholeMessage | Raw]:
@@ -97,17 +99,26 @@ class WebSocketPair:
 
     def close(self, to: Side) -> bytes:
         """Return the bytes of a normal close; empty where one was sent."""
-        try:
-            return bytes(self._ends[to].send(CloseConnection(_NORMAL)))
-        except LocalProtocolError:
-            return b""
+        return self.goodbye(to, CloseConnection(_NORMAL))
 
     def _pass(self, side: Side, event: Ping | Pong | CloseConnection) -> bytes:
         if isinstance(event, CloseConnection) and self._ends[side].state not in _CLOSING:
             # So wsproto reports what it could not read, too.
             raise BadTunnel("not a WebSocket frame that is allowed here")
+        if isinstance(event, CloseConnection):
+            # NOTE: written beside the end it is for, which stays open: frames that came before this, in the same bytes
+            # or kept back by a mask, are written after it and sent before.
+            return self.goodbye(side.other, event)
         try:
             return bytes(self._ends[side.other].send(event))
         except LocalProtocolError:
             # The other side said goodbye before.
             return b""
+
+    def goodbye(self, to: Side, event: CloseConnection) -> bytes:
+        """Return the bytes of a close; empty where one was said before."""
+        if to in self._closed:
+            return b""
+        self._closed.add(to)
+        beside = Connection(ConnectionType.SERVER if to is Side.CLIENT else ConnectionType.CLIENT)
+        return bytes(beside.send(event))
