@@ -27,6 +27,9 @@ def sealed_intent(intent: JsonValue, masker: Masker, key: bytes, *, access: Acce
         return found
     sealed: JsonObject = {**found}
     named, query = sealed.get("headers"), sealed.get("query")
+    if access is not None and "unread" in sealed:
+        # Without a key, whoever reads the digest could try what he guesses of the body.
+        sealed["unread"] = _sealed(sealed["unread"], key)
     if isinstance(named, dict):
         headers: JsonObject = {name: _header(name, value, key) for name, value in named.items()}
         sealed["headers"] = headers
