@@ -1,18 +1,23 @@
 """Requests that a reviewer could not tell from the one that was approved, and the API server could."""
 
+from urllib.parse import quote_plus
+
 import pytest
 from tests.fakes.protobuf_bodies import body, held
 
 from holdpoint.domain.access import AccessRequest, KubeObject, Principal
+from holdpoint.domain.mask import KeyMask, MaskAction, MaskProfile
 from holdpoint.domain.values import JsonObject, as_object
-from holdpoint.masking.masker import compile_masks
+from holdpoint.masking.masker import Masker, compile_masks
 from holdpoint.protocols.call import Call, Undecodable
 from holdpoint.protocols.kubernetes.decode import decode
 from holdpoint.stages.preview import sealed_intent
+from holdpoint.stages.sealing import masked_path
 
 KEY = b"k" * 32
 PATH = "/api/v1/namespaces/shop/configmaps"
 NAMED = held(1, held(1, "app"))
+PLAIN = compile_masks([], key=KEY)
 
 
 def created(message: bytes, kind: str = "ConfigMap") -> Call:
@@ -20,7 +25,7 @@ def created(message: bytes, kind: str = "ConfigMap") -> Call:
     return decode(method="POST", path=PATH, headers=headers, body=body("v1", kind, message))
 
 
-def bound(call: Call) -> JsonObject:
+def bound(call: Call, masker: Masker = PLAIN) -> JsonObject:
     """What an approval is bound to."""
     access = AccessRequest(
         principal=Principal("https://issuer.example", "u", "human"),
@@ -29,7 +34,7 @@ def bound(call: Call) -> JsonObject:
         resource=call.resource,
         arguments=call.arguments,
     )
-    return as_object(sealed_intent(call.intent, compile_masks([], key=KEY), KEY, access=access))
+    return as_object(sealed_intent(call.intent, masker, KEY, access=access))
 
 
 @pytest.mark.threat("T59")
@@ -57,6 +62,41 @@ def test_body_that_is_read_whole_is_the_same_request_in_every_encoding():
         body=b'{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "app"}}',
     )
     assert json.intent == created(NAMED).intent
+
+
+COMMANDS = [
+    ("mysql", "--password", "hunter2"),
+    ("mysql", "-password", "hunter2"),
+    ("sh", "-c", "mysql --password hunter2 shop"),
+    ("vault", "--token=hunter2"),
+    ("curl", "--api-key", "hunter2"),
+]
+
+
+def executed(*argv: str) -> tuple[str, Call]:
+    query = "&".join(f"command={quote_plus(each)}" for each in argv)
+    path = f"/api/v1/namespaces/shop/pods/web/exec?{query}&container=main"
+    return path, decode(method="GET", path=path, headers=[], body=b"")
+
+
+@pytest.mark.threat("T39")
+@pytest.mark.parametrize("argv", COMMANDS, ids=" ".join)
+def test_password_in_a_command_is_told_apart_and_not_shown(argv):
+    path, call = executed(*argv)
+    _, other = executed(*(each.replace("hunter2", "hunter3") for each in argv))
+    masker = compile_masks([MaskProfile("m", keys=(KeyMask("*token", MaskAction.REDACT),))], key=KEY)
+    assert "hunter2" not in str(bound(call, masker))
+    assert "hunter2" not in masked_path(path, masker)
+    assert bound(call, masker) == bound(executed(*argv)[1], masker) != bound(other, masker)
+
+
+@pytest.mark.parametrize(
+    "argv", [("ls", "--color", "auto"), ("mysql", "--user", "shop", "-e", "select 1")], ids=" ".join
+)
+def test_command_without_a_password_is_shown_whole(argv):
+    path, call = executed(*argv)
+    assert as_object(bound(call)["query"])["command"] == [*argv]
+    assert masked_path(path, compile_masks([], key=KEY)) == path
 
 
 @pytest.mark.threat("T38")
