@@ -7,12 +7,14 @@ import pytest
 
 from holdpoint.domain.mask import DetectorMask, KeyMask, MaskAction, MaskProfile
 from holdpoint.domain.values import JsonValue
-from holdpoint.masking.kubernetes import Shape
+from holdpoint.masking.kubernetes import LAST_APPLIED, Shape
 from holdpoint.masking.masker import compile_masks
 from holdpoint.protocols.call import Undecodable
 from holdpoint.protocols.kubernetes.decode import decode
 
 CODED = b64encode(b"hunter2-Zx9").decode()
+APPLIED = json.dumps({"data": {"foo": CODED}})
+"""As no kubectl writes it: it does not say that it is a Secret."""
 QUOTED = (
     f' "" is invalid: patch: Invalid value: "{{\\"data\\":{{\\"foo\\":\\"{CODED}\\"}},\\"kind\\":7}}": v1.Secret.Data: '
     "base64Codec: invalid input, error found in #10 byte of ...|TI=,zz:5},kind:|..., bigger context "
@@ -91,3 +93,32 @@ def test_patch_that_takes_a_value_past_its_mask_is_refused(op, source, resource)
             headers=[(b"content-type", b"application/json-patch+json")],
             body=body,
         )
+
+
+@pytest.mark.threat("T43")
+@pytest.mark.parametrize("operation", [{"op": "replace", "value": "X"}, {"op": "add", "value": "X"}, {"op": "remove"}])
+@pytest.mark.parametrize("place", ["/spec/template/spec/containers/0/env/1/name", "/spec/containers/-1/env/0/name"])
+def test_patch_that_renames_a_variable_past_its_mask_is_refused(operation, place):
+    body = json.dumps([{**operation, "path": place}]).encode()
+    with pytest.raises(Undecodable, match="renames a variable"):
+        decode(
+            method="PATCH",
+            path="/apis/apps/v1/namespaces/shop/deployments/web",
+            headers=[(b"content-type", b"application/json-patch+json")],
+            body=body,
+        )
+
+
+@pytest.mark.threat("T43")
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("/metadata", {"annotations": {LAST_APPLIED: APPLIED}}),
+        ("/metadata/annotations", {LAST_APPLIED: APPLIED}),
+        (f"/metadata/annotations/{LAST_APPLIED.replace('/', '~1')}", APPLIED),
+        ("", {"metadata": {"annotations": {LAST_APPLIED: APPLIED}}}),
+    ],
+)
+def test_patch_of_a_secrets_annotations_is_kept_without_what_was_applied(path, value):
+    patch: JsonValue = {"$patch": [{"op": "add", "path": path, "value": value}]}
+    assert CODED not in json.dumps(MASKS.sealed_kubernetes(patch, Shape(is_secret=True)))

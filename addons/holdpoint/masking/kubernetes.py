@@ -163,7 +163,8 @@ def _operation(walk: Walk, operation: JsonObject, shape: Shape) -> None:
         if first == ["metadata"] and LAST_APPLIED.replace("/", "~1") in as_text(operation.get("path")):
             _hide(walk, operation, "value", walk.secrets)
         elif isinstance(value, dict):
-            _object(walk, {"metadata": value}, shape)
+            # The metadata, or one of its members: what is none of annotations holds none.
+            _object(walk, {"metadata": {**value, "annotations": value.get("annotations", value)}}, shape)
         return
     if first and first[0] in _DATA:
         _hide(walk, operation, "value", walk.secrets)

@@ -33,6 +33,8 @@ _UNSEEN = frozenset({"copy", "move"})
 """Operations that write what nobody here sees: no rule, no reviewer, and no mask of the place it is taken from."""
 _MOST_OPERATIONS = 10_000
 """`maxJSONPatchOperations` of the API server."""
+_RENAMED = re.compile(r".*/env/[^/]*/name", re.DOTALL)
+"""The name of a variable, whose value stays: a mask knows the value by the name beside it."""
 _POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)*")
 """RFC 6901 section 3."""
 
@@ -153,4 +155,6 @@ def _operations(value: JsonValue) -> JsonValue:
         pointer = operation["path"]
         if not isinstance(pointer, str) or not _POINTER.fullmatch(pointer):
             raise Undecodable("a JSON patch holds what is no JSON pointer")
+        if name != "test" and _RENAMED.fullmatch(pointer):
+            raise Undecodable("a JSON patch renames a variable and leaves its value: write the whole variable")
     return value
