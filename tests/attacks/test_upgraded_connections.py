@@ -15,17 +15,6 @@ from tests.fakes.wire import Wire, h2_connection, request
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 SECRET = "AKIAIOSFODNN7EXAMPLE"
-POLICY = """\
-  - name: no-canary
-    effect: allow
-    match: {verbs: [exec], resources: [pods/exec], namespaces: [guarded]}
-    guard: ["CANARY-[0-9]+"]
-  - name: not-this-port
-    effect: deny
-    match: {verbs: [portforward], resources: [pods/portforward]}
-    when: 9 in resource.ports
-    reason: nobody needs that port
-"""
 
 
 @pytest.fixture(scope="module")
