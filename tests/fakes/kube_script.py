@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.fakes.kube_server import KubeServer
 from tests.fakes.kube_world import KubeWorld
-from tests.fakes.processes import DEADLINE, Program
+from tests.fakes.processes import Program
 
 CONFIGMAP = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: settings}\ndata: {plain: VALUE}\n"
 DEPLOYMENT = """\
@@ -41,6 +41,8 @@ class Road:
     server: KubeServer
     config: Path
     program: str
+    prefix: str = ""
+    """What goes before a path that kubectl takes as it is: it keeps the server's path out of `--raw` and `proxy`."""
 
     def run(self, *args: str, stdin: str | bytes | None = None, env: dict[str, str] | None = None) -> str:
         """Run a kubectl to its end; return what a person sees."""
@@ -54,6 +56,8 @@ class Road:
 
 
 Act = Callable[[Road], str]
+DEADLINE = 20.0
+"""Seconds for what takes a tenth of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,32 +95,32 @@ def normal(text: str) -> str:
 
 def _watch(road: Road) -> str:
     watching = road.start("get", "configmaps", "--watch", "-o", "name")
-    watching.wait_for("configmap/settings")
+    watching.wait_for("configmap/settings", timeout=DEADLINE)
     road.run("create", "configmap", "seen-by-the-watch", "--from-literal=a=b")
-    watching.wait_for("configmap/seen-by-the-watch")
+    watching.wait_for("configmap/seen-by-the-watch", timeout=DEADLINE)
     road.run("delete", "configmap", "seen-by-the-watch")
-    watching.wait_for("configmap/seen-by-the-watch")
+    watching.wait_for("configmap/seen-by-the-watch", timeout=DEADLINE)
     watching.stop()
     return "\n".join(watching.lines)
 
 
 def _follow(road: Road) -> str:
     following = road.start("logs", "-f", "one")
-    following.wait_for("started")
+    following.wait_for("started", timeout=DEADLINE)
     road.server.log("shop", "one", "a line while it was followed")
-    following.wait_for("while it was followed")
+    following.wait_for("while it was followed", timeout=DEADLINE)
     following.stop()
     return "\n".join(following.lines)
 
 
 def _attach(road: Road) -> str:
     attached = road.start("attach", "one")
-    attached.wait_for("If you don't see")
+    attached.wait_for("If you don't see", timeout=DEADLINE)
     until = time.monotonic() + DEADLINE
     while road.server.api.terminals.following == 0 and time.monotonic() < until:
         time.sleep(0.01)
     road.server.log("shop", "one", "a line for who is attached")
-    attached.wait_for("for who is attached")
+    attached.wait_for("for who is attached", timeout=DEADLINE)
     attached.stop()
     return "\n".join(sorted(attached.lines))
 
@@ -127,7 +131,7 @@ def _forward(over: dict[str, str]) -> Act:
         env = road.world.environment(road.config, **over)
         forwarding = Program(command, env=env, cwd=road.world.folder)
         try:
-            port = int(forwarding.wait_for("Forwarding from 127.0.0.1").split()[2].split(":")[1])
+            port = int(forwarding.wait_for("Forwarding from 127.0.0.1", timeout=DEADLINE).split()[2].split(":")[1])
             said = b"something to be said again" * 10_000
             with socket.create_connection(("127.0.0.1", port), 10) as client:
                 sender = threading.Thread(target=client.sendall, args=(said,))
@@ -144,9 +148,9 @@ def _forward(over: dict[str, str]) -> Act:
 
 
 def _proxy(road: Road) -> str:
-    proxy = road.start("proxy", "--port=0")
+    proxy = road.start("proxy", "--port=0", "--append-server-path")
     try:
-        address = proxy.wait_for("Starting to serve on").split()[-1]
+        address = proxy.wait_for("Starting to serve on", timeout=DEADLINE).split()[-1]
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(f"http://{address}/api/v1/namespaces/shop/configmaps/settings", timeout=10) as answer:
             return answer.read().decode()
@@ -234,8 +238,8 @@ STEPS = (
     k("api-resources", "api-resources"),
     k("api-resources-of-a-group", "api-resources --api-group=apps -o wide"),
     k("api-versions", "api-versions"),
-    k("healthz", "get --raw /healthz"),
-    k("openapi-index", "get --raw /openapi/v3"),
+    Step("healthz", lambda road: road.run("get", "--raw", f"{road.prefix}/healthz")),
+    Step("openapi-index", lambda road: road.run("get", "--raw", f"{road.prefix}/openapi/v3")),
     k("explain", "explain deployment.spec.strategy"),
     k("explain-recursive", "explain cronjob.spec --recursive"),
     k("create-namespace", "create namespace shop"),

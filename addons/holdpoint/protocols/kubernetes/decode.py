@@ -146,6 +146,7 @@ def _options(info: RequestInfo, verb: str, query: Query, body: Body) -> KubeOpti
         stdin=query.flag("stdin"),
         tty=query.flag("tty"),
         ports=query.ports if verb == "portforward" else (),
+        patch=body.patch,
         known=body.known,
     )
 
