@@ -4,7 +4,6 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from tests.fakes.kube_script import STEPS, Road, Step, normal

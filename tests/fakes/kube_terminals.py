@@ -221,7 +221,7 @@ class Terminals:
                 "setsid", "-c", "-w", *argv, stdin=theirs, stdout=theirs, stderr=theirs, cwd=root, env=env
             )
             os.close(theirs)
-            os.set_blocking(ours, False)  # noqa: FBT003  # the parameter has no other name
+            os.set_blocking(ours, False)  # the parameter has no other name
             work = [self._terminal_out(channels, ours)]
             helpers = [self._terminal_in(channels, ran, ours), self._resize(channels, ran, ours)]
         else:

@@ -1,4 +1,4 @@
-"""Everything a test needs around a gateway in front of a cluster: issuer, API server, settings, kubeconfigs, kubectl."""
+"""Everything a test needs around a gateway in front of a cluster: issuer, API server, settings, kubectl."""
 
 import os
 import shutil
@@ -47,7 +47,7 @@ targets:
     hold: {{wait: {hold_wait}}}
 {target_lines}
 {more_targets}
-policies: [cluster.yaml, masks/credentials.yaml, masks/personal-data.yaml]
+policies: [cluster.yaml, masks/credentials.yaml, masks/kubernetes-secrets.yaml, masks/personal-data.yaml]
 store: {{path: var/holdpoint.sqlite}}
 recordings: {{folder: var/recordings}}
 admin: {{socket: var/run/admin.sock}}
@@ -119,7 +119,7 @@ class Ran:
 
 @dataclass
 class KubeWorld:
-    """A folder of settings with an issuer and an API server around it. A context manager; `start` starts the gateway."""
+    """A folder of settings with an issuer and an API server around it. A context manager; `start` starts mitmdump."""
 
     folder: Path
     rules: str = ALL
