@@ -42,6 +42,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeWorld]:
             world.cluster.put({"apiVersion": "v1", "kind": "Pod", **pod}, namespace)
             secret = {"metadata": {"name": "db"}, "data": {"password": PASSWORD}}
             world.cluster.put({"apiVersion": "v1", "kind": "Secret", **secret}, namespace)
+        world.write_settings(**{"masks/personal-data.yaml": "masks/kubernetes-secrets.yaml"})
         world.start()
         yield world
 

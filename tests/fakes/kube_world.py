@@ -47,7 +47,7 @@ targets:
     hold: {{wait: {hold_wait}}}
 {target_lines}
 {more_targets}
-policies: [cluster.yaml, masks/credentials.yaml, masks/kubernetes-secrets.yaml, masks/personal-data.yaml]
+policies: [cluster.yaml, masks/credentials.yaml, masks/personal-data.yaml]
 store: {{path: var/holdpoint.sqlite}}
 recordings: {{folder: var/recordings}}
 admin: {{socket: var/run/admin.sock}}
