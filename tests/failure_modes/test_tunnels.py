@@ -179,7 +179,10 @@ def test_a_tunnel_ends_with_its_token(world: PodWorld, is_spdy: bool) -> None:
     token = world.token(exp=int(__import__("time").time()) + 4)
     path = world.path("exec", "default", "cat", stdin=True)
     asked = head(world, path, is_spdy=is_spdy).replace(world.token().encode(), token.encode())
-    lines = [b"Authorization: Bearer " + token.encode() if x.startswith(b"Authorization") else x for x in asked.split(b"\r\n")]
+    lines = [
+        b"Authorization: Bearer " + token.encode() if x.startswith(b"Authorization") else x
+        for x in asked.split(b"\r\n")
+    ]
     with Wire(world.reverse, timeout=20) as wire:
         client = Client(wire, is_spdy).begin(b"\r\n".join(lines), streams=streams(is_spdy))
         assert client.status == 101
