@@ -212,6 +212,9 @@ class Client:
             data += more
         self.head, _, rest = data.partition(b"\r\n\r\n")
         self.status = int(self.head.split(b" ")[1]) if self.head else 0
+        length = re.search(rb"(?i)content-length: *([0-9]+)", self.head)
+        while self.status != 101 and length and len(rest) < int(length[1]) and (more := self.wire.socket.recv(65536)):
+            rest += more
         self.body = rest
         if self.status == 101:
             if self.is_spdy:
