@@ -314,6 +314,8 @@ class Target:
     answer_wait: float = 60.0
     """Seconds without a byte of an answer that is read whole, once it has begun; ten times that for all of it."""
     record_bodies: bool = True
+    record_stdin: bool = False
+    """Whether what is typed into a tunnel is kept, sealed. Otherwise it is counted."""
     hold: Hold = field(default_factory=Hold)
     masks: tuple[str, ...] = ()
     """Mask profiles that always apply."""

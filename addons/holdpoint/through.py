@@ -54,3 +54,7 @@ class Upgraded(Protocol):
     def summary(self) -> JsonObject:
         """Return what the audit keeps of it."""
         ...
+
+    def messages(self) -> dict[str, object]:
+        """Return what the record keeps of what passed, as the state of a `mitmproxy.websocket.WebSocketData`."""
+        ...

@@ -224,6 +224,16 @@ class Connections:
             open_until.enter_context(handler.timeout_watchdog.disarm())
         return open_until.close
 
+    def pause(self, flow: http.HTTPFlow) -> Callable[[], None]:
+        """Read no more from a flow's upstream until what is returned is called: a hook that waits does not stop it."""
+        handler = self._proxyserver.connections.get(flow.client_conn.id)
+        found = handler.transports.get(flow.server_conn) if handler is not None else None
+        transport = found.writer.transport if found is not None and found.writer is not None else None
+        if not isinstance(transport, asyncio.ReadTransport) or not transport.is_reading():
+            return lambda: None
+        transport.pause_reading()
+        return lambda: None if transport.is_closing() else transport.resume_reading()
+
     async def abort_stream(self, abort: AbortStream) -> None:
         """End the one stream of a flow."""
         await self._tell(abort)

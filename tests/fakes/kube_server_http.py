@@ -252,6 +252,7 @@ class Connection:
             if isinstance(answer.body, bytes):
                 headers.append(("content-length", str(len(answer.body))))
             self._h2.send_headers(stream, headers)
+            self._writer.write(self._h2.data_to_send())
             if not isinstance(answer.body, bytes):
                 async for chunk in answer.body:
                     await self._send_h2(stream, chunk)

@@ -11,8 +11,19 @@ from typing import Any
 
 from tests.fakes import kube_controllers
 from tests.fakes.kube_kinds import Kind, kind_of
-from tests.fakes.kube_patches import BadPatch, Path, fields_v1, json_patch, merge_patch, owned, paths_of, same
-from tests.fakes.kube_patches import strategic, value_at, without
+from tests.fakes.kube_patches import (
+    BadPatch,
+    Path,
+    fields_v1,
+    json_patch,
+    merge_patch,
+    owned,
+    paths_of,
+    same,
+    strategic,
+    value_at,
+    without,
+)
 
 Object = dict[str, Any]
 

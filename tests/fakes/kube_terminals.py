@@ -221,6 +221,7 @@ class Terminals:
                 "setsid", "-c", "-w", *argv, stdin=theirs, stdout=theirs, stderr=theirs, cwd=root, env=env
             )
             os.close(theirs)
+            os.set_blocking(ours, False)  # the parameter has no other name
             work = [self._terminal_out(channels, ours)]
             helpers = [self._terminal_in(channels, ran, ours), self._resize(channels, ran, ours)]
         else:
@@ -287,7 +288,10 @@ class Terminals:
             while True:
                 await readable.wait()
                 readable.clear()
-                data = os.read(ours, 1 << 16)
+                try:
+                    data = os.read(ours, 1 << 16)
+                except BlockingIOError:  # what was there has been read
+                    continue
                 if not data:
                     return
                 await channels.write(STDOUT, data)

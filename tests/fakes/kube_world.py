@@ -63,7 +63,7 @@ ALL = """\
   - name: objects
     effect: allow
     match:
-      verbs: [get, list, watch, create, update, patch, delete, deletecollection, exec, attach, portforward, proxy]
+      verbs: [get, list, watch, create, update, patch, delete, deletecollection, exec, attach, portforward, cp, proxy]
       resources: ["*", "*/*"]
 """
 """Rules that allow everything but `--as`."""
@@ -239,6 +239,10 @@ class KubeWorld:
     def direct(self) -> Path:
         """A kubeconfig without the gateway, as alice."""
         return self._kubeconfig("direct", self.cluster.url, self.cluster.authority, ALICE_TOKEN)
+
+    def direct_to(self, server: KubeServer, name: str = "direct-to") -> Path:
+        """A kubeconfig for another API server, as alice."""
+        return self._kubeconfig(name, server.url, server.authority, ALICE_TOKEN)
 
     def route(self, token: str | None = None, name: str = "route") -> Path:
         """A kubeconfig for the reverse route."""

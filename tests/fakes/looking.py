@@ -35,12 +35,14 @@ LEGACY = "2025-11-25"
 class Lookout:
     """A gateway whose one MCP target is called `mcp`. Its store is open only in tests that open it."""
 
-    def __init__(self, folder: Path, *rules: str, more_masks: str = "") -> None:
-        (folder / "p.yaml").write_text(policy_text(*rules), encoding="utf-8")
+    def __init__(self, folder: Path, *rules: str, more_masks: str = "", cluster: bool = False) -> None:
+        """Write settings and open them. `cluster`: the rules are for another target, `web`, a Kubernetes API."""
+        (folder / "p.yaml").write_text(policy_text(*rules, targets="web" if cluster else "mcp"), encoding="utf-8")
         (folder / "m.yaml").write_text(MASKS + more_masks, encoding="utf-8")
         changes = (
             ("name: files", "name: mcp"),
             ("policies: [base.yaml]", "policies: [p.yaml, m.yaml]"),
+            *((("protocol: http", "protocol: kubernetes"),) if cluster else ()),
         )
         settings = load_settings(write_gateway(folder, *changes), ENVIRON, check_machine=False)
         self.clock = ManualClock()

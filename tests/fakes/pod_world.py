@@ -171,7 +171,7 @@ class PodWorld(World):
         """Wait for the event of the last tunnel's end."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            found = [e for e in self.audited() if "tunnel" in e["detail"] and exchange in e["exchange"]]
+            found = [e for e in self.audited() if "tunnel" in e.get("detail", {}) and exchange in e["exchange"]]
             if found:
                 return found[-1]
             select.select([], [], [], 0.1)

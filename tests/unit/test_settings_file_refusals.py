@@ -118,8 +118,7 @@ CASES = [
     ("target name", "name: files", "name: «Files_1", "lower-case letters, digits and inner hyphens"),
     ("target name too long", "name: files", "name: «" + "f" * 64, "at most 63"),
     ("target name twice", "name: web", "name: «files", "target `files` stands here twice"),
-    ("protocol", "protocol: http", "protocol: «ftp", "`http`, `mcp`, `kubernetes`"),
-    ("protocol", "protocol: http", "protocol: «grpc", "`grpc` is none of `mcp`, `http`"),
+    ("protocol", "protocol: http", "protocol: «grpc", "`grpc` is none of `http`, `mcp`, `kubernetes`"),
     ("upstream by plain HTTP", WEB_URL, "«http://web.example.com", "target `web` needs `https://`"),
     ("another scheme", WEB_URL, "«ftp://web.example.com", "neither `https://` nor `http://`"),
     ("no scheme", WEB_URL, "«web.example.com", "neither `https://` nor `http://`"),
@@ -181,6 +180,7 @@ CASES = [
     ("origin of nothing", WEB_END, f"{WEB_END}    origins: [«'Null']\n", "expected an origin such as"),
     ("origin twice", WEB_END, f"{WEB_END}    origins: [https://a.b, «https://a.b]\n", "stands here twice"),
     ("mask name", WEB_END, f'{WEB_END}    masks: [«"../a"]\n', "no name of a mask profile"),
+    ("warnings of HTTP", WEB_END, f"{WEB_END}    warnings: «[masked]\n", "only clients of Kubernetes"),
     ("lists of HTTP", WEB_END, f"{WEB_END}    lists: «{{ttl: 1s}}\n", "only MCP servers"),
     ("authority for plain HTTP", f"{WEB_URL}\n", "http://localhost:1\n    ca_file: «ca.pem\n", "take `ca_file` out"),
     # credentials

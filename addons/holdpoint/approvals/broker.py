@@ -14,10 +14,8 @@ from holdpoint.approvals.again import Changes, Decide, decide_again
 from holdpoint.approvals.desk import Desk
 from holdpoint.approvals.entry import Entry
 from holdpoint.approvals.errors import AlreadyResolved, NotAllowed, NotFound
-from holdpoint.approvals.events import BrokerEvent, BrokerEventKind, EventSink
+from holdpoint.approvals.events import BrokerEvent, EventSink
 from holdpoint.approvals.grants import Ending, Grants, Outcome, abandon
-from holdpoint.approvals.recent import Recent
-from holdpoint.approvals.terms import key_of
 from holdpoint.clock import Clock
 from holdpoint.domain.access import Actor
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, Reviewer, Verdict, Vote
@@ -65,7 +63,6 @@ class Broker:
         self._keep = keep
         self._grants = Grants(store, clock, self._emit)
         self._desk = Desk(store, clock, self._emit, self._grants, reachable, each=each)
-        self._recent = Recent(clock)
         self._changed = asyncio.Event()
         # Starts at the time, so that a version from before a restart is never taken for this one's.
         self._version = int(clock.now() * 1000)
@@ -104,16 +101,13 @@ class Broker:
         for entry in self._desk.entries.values():
             entry.done.set()
 
-    async def request(self, ask: Ask, *, in_another_way: bool = False) -> ApprovalRequest:
+    async def request(self, ask: Ask) -> ApprovalRequest:
         """Hold a request, durably. The same one asked again gets the pending request, or the approved one it may spend.
 
-        With `in_another_way` it gets one that was denied a moment ago, too: its client asks twice by itself.
         Raises TooManyHeld, and GatewayFault where `ask` has no terms.
         """
         if not ask.terms:
             raise GatewayFault("an approval was asked for without terms")
-        if in_another_way and (ended := self._recent.find(key_of(ask))) is not None:
-            return ended
         return await uninterrupted(self._desk.request(ask))
 
     async def wait(self, approval_id: str, *, timeout: float | None) -> ApprovalRequest:  # noqa: ASYNC109  # part of the answer
@@ -244,8 +238,6 @@ class Broker:
 
     async def _emit(self, event: BrokerEvent) -> None:
         self._version += 1
-        if event.kind is BrokerEventKind.RESOLVED and event.request is not None:
-            self._recent.note(key_of(event.request.ask), event.request)
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
         self._rouse()

@@ -3,9 +3,11 @@
 import argparse
 import json
 
-from holdpoint.cli.common import Commands, ask, moment, settings_of, shown, table
+from holdpoint.cli.common import Commands, Failure, ask, moment, settings_of, shown, table
 from holdpoint.cli.login import reviewer_token
 from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
+from holdpoint.recording import browse
+from holdpoint.recording.browse import LineError
 from holdpoint.settings import Settings
 
 
@@ -101,5 +103,36 @@ def _decide(arguments: argparse.Namespace) -> int:
 
 
 def _explain(arguments: argparse.Namespace) -> int:
-    print(_pretty(ask(settings_of(arguments), "explain", {"id": arguments.id})))
+    settings = settings_of(arguments)
+    linked = _linked(settings, arguments.id)
+    try:
+        print(_pretty(ask(settings, "explain", {"id": arguments.id})))
+    except Failure:
+        # One that was not refused is known to the recordings alone.
+        if not linked:
+            raise
+    if linked:
+        print(_pretty({"linked": linked}))
     return 0
+
+
+def _linked(settings: Settings, exchange: str) -> list[JsonValue]:
+    """Return the tool call that an exchange served, or the requests that served it, as they were recorded."""
+    try:
+        found = browse.linked(settings.recordings.folder, exchange)
+    except (LineError, OSError):
+        return []  # the reason of a refusal is in the store, whatever became of the recordings
+    if not any(e.call or e.requests for e in found):
+        return []
+    return [
+        {
+            "exchange": e.id,
+            "call": e.call,
+            "at": e.at,
+            "action": e.action,
+            "resource": e.resource,
+            "outcome": e.outcome,
+            "refusal": e.refusal,
+        }
+        for e in found
+    ]

@@ -1,4 +1,4 @@
-"""`holdpoint login` and `holdpoint token`, for people at a terminal."""
+"""`holdpoint login`, for people at a terminal, and the tokens it keeps."""
 
 import argparse
 import asyncio
@@ -7,10 +7,11 @@ import sys
 import webbrowser
 from pathlib import Path
 
-from holdpoint.cli.common import Commands, Failure, settings_of
+from holdpoint.cli.common import Commands, Failure
+from holdpoint.cli.login_arguments import add_login_arguments, where
 from holdpoint.clock import SystemClock
 from holdpoint.identity.errors import LoginError
-from holdpoint.identity.login import Logins, Terminal, where_to_log_in
+from holdpoint.identity.login import Logins, Terminal
 from holdpoint.identity.token_files import TokenFiles
 from holdpoint.settings import Issuer, Settings
 
@@ -18,15 +19,8 @@ from holdpoint.settings import Issuer, Settings
 def add(commands: Commands) -> None:
     """Add the commands of this group."""
     login = commands.add_parser("login", help="log in, in a browser or with a code")
-    login.add_argument("--target", default="", help="target to get a token for (default: the only one)")
-    login.add_argument("--issuer", default="", help="issuer to log in at (default: the only one that fits)")
-    login.add_argument("--device", action="store_true", help="log in with a code on another machine")
-    login.add_argument("--no-browser", action="store_true", help="print the address instead of opening it")
+    add_login_arguments(login)
     login.set_defaults(run=_login)
-    token = commands.add_parser("token", help="print an access token for a target, refreshed if needed")
-    token.add_argument("--target", default="", help="target that the token is for (default: the only one)")
-    token.add_argument("--issuer", default="", help="issuer to use (default: the only one that fits)")
-    token.set_defaults(run=_token)
 
 
 def token_folder() -> Path:
@@ -37,42 +31,29 @@ def token_folder() -> Path:
     return Path(base) / "holdpoint" / "tokens"
 
 
-def _target(arguments: argparse.Namespace, settings: Settings) -> str:
-    if arguments.target:
-        return str(arguments.target)
-    if len(settings.targets) == 1:
-        return settings.targets[0].name
-    names = ", ".join(f"`{t.name}`" for t in settings.targets)
-    raise Failure(f"say which target with --target: {names}")
-
-
-def _logins(issuer: Issuer) -> Logins:
+def logins_at(issuer: Issuer) -> Logins:
+    """Return the logins at an issuer that this user keeps."""
     return Logins(issuer, TokenFiles(token_folder()), SystemClock())
 
 
 def _login(arguments: argparse.Namespace) -> int:
-    settings = settings_of(arguments)
     try:
-        issuer, resource = where_to_log_in(settings, _target(arguments, settings), issuer=arguments.issuer)
-        logins = _logins(issuer)
-        opened = None if arguments.no_browser else webbrowser.open
-        terminal = Terminal(lambda line: print(line, file=sys.stderr, flush=True), opened)
-        work = (logins.by_code if arguments.device else logins.by_browser)(terminal, resource=resource)
-        asyncio.run(work)
+        with where(arguments) as (issuer, resource):
+            logins = logins_at(issuer)
+            work = (logins.by_code if arguments.device else logins.by_browser)(
+                at_terminal(arguments), resource=resource
+            )
+            asyncio.run(work)
     except LoginError as error:
         raise Failure(str(error)) from error
     print(f"logged in at {issuer.name}", file=sys.stderr)
     return 0
 
 
-def _token(arguments: argparse.Namespace) -> int:
-    settings = settings_of(arguments)
-    try:
-        issuer, resource = where_to_log_in(settings, _target(arguments, settings), issuer=arguments.issuer)
-        print(asyncio.run(_logins(issuer).access_token(resource=resource)))
-    except LoginError as error:
-        raise Failure(str(error)) from error
-    return 0
+def at_terminal(arguments: argparse.Namespace) -> Terminal:
+    """Return how a login reaches the person: by standard error, and a browser unless there is none."""
+    opened = None if arguments.no_browser else webbrowser.open
+    return Terminal(lambda line: print(line, file=sys.stderr, flush=True), opened)
 
 
 def reviewer_token(arguments: argparse.Namespace, settings: Settings) -> str:
@@ -88,7 +69,7 @@ def reviewer_token(arguments: argparse.Namespace, settings: Settings) -> str:
     failure: LoginError | None = None
     for issuer in fit:
         try:
-            return asyncio.run(_logins(issuer).id_token(max_age=settings.reviewers.max_age))
+            return asyncio.run(logins_at(issuer).id_token(max_age=settings.reviewers.max_age))
         except LoginError as error:
             failure = error
     raise Failure(f"{failure}")

@@ -1,14 +1,15 @@
-"""`holdpoint sessions list|show|replay`."""
+"""`holdpoint sessions list|show|asciicast|stdin|replay`."""
 
 import argparse
 import os
 import sys
 from pathlib import Path
 
+from holdpoint.cli import session_tunnels
 from holdpoint.cli.common import Commands, Failure, moment, settings_of, shown, table
 from holdpoint.domain.values import as_text
 from holdpoint.recording import browse
-from holdpoint.recording.browse import RecordedSession
+from holdpoint.recording.browse import RecordedExchange, RecordedSession
 from holdpoint.recording.chain import LineError
 from holdpoint.recording.replay import replay_command
 from holdpoint.settings import Settings
@@ -16,7 +17,7 @@ from holdpoint.settings import Settings
 
 def add(commands: Commands) -> None:
     """Add the commands of this group."""
-    group = commands.add_parser("sessions", help="recorded sessions: list, show, replay").add_subparsers(
+    group = commands.add_parser("sessions", help="recorded sessions: list, show, export, replay").add_subparsers(
         dest="action", metavar="ACTION", required=True
     )
     listing = group.add_parser("list", help="list recorded sessions, newest first")
@@ -26,6 +27,7 @@ def add(commands: Commands) -> None:
     showing = group.add_parser("show", help="show what happened in one session, and its flow files")
     showing.add_argument("id")
     showing.set_defaults(run=_show)
+    session_tunnels.add(group, _one)
     replaying = group.add_parser("replay", help="answer the same client again from a recording; Ctrl-C ends it")
     replaying.add_argument("id")
     replaying.add_argument("--port", type=int, default=8184, help="port of loopback to listen at (default: 8184)")
@@ -70,21 +72,37 @@ def _show(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     session = _one(settings, arguments.id)
     print(f"{session.id}: {shown(_who(session))} on {session.target}, {moment(session.started)}")
-    rows = [
-        (
-            moment(e.at),
-            e.outcome,
-            shown(f"{e.action} {e.resource}"),
-            ", ".join(e.rules),
-            shown(e.refusal),
-            e.id,
-        )
-        for e in session.exchanges
-    ]
+    rows: list[tuple[str, ...]] = []
+    for exchange in session.exchanges:
+        rows.append(_row(exchange))
+        if exchange.requests:
+            rows += [_row(e, "  > ") for e in _linked(settings, exchange.id) if e.call == exchange.id]
     print(table(rows))
+    for call in sorted({e.call for e in session.exchanges if e.call}):
+        print(f"served tool call {call}: see `holdpoint explain {call}`")
     for file in session.files:
         print(settings.recordings.folder / file)
     return 0
+
+
+def _row(exchange: RecordedExchange, before: str = "") -> tuple[str, ...]:
+    return (
+        before + moment(exchange.at),
+        exchange.outcome,
+        shown(f"{exchange.action} {exchange.resource}"),
+        ", ".join(exchange.rules),
+        shown(exchange.refusal),
+        exchange.id,
+    )
+
+
+def _linked(settings: Settings, exchange: str) -> tuple[RecordedExchange, ...]:
+    try:
+        return browse.linked(settings.recordings.folder, exchange)
+    except LineError as error:
+        raise Failure(f"{error}: run `holdpoint audit verify`") from error
+    except OSError as error:
+        raise Failure(f"`{settings.recordings.folder}` cannot be read: {error.strerror}") from error
 
 
 def _replay(arguments: argparse.Namespace) -> int:

@@ -38,6 +38,10 @@ class Bearer(Protocol):
         """Return the token and those before it that answers may still show."""
         ...
 
+    def rejected(self) -> None:
+        """Look for a newer one before the token is used again."""
+        ...
+
 
 class Impersonate:
     """The gateway's bearer token, and the identity that was decided."""
@@ -68,6 +72,10 @@ class Impersonate:
         for key, values in identity.extra:
             sent += [(f"impersonate-extra-{quote(key, safe=_KEY_SAFE)}", value) for value in values]
         return tuple((name.encode("ascii"), value.encode("ascii")) for name, value in sent)
+
+    def rejected(self) -> None:
+        """Look for a newer token before this one is used again."""
+        self._bearer.rejected()
 
     def secrets(self) -> tuple[str, ...]:
         """Return the gateway's own token: whom it speaks for is no secret."""

@@ -41,6 +41,8 @@ class Credentials:
                 where = f"target `{target.name}`, credential `{name}`"
                 self._providers[target.name, name] = _provider(credential, environ, clock, mint, where)
         self._echoes: dict[str, tuple[frozenset[str], Echoes]] = {}
+        for target in settings.targets:
+            self.echoes(target)  # what takes a moment is made at start
 
     async def available(self, target: Target, name: str) -> bool:
         """Tell whether the target has a credential of that name, and it is there now."""
@@ -63,6 +65,11 @@ class Credentials:
     ) -> JsonObject:
         """Return what the audit says of the identity that is used upstream. Raises as `headers` does."""
         return self._providers[target.name, name].shown(Errand(asked, exchange, approval))
+
+    def rejected(self, target: Target, name: str) -> None:
+        """Take note that the upstream did not accept a credential (401)."""
+        if (provider := self._providers.get((target.name, name))) is not None:
+            provider.rejected()
 
     def echoes(self, target: Target) -> Echoes:
         """Return what finds this target's credentials in answers: all of them, whichever one was sent."""

@@ -43,6 +43,9 @@ class PerCallToken:
         )
         return ((b"authorization", b"Bearer " + token.encode("ascii")),)
 
+    def rejected(self) -> None:
+        """Do nothing: each call has its own."""
+
     def secrets(self) -> tuple[str, ...]:
         """Return none: every token begins in the same way, and is found by that."""
         return ()

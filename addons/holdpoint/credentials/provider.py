@@ -37,6 +37,10 @@ class Provider(Protocol):
         """
         ...
 
+    def rejected(self) -> None:
+        """Take note that the upstream did not accept what was sent: look for something newer before the next."""
+        ...
+
     def secrets(self) -> Iterable[str]:
         """Return what an answer must not show: every secret that was sent lately."""
         ...

@@ -25,6 +25,10 @@ class ServiceAccount:
         refuse_impersonation(errand)
         return ((b"authorization", b"Bearer " + (await self._file.read()).reveal().encode("ascii")),)
 
+    def rejected(self) -> None:
+        """Read the token anew before it is used again."""
+        self._file.rejected()
+
     def secrets(self) -> tuple[str, ...]:
         """Return the token and the one before it."""
         return self._file.known()

@@ -21,6 +21,9 @@ class Nothing:
         refuse_impersonation(errand)
         return ()
 
+    def rejected(self) -> None:
+        """Do nothing: there is no other."""
+
     def secrets(self) -> tuple[str, ...]:
         """Return none."""
         return ()
@@ -69,3 +72,6 @@ class Unchanging:
     def known(self) -> tuple[str, ...]:
         """Return the token."""
         return (self._secret.reveal(),)
+
+    def rejected(self) -> None:
+        """Do nothing: there is no other."""

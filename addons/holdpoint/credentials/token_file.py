@@ -59,6 +59,10 @@ class TokenFile:
         """Return the token and those before it that answers may still show."""
         return tuple(secret.reveal() for secret in self._known)
 
+    def rejected(self) -> None:
+        """Look at the file again before the token is used again: the upstream did not take it."""
+        self._look_at = float("-inf")
+
     def _fresh(self) -> Secret | None:
         is_fresh = self._clock.monotonic() < self._look_at and self._clock.now() < self._expires
         return self._token if is_fresh else None

@@ -20,6 +20,8 @@ class AuditStage(StrEnum):
     """Durable before the first byte goes upstream."""
     ANSWERED = "Answered"
     """Carries the digest of the flow record."""
+    SHOWN = "Shown"
+    """A piece of what an upgraded connection showed so far, with the digest of its record."""
     REPLIED = "Replied"
     """The gateway had the answer itself."""
     FAILED = "Failed"

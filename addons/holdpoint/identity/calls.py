@@ -137,6 +137,11 @@ class Calls:
         if found is not None and len(found.requests) < MOST_REQUESTS:
             found.requests.append(exchange)
 
+    def is_live(self, call: str) -> bool:
+        """Tell whether the token of a call still counts: what was held is not sent for a call that is over."""
+        found = self._calls.get(call)
+        return found is not None and self._clock.monotonic() < found.until
+
     def end(self, call: str) -> None:
         """Note that a call is over: its token counts for `GRACE` more seconds, and not longer."""
         found = self._calls.get(call)
@@ -175,7 +180,7 @@ class Calls:
             raise BadToken(f"it is not for target `{cluster}`")
         call = required_text(claims, "call")
         found = self._calls.get(call)
-        if found is None or self._clock.monotonic() >= found.until or self._clock.now() >= found.principal.expires_at:
+        if found is None or not self.is_live(call) or self._clock.now() >= found.principal.expires_at:
             raise BadToken("its call is over, or it has expired")
         # INVARIANT: this very token was made for this very call; what the signature says comes on top.
         if not hmac.compare_digest(found.digest, token_digest(token)) or cluster not in found.clusters:

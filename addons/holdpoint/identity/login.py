@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from holdpoint.clock import Clock
 from holdpoint.domain.values import as_text
 from holdpoint.identity.discovery import Metadata, discover
-from holdpoint.identity.errors import LoginError
+from holdpoint.identity.errors import LoginEnded, LoginError
 from holdpoint.identity.fetch import Fetch, FetchError, Post, fetch, post
 from holdpoint.identity.jwks import KeySource, KeysUnavailable, UnknownKey
 from holdpoint.identity.oauth import (
@@ -110,14 +110,30 @@ class Logins:
 
     async def access_token(self, *, resource: str) -> str:
         """Return an access token that holds for `MARGIN` more seconds, refreshed if needed."""
-        stored = self._stored(resource)
-        if stored.expires_at - self.clock.now() > MARGIN:
-            return stored.access_token
+        return (await self.current(resource=resource)).access_token
+
+    async def current(
+        self, *, resource: str, otherwise: Callable[[], Awaitable[StoredTokens]] | None = None
+    ) -> StoredTokens:
+        """Return tokens whose access token holds for `MARGIN` more seconds, refreshed if needed.
+
+        `otherwise` logs in where nobody is, or where the login has ended. Of several processes one does, while the
+        others wait for what it gets.
+        """
+        stored = self.files.read(self.issuer.url, self.issuer.login_client_id, resource)
+        if stored is not None and self._holds(stored):
+            return stored
         async with self.files.locked():
-            stored = self._stored(resource)  # another process may have refreshed it
-            if stored.expires_at - self.clock.now() <= MARGIN:
-                stored = await self._refresh(stored)
-        return stored.access_token
+            try:
+                stored = self._stored(resource)  # another process may have refreshed it
+                return stored if self._holds(stored) else await self._refresh(stored)
+            except LoginEnded:
+                if otherwise is None:
+                    raise
+                return await otherwise()
+
+    def _holds(self, stored: StoredTokens) -> bool:
+        return stored.expires_at - self.clock.now() > MARGIN
 
     async def id_token(self, *, max_age: float) -> str:
         """Return an ID token by which the gateway knows a reviewer, `max_age` seconds old at most. Refreshes it."""
@@ -150,13 +166,13 @@ class Logins:
     def _stored(self, resource: str) -> StoredTokens:
         stored = self.files.read(self.issuer.url, self.issuer.login_client_id, resource)
         if stored is None:
-            raise LoginError("nobody is logged in here, run `holdpoint login`")
+            raise LoginEnded("nobody is logged in here, run `holdpoint login`")
         return stored
 
     async def _refresh(self, stored: StoredTokens) -> StoredTokens:
         """Use the refresh token, once: what comes back replaces it before anything else happens."""
         if not stored.refresh_token:
-            raise LoginError("the login has ended, run `holdpoint login`")
+            raise LoginEnded("the login has ended, run `holdpoint login`")
         metadata = await self._discover()
         fields = {"grant_type": "refresh_token", "refresh_token": stored.refresh_token}
         try:
@@ -167,7 +183,7 @@ class Logins:
             if error.code != "invalid_grant":
                 raise
             self.files.forget(stored.issuer, stored.client_id, stored.resource)
-            raise LoginError("the login has ended, run `holdpoint login`") from error
+            raise LoginEnded("the login has ended, run `holdpoint login`") from error
         self.files.write(replace(stored, refresh_token=answer.refresh_token or stored.refresh_token))
         return await self._keep(answer, stored.resource, nonce=None, before=stored)
 

@@ -1,13 +1,15 @@
 """The masker: profiles compiled once, then applied to values, texts and whole bodies."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from holdpoint.domain.mask import MaskProfile
 from holdpoint.domain.refusal import ConfigError
 from holdpoint.domain.values import JsonValue
-from holdpoint.masking import mcp
+from holdpoint.masking import kubernetes, mcp
 from holdpoint.masking.documents import mask_document
+from holdpoint.masking.kubernetes import Shape
 from holdpoint.masking.marks import Marker
 from holdpoint.masking.render import Render, Seal, Show
 from holdpoint.masking.rules import Rules, State
@@ -86,6 +88,19 @@ class Masker:
         """
         return self._copied(value, self._show, self._rules.mcp_start, mcp.prepare, in_place=in_place)
 
+    def kubernetes(self, value: JsonValue, shape: Shape, *, in_place: bool = False) -> Masked[JsonValue]:
+        """Mask an object of the Kubernetes API, a list of objects, a Table, or an array of any of them.
+
+        `in_place` as in `mcp`. Raises Unmaskable where it is nested too deep.
+        """
+        prepare = partial(_kubernetes, shape=shape)
+        return self._copied(value, self._show, self._rules.start, prepare, in_place=in_place)
+
+    def sealed_kubernetes(self, value: JsonValue, shape: Shape) -> JsonValue:
+        """Return the same as `sealed` does. Raises Unmaskable where it is nested too deep."""
+        prepare = partial(_kubernetes, shape=replace(shape, is_coded=False))
+        return self._copied(value, self._seal, self._rules.start, prepare).value
+
     def document(self, body: bytes, content_type: str | None) -> Masked[bytes]:
         """Mask a body by its content type. Raises Unmaskable for what cannot be looked into."""
         if self.is_empty or not body:
@@ -136,6 +151,11 @@ class Masker:
     def _text(self, text: str) -> tuple[str, int]:
         masked = self.text(text)
         return masked.value, masked.count
+
+
+def _kubernetes(walk: Walk, root: Container, *, shape: Shape) -> None:
+    value = root[0] if isinstance(root, list) else root
+    kubernetes.prepare(walk, value if isinstance(value, list) else root, shape)
 
 
 def compile_masks(profiles: Sequence[MaskProfile], *, key: bytes) -> Masker:

@@ -74,7 +74,11 @@ class SseMasker[E: StreamEvent]:
 
     def end(self) -> bytes:
         """Return what is left. Raises as `feed` does."""
-        return self.show(() if self._broken else self._guarded(self._parser.end))
+        return self.show(self.finish())
+
+    def finish(self) -> Sequence[E]:
+        """Return the events that the end of the stream completes, none of them looked at. Raises as `feed` does."""
+        return () if self._broken else self._guarded(self._parser.end)
 
     def parse(self, chunk: bytes) -> Sequence[E]:
         """Return the events that `chunk` completes, none of them looked at. Raises as `feed` does."""

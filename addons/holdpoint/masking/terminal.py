@@ -9,6 +9,7 @@ Bytes in which nothing is found pass unchanged, text or not.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from holdpoint.masking.ansi import Visible, visible
@@ -42,6 +43,10 @@ _BEGINS = re.compile(
 """How secrets begin that are told by their beginning."""
 
 
+type Hide = Callable[[bytes], tuple[bytes, int]]
+"""Returns bytes with marks in place of what is to be hidden, and how many there are."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Change:
     """A part of the text that something else stands for."""
@@ -54,8 +59,10 @@ class _Change:
 class TerminalMasker:
     """Masks one stream, stdout or stderr, in one direction."""
 
-    def __init__(self, masker: Masker) -> None:
+    def __init__(self, masker: Masker, *, also: Hide | None = None) -> None:
+        """`also` masks what no profile knows, such as the gateway's own credentials, in the same window."""
         self._masker = masker
+        self._also = also
         self._held = b""
         self._context = b""
         """Visible text that was shown, before it was masked."""
@@ -71,7 +78,7 @@ class TerminalMasker:
 
     def feed(self, data: bytes) -> bytes:
         """Return what may be shown now."""
-        if self._masker.is_empty:
+        if self._masker.is_empty and self._also is None:
             return data
         is_first = not self._held
         self._held += data
@@ -118,7 +125,11 @@ class TerminalMasker:
 
     def _mask(self, text: bytes) -> tuple[bytes, int]:
         masked = self._masker.text(text.decode())
-        return masked.value.encode(), masked.count
+        made, count = (masked.value.encode(), masked.count) if masked.count else (text, 0)
+        if self._also is not None:
+            made, more = self._also(made)
+            count += more
+        return made, count
 
     def _hold_from(self, text: bytes, size: int) -> int:
         """Return from where on the text is kept back."""

@@ -51,6 +51,15 @@ class Walk:
             self._changes[place] = (holder, new)
             self.count += count
 
+    @property
+    def secrets(self) -> MaskAction | None:
+        """What happens to the data of Kubernetes Secrets."""
+        return self._secrets
+
+    def mark(self, value: JsonValue, action: MaskAction) -> JsonValue:
+        """Return what takes the place of a leaf."""
+        return self._render.leaf(value, action)
+
     def action(self, name: str) -> MaskAction | None:
         """Return what key masks say of a name."""
         return self._rules.key_action(name)
@@ -154,7 +163,7 @@ class Walk:
             self.hide(node, "value", node["value"], stricter(action, more) or action, child, level + 1)
         if self._secrets is None:
             return
-        if _is_secret(node):
+        if is_secret(node):
             for holder, part in _secret_data(node):
                 self.hide(holder, part, holder[part], self._secrets, state.next(part)[0], level + 1)
 
@@ -232,7 +241,8 @@ def _rename(node: JsonObject, names: dict[str, str]) -> None:
         node[new] = value
 
 
-def _is_secret(node: JsonObject) -> bool:
+def is_secret(node: JsonObject) -> bool:
+    """Tell whether an object says that it is a Secret, or a list of them, by its kind or its type."""
     kind = node.get("kind")
     if isinstance(kind, str) and kind.casefold() in _SECRET_KINDS:
         return True

@@ -23,6 +23,12 @@ def kubernetes_verbs(listed: Sequence[str], fits: TextTest, effect: Effect) -> T
     return lambda verb: verb in implied or fits(verb)
 
 
+def may_create(request: AccessRequest) -> bool:
+    """Tell whether a patch makes the object where it is not there, as server-side apply does."""
+    kube = request.resource
+    return isinstance(kube, KubeObject) and kube.options.patch == "apply" and not kube.subresource
+
+
 def compile_objects(match: Match, effect: Effect) -> tuple[Test, ...] | None:
     """Make the tests for objects. None: the rule matches none of them."""
     if match.names_something and not match.names_objects:
@@ -45,7 +51,7 @@ def compile_objects(match: Match, effect: Effect) -> tuple[Test, ...] | None:
         everywhere = collection and not kube.namespace and not is_outside_namespaces(kube.group, kube.resource)
         nameless = not kube.name and (collection or verb == "create")
         return (everywhere or namespace_fits(kube.namespace)) and (
-            nameless or name_fits(kube.name) or _by_selector(kube, verb)
+            nameless or name_fits(kube.name) or name_fits(_proxied(kube)) or _by_selector(kube, verb)
         )
 
     def allowing(request: AccessRequest) -> bool:
@@ -57,6 +63,14 @@ def compile_objects(match: Match, effect: Effect) -> tuple[Test, ...] | None:
         return namespace_fits(kube.namespace) and (any_name or (name_fits(kube.name) and not _by_selector(kube, verb)))
 
     return (restricting if restricts else allowing,)
+
+
+def _proxied(kube: KubeObject) -> str:
+    """Return the object's own name, where a proxied one is named with scheme and port: `https:web:443`."""
+    if kube.subresource != "proxy" or ":" not in kube.name:
+        return kube.name
+    parts = kube.name.split(":")
+    return parts[1] if len(parts) > 2 else parts[0]  # noqa: PLR2004  # `SCHEME:NAME:PORT`, or `NAME:PORT`
 
 
 def _by_selector(kube: KubeObject, verb: str) -> bool:

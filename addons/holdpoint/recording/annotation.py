@@ -45,6 +45,10 @@ def comment(metadata: JsonMapping) -> str:
         parts.append(f"approval {as_text(approval.get('id'))}" + (f" by {names}" if names else ""))
     if isinstance(masked := metadata.get("masked"), int) and masked:
         parts.append(f"{masked} values masked")
+    if call := as_text(metadata.get("call")):
+        parts.append(f"for tool call {call}")
+    if isinstance(requests := metadata.get("requests"), list) and requests:
+        parts.append(f"requests {', '.join(str(r) for r in requests)}")
     notes = metadata.get("notes")
     parts += [str(n) for n in notes] if isinstance(notes, list) else []
     return "; ".join(p for p in parts if p)

@@ -62,6 +62,10 @@ class RecordedExchange:
     file: str = ""
     """Flow file, relative to the folder of recordings; empty where nothing is recorded."""
     offset: int = 0
+    call: str = ""
+    """Exchange of the tool call that it served, by a token that the gateway gave for it."""
+    requests: tuple[str, ...] = ()
+    """Exchanges at clusters that served it, where it is a tool call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +109,7 @@ def _with_event(exchange: RecordedExchange, logged: LoggedEvent) -> RecordedExch
     record = as_object(detail.get("record"))
     rules = as_object(logged.event.get("decision")).get("rules")
     offset = record.get("offset")
+    requests = detail.get("requests")
     return replace(
         exchange,
         action=logged.text("action") or exchange.action,
@@ -114,6 +119,8 @@ def _with_event(exchange: RecordedExchange, logged: LoggedEvent) -> RecordedExch
         refusal=as_text(as_object(detail.get("refusal")).get("public")) or exchange.refusal,
         file=as_text(record.get("file")) or exchange.file,
         offset=offset if isinstance(offset, int) else exchange.offset,
+        call=as_text(detail.get("call")) or exchange.call,
+        requests=tuple(str(r) for r in requests) if isinstance(requests, list) else exchange.requests,
     )
 
 
@@ -176,6 +183,22 @@ def show_session(folder: Path, session: str) -> RecordedSession:
     return _gather(e for e in events(folder) if e.text("session") == session)[session].session(session)
 
 
+def linked(folder: Path, wanted: str) -> tuple[RecordedExchange, ...]:
+    """Return the exchange `wanted` and those that it is linked with: its tool call first, or the requests of it.
+
+    Empty where nothing is known of it. Raises LineError, OSError.
+    """
+    found: dict[str, RecordedExchange] = {}
+    for logged in events(folder):
+        if name := logged.text("exchange"):
+            found[name] = _with_event(found.get(name) or RecordedExchange(name, logged.at, "", "", ""), logged)
+    one = found.get(wanted)
+    if one is None:
+        return ()
+    first = (found[one.call],) if one.call in found else ()
+    return (*first, one, *(e for e in found.values() if e.call == wanted))
+
+
 def session_flows(folder: Path, session: RecordedSession) -> Iterator[Flow]:
     """Yield the recorded flows of a session. Raises OSError, mitmproxy's FlowReadException."""
     for name in session.files:
@@ -190,6 +213,7 @@ __all__ = [
     "RecordedSession",
     "events",
     "export",
+    "linked",
     "list_sessions",
     "session_flows",
     "show_session",

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,9 @@ logger = logging.getLogger(__name__)
 OPTION: Final = "holdpoint_replay"
 NOT_RECORDED: Final = 4040
 """JSON-RPC error code of a request that the recording does not hold, as `not_found` has it."""
+_SWITCHING: Final = 101
+_KUBERNETES: Final = re.compile(r"(?:/k8s/[^/]+)?/(?:apis?|version|openapi|healthz|livez|readyz)(?:[/?]|$)")
+"""Paths of the Kubernetes API, by the reverse route or without it: kubectl reads nothing but a Status."""
 _NOWHERE = "http://replay.invalid:9"
 _DROPPED = frozenset({"content-length", "transfer-encoding", "connection", "keep-alive"})
 
@@ -54,7 +58,7 @@ class Replayer:
     """Recorded exchanges, given out again in their order; the last one that fits is given again and again."""
 
     def __init__(self, flows: Iterable[http.HTTPFlow]) -> None:
-        self._recorded = [_Recorded(f, f.response) for f in flows if f.response is not None]
+        self._recorded = [_Recorded(f, f.response) for f in flows if f.response is not None and not _is_tunnel(f)]
         self.is_mcp = any(r.request.is_mcp for r in self._recorded)
 
     def __len__(self) -> int:
@@ -76,6 +80,8 @@ class Replayer:
 
     def _missing(self, given: Asked) -> http.Response:
         logger.warning("nothing recorded is like `%s %s`", given.method, given.path)
+        if not given.is_mcp and _KUBERNETES.match(given.path):
+            return _status()
         if not given.is_mcp:
             return http.Response.make(200) if self.is_mcp and given.method == "DELETE" else _plain(404, "not recorded")
         if not given.wants_answer:
@@ -86,6 +92,24 @@ class Replayer:
         ]
         body = json.dumps(replies[0] if len(given.messages) == 1 else replies).encode()
         return http.Response.make(200, body, {"content-type": "application/json"})
+
+
+def _is_tunnel(flow: http.HTTPFlow) -> bool:
+    """Tell whether a flow is an upgraded connection, or a piece of one: nothing that an answer could be made of."""
+    return flow.websocket is not None or (flow.response is not None and flow.response.status_code == _SWITCHING)
+
+
+def _status() -> http.Response:
+    status: JsonObject = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Failure",
+        "message": "this request is not in the recording",
+        "reason": "NotFound",
+        "code": 404,
+    }
+    return http.Response.make(404, json.dumps(status).encode(), {"content-type": "application/json"})
 
 
 def _plain(status: int, text: str) -> http.Response:

@@ -29,6 +29,8 @@ class Bodies:
 
     request: bytes | None = None
     response: bytes | None = None
+    websocket: dict[str, object] | None = None
+    """What stands for the flow's own WebSocket, masked and scrubbed already."""
 
 
 type Fields = Iterable[tuple[bytes, bytes]]
@@ -168,7 +170,9 @@ def flow_state(state: FlowState, bodies: Bodies, metadata: JsonObject) -> FlowSt
         kept["response"] = _response(state["response"], bodies.response)
         if bodies.response is None and state["response"]["content"] and not notes:
             notes.append(_NOT_KEPT)
-    if (websocket := state.get("websocket")) is not None:
+    if bodies.websocket is not None:
+        kept["websocket"] = bodies.websocket
+    elif (websocket := state.get("websocket")) is not None:
         kept["websocket"] = {**websocket, "messages": [], "close_reason": _maybe_text(websocket["close_reason"])}
         notes.append(_MESSAGES)
     if "messages" in state:

@@ -1,4 +1,4 @@
-"""The read-only addon for mitmweb and mitmproxy: decisions in comment and marker, and a view of MCP messages."""
+"""The read-only addon for mitmweb and mitmproxy: decisions in comment and marker, and views of MCP and of tunnels."""
 
 from mitmproxy import contentviews, ctx, exceptions, flow, http, tcp
 from mitmproxy.addonmanager import Loader
@@ -7,6 +7,7 @@ from holdpoint.domain.values import JsonObject, as_object
 from holdpoint.recording.annotation import KEY, comment, marker
 from holdpoint.recording.json_text import json_safe
 from holdpoint.recording.mcp_view import McpContentview
+from holdpoint.recording.tunnel_view import TunnelContentview
 
 _REFUSAL = (
     "viewer.py only looks at recordings and enforces nothing: start it with `-n`; the gateway is addons/gateway.py"
@@ -17,10 +18,11 @@ class Viewer:
     """Shows what the gateway recorded. It refuses to be loaded where a proxy runs: it protects nothing."""
 
     def load(self, loader: Loader) -> None:  # noqa: ARG002  # mitmproxy passes it
-        """Register the view of MCP messages. Ends a process that would proxy: an error would come after the bind."""
+        """Register the views. Ends a process that would proxy: an error would come after the bind."""
         if ctx.options.server:
             raise SystemExit(_REFUSAL)
         contentviews.add(McpContentview())
+        contentviews.add(TunnelContentview())
 
     def configure(self, updated: set[str]) -> None:
         """Refuse a proxy that somebody turns on later."""

@@ -73,6 +73,7 @@ def _target(fields: Fields, places: Places, issuers: Sequence[Issuer]) -> Target
         response_bytes=response,
         answer_wait=answer,
         record_bodies=_record(fields.get("record")),
+        record_stdin=_record_stdin(fields.get("record"), protocol),
         hold=read_hold(fields.get("hold"), protocol),
         masks=read_set(masks, "mask profiles", _mask) if masks else (),
         lists_ttl=_lists(fields.get("lists"), protocol),
@@ -130,6 +131,13 @@ def _limits(value: Located | None) -> tuple[int, int, float]:
 def _record(value: Located | None) -> bool:
     bodies = schema.RECORD.read(value).get("bodies") if value else None
     return bodies.boolean() if bodies else True
+
+
+def _record_stdin(value: Located | None, protocol: Protocol) -> bool:
+    stdin = schema.RECORD.read(value).get("stdin") if value else None
+    if stdin is not None and protocol is not Protocol.KUBERNETES:
+        raise stdin.error("only Kubernetes has commands to type into: take `stdin` out")
+    return stdin is not None and stdin.choice("off", "sealed") == "sealed"
 
 
 def _lists(value: Located | None, protocol: Protocol) -> float:

@@ -23,7 +23,9 @@ from holdpoint.protocols.strict_json import dumps
 from holdpoint.recording.audit import AuditLog
 from holdpoint.recording.health import RecorderUnavailable
 from holdpoint.settings import Settings
+from holdpoint.stages.live import GRANT_OVER
 from holdpoint.stages.pin_methods import PinMethods
+from holdpoint.stages.stream_methods import StreamMethods
 from holdpoint.store.protocol import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -79,10 +81,14 @@ class AdminMethods:
             "policy.reload": self._reload_policies,
             "status": self._status,
             **PinMethods(self).table(),
+            **StreamMethods(self).table(),
         }
 
     async def on_broker_event(self, event: BrokerEvent) -> None:
         """Write down what happened to an approval, before anybody who waits for it hears of it."""
+        if event.kind is BrokerEventKind.GRANT_ENDED and event.request is not None and self._services is not None:
+            ended, why = event.request.id, Refusal(RefusalKind.EXPIRED, GRANT_OVER, detail=event.detail)
+            self._services.live.end_where(lambda stream: stream.approval == ended, why)
         stage = {
             BrokerEventKind.VOTED: AuditStage.VOTED,
             BrokerEventKind.RESOLVED: AuditStage.RESOLVED,

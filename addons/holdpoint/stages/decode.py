@@ -23,6 +23,7 @@ from holdpoint.stages.guard import Stage
 from holdpoint.stages.heads import check_length
 from holdpoint.stages.ladder_rounds import take_round
 from holdpoint.stages.pin_checks import pinned
+from holdpoint.stages.write_back import refuse_marks
 
 _OFF_THE_LOOP = 256 << 10
 """Bytes: 4 ms, or 25 where somebody made it slow."""
@@ -127,12 +128,14 @@ def decode(request: http.Request, target: Target, path: str, mirrors: Mirrors) -
                 method=request.method, host=target.host, path=path, headers=raw(request.headers), body=body
             )
         case Protocol.KUBERNETES:
-            return kubernetes.decode(
+            call = kubernetes.decode(
                 method=request.method,
                 path=below(target, path),
                 headers=raw(request.headers),
                 body=body,
                 max_bytes=target.request_bytes,
             )
+            refuse_marks(body, call.arguments)
+            return call
         case _:
             assert_never(target.protocol)

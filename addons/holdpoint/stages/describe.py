@@ -271,8 +271,11 @@ def flow_record(
     *,
     session: str,
     connections: scrub.ConnectionStates,
+    websocket: dict[str, object] | None = None,
 ) -> scrub.FlowState:
     """Return the state of a flow as it is recorded: bodies masked, credentials out, our metadata in.
+
+    `websocket` is what is kept of a tunnel.
 
     Bodies: the request with every masked leaf a keyed hash, as it was digested; the answer as the caller saw it.
     """
@@ -292,4 +295,7 @@ def flow_record(
             answer = flow.response.raw_content or b""
     elif isinstance(exchange.state, Refused) and flow.response is not None:
         answer = flow.response.raw_content or b""
-    return scrub.flow_state(state, scrub.Bodies(asked, answer), metadata(exchange, said, session))
+    kept = metadata(exchange, said, session)
+    if exchange.tunnel is not None:
+        kept["tunnel"] = exchange.tunnel.summary()
+    return scrub.flow_state(state, scrub.Bodies(asked, answer, websocket), kept)

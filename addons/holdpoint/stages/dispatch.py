@@ -22,6 +22,7 @@ from holdpoint.settings import Target, TargetMode
 from holdpoint.stages import describe
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
+from holdpoint.stages.linked import over
 from holdpoint.stages.pin_checks import look_again, refused
 from holdpoint.stages.rates import refuse_too_many
 from holdpoint.stages.sealing import seal_large
@@ -45,7 +46,7 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
     if target.mode is not TargetMode.OBSERVE:
         refuse_too_many(services, exchange, access, state.permitted.decision, session=decoded.session, count=True)
     headers = await _credential(services, exchange, target, access, state)
-    masker = services.policies.masker(exchange.masks)
+    masker = services.policies.keeper(exchange.masks, target)
     record_body = exchange.record_bodies or decoded.is_write
     if record_body:
         await seal_large(flow, exchange, masker)
@@ -124,6 +125,8 @@ def _check_again(gateway: Gateway, exchange: Exchange, state: Cleared) -> Cleare
             "the token expired while the request was held; log in and make the same call again",
             ticket=state.grant.approval,
         )
+    if access.principal.call and not services.calls.is_live(access.principal.call):
+        raise over(state.grant.approval if state.grant else "")
     if target.mode is TargetMode.OBSERVE:
         return state
     pinned = look_again(services.pins, permitted.decoded, reviewed=state.grant is not None, read=exchange.read_pins)

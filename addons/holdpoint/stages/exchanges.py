@@ -49,6 +49,8 @@ class Exchange:
     """Whether the head of the answer is already on its way to the caller."""
     in_lines: bool = False
     """Whether it streams as JSON documents, one on a line, and not as server-sent events."""
+    in_events: bool = False
+    """Whether it streams as events of a Kubernetes watch."""
     early: bool = False
     """Whether the gateway itself began an event stream towards the caller, before anything was sent upstream."""
     rates: tuple[Rate, ...] = ()

@@ -22,7 +22,7 @@ from holdpoint.ids import new_id
 from holdpoint.protocols import cors
 from holdpoint.protocols.mcp_events import body_events
 from holdpoint.settings import Listener, Settings, Target
-from holdpoint.stages import describe, metadata
+from holdpoint.stages import describe, kube_ends, metadata
 from holdpoint.stages.exchanges import Exchange, Exchanges
 from holdpoint.stages.patience import Patience
 from holdpoint.stages.rendering import render
@@ -109,7 +109,7 @@ class Gateway:
         self.wire.revoke(flow)
         exchange.state = Refused(exchange.id, refusal, reached, tuple(exchange.notes))
         told = metadata.with_challenge(refusal, exchange, self.scopes(exchange.target))
-        flow.response = render(told, exchange=exchange, call=decoded(reached), flow=flow)
+        flow.response = render(told, exchange=exchange, call=decoded(reached), flow=flow, settings=self.settings)
         metadata.let_read(flow.response, exchange)
         self._write_down(exchange, refusal, AuditStage.REFUSED if now else None)
 
@@ -147,8 +147,8 @@ class Gateway:
     def abort(self, flow: http.HTTPFlow, refusal: Refusal, *, torn: bool = False) -> None:
         """End a flow whose answer is already under way: nothing more of it passes.
 
-        An MCP caller reads why in a last event, and his stream ends whole; any other stream ends torn, because its
-        caller would take it for complete. So does one that nobody reads (`torn`).
+        An MCP caller reads why in a last event, and his stream ends whole; so do a watch and a log of Kubernetes. Any
+        other stream ends torn, because its caller would take it for complete; so does one that nobody reads (`torn`).
         """
         exchange = self.exchanges.of(flow)
         last = None if torn else self._last_words(flow, exchange, refusal)
@@ -174,9 +174,11 @@ class Gateway:
         return flow in self._over
 
     def _last_words(self, flow: http.HTTPFlow, exchange: Exchange, refusal: Refusal) -> bytes | None:
+        call = decoded(exchange.state)
+        if exchange.target is not None and exchange.target.protocol is Protocol.KUBERNETES and call is not None:
+            return kube_ends.last_words(exchange, call.access, refusal) if exchange.streamed else None
         if exchange.target is None or exchange.target.protocol is not Protocol.MCP:
             return None
-        call = decoded(exchange.state)
         if call is None or (call.request_id is None and not call.batch_ids):
             return b""  # nobody waits for an answer: a GET stream
         answer = render(refusal, exchange=exchange, call=call, flow=flow).raw_content or b""
@@ -308,7 +310,7 @@ class Gateway:
 
     def event(self, exchange: Exchange, stage: AuditStage, detail: JsonObject) -> AuditEvent:
         """Make an audit event of what is known of an exchange."""
-        masker = self.services.policies.masker(exchange.masks)
+        masker = self.services.policies.keeper(exchange.masks, exchange.target)
         return describe.event(exchange, stage, at=self.clock.now(), detail=detail, masker=masker)
 
 

@@ -13,6 +13,7 @@ from mitmproxy import http
 
 from holdpoint.approvals.desk import CLAIM_TIME, TAKEN_BACK
 from holdpoint.approvals.errors import AlreadyResolved, NotFound
+from holdpoint.domain.access import Protocol
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, Verdict
 from holdpoint.domain.canonical import digest
 from holdpoint.domain.exchange import Decoded, Permitted
@@ -39,8 +40,9 @@ RETRY_AFTER: Final = 5
 def make_ask(services: Services, exchange: Exchange, target: Target, state: Permitted) -> Ask:
     """Put together what the reviewers will read. Masked leaves are keyed hashes: equal secrets look equal, no more."""
     decoded = state.decoded
-    masker = services.policies.masker(exchange.masks)
-    sealed = sealed_intent(decoded.intent, masker, services.digest_key)
+    masker = services.policies.keeper(exchange.masks, target)
+    asked_object = decoded.access if target.protocol is Protocol.KUBERNETES else None
+    sealed = sealed_intent(decoded.intent, masker, services.digest_key, access=asked_object)
     exchange.read_pins = read_of(services.pins, decoded.access)
     bound = bound_to(services.pins, decoded.access)
     asked: JsonObject = {"principal": decoded.access.principal.id, "target": target.name, "intent": sealed}
@@ -75,11 +77,15 @@ async def _held(gateway: Gateway, flow: http.HTTPFlow, asked: Decoded, target: T
     found = await _find(services, ask)
     if found is not None:
         return await _use(services, exchange, found)
-    request = await _requested(services, exchange, ask)
+    is_retried = asked.access.action.protocol is Protocol.KUBERNETES
+    request = await _ended(gateway, ask) if is_retried else None
+    request = request or await _requested(services, exchange, ask)
     if request.state is ApprovalState.PENDING:
         services.note_held(exchange, request)
         plan = _plan(services, exchange, asked, target, request)
         request = await _wait(gateway, flow, asked, request, plan)
+        if is_retried and request.state is not ApprovalState.APPROVED:
+            services.lately.note(ask, request.id, gateway.clock.monotonic())
         if request.state is ApprovalState.PENDING:
             raise _told(services, exchange, asked, request, plan)
     if request.state is not ApprovalState.APPROVED:
@@ -88,6 +94,18 @@ async def _held(gateway: Gateway, flow: http.HTTPFlow, asked: Decoded, target: T
     if found is None:
         raise _sent_already(services, request)
     return await _use(services, exchange, found)
+
+
+async def _ended(gateway: Gateway, ask: Ask) -> ApprovalRequest | None:
+    """Return a request that ended without an approval a moment ago, for the retry of what was told of it."""
+    ticket = gateway.services.lately.ticket(ask, gateway.clock.monotonic())
+    if not ticket:
+        return None
+    try:
+        found = await gateway.services.broker.get(ticket)
+    except NotFound:
+        return None  # so old that it was forgotten
+    return None if found.state in (ApprovalState.PENDING, ApprovalState.APPROVED) else found
 
 
 async def _begin_round(services: Services, exchange: Exchange, round_: Round, asked: Decoded) -> None:
@@ -123,8 +141,7 @@ async def _requested(services: Services, exchange: Exchange, ask: Ask) -> Approv
             before = None  # so old that it was forgotten
         if before is not None and before.state is not ApprovalState.PENDING:
             return before
-    # kubectl asks for an upgrade in one way, and where that is refused at once in another.
-    return await services.broker.request(ask, in_another_way=exchange.upgrade is not None)
+    return await services.broker.request(ask)
 
 
 def _plan(services: Services, exchange: Exchange, asked: Decoded, target: Target, request: ApprovalRequest) -> Plan:

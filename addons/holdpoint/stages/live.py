@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 NO_END: Final = float("inf")
 """`until` of a stream that nothing ends by time."""
+GRANT_OVER: Final = "the grant ended while this stream was open"
 _LOOK_AGAIN: Final = 15.0
 """Seconds after which the wall clock is read again: it may have been set."""
 
@@ -140,7 +141,7 @@ class LiveStreams:
             else:
                 why = _stricter(stream.access, before, now, changed)
             if why:
-                ended += self.end(stream.exchange, Refusal(RefusalKind.DENIED, "policy has changed", detail=why))
+                ended += self.end(stream.exchange, Refusal(RefusalKind.EXPIRED, "policy has changed", detail=why))
         return ended
 
     async def _run(self) -> None:
@@ -159,7 +160,7 @@ def _over(stream: LiveStream) -> Refusal:
     if expires and stream.until >= expires:
         why = "the token expired while this stream was open"
         return Refusal(RefusalKind.UNAUTHENTICATED, why, challenge='Bearer error="invalid_token"')
-    return Refusal(RefusalKind.EXPIRED, "the grant ended while this stream was open")
+    return Refusal(RefusalKind.EXPIRED, GRANT_OVER)
 
 
 def _stricter(access: AccessRequest, before: Policies, now: Policies, changed: frozenset[str]) -> str:

@@ -20,11 +20,14 @@ from holdpoint.masking.masker import Masked, Masker
 from holdpoint.masking.strings import Unmaskable
 from holdpoint.protocols import strict_json
 from holdpoint.protocols.call import Undecodable
+from holdpoint.stages import kube_answers
 from holdpoint.stages.answer_heads import check_answer, clean, refuse_detour
 from holdpoint.stages.answers import decoded_body, is_stream
 from holdpoint.stages.fields import raw, text, values
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.guarding import check_bytes
+from holdpoint.stages.kube_streams import asked_of, is_public, mask_whole, stream_kubernetes
+from holdpoint.stages.linked import refuse_late
 from holdpoint.stages.look import Look
 from holdpoint.stages.looking import message_look
 from holdpoint.stages.sealing import OFF_THE_LOOP
@@ -48,15 +51,20 @@ class Mask(Stage):
     def responseheaders(self, flow: http.HTTPFlow) -> None:
         """Decide whether the answer streams, and clean its headers."""
         self.gateway.exchanges.expect(flow, Forwarded)
+        refuse_late(self.gateway.services.calls, decoded(self.gateway.exchanges.get(flow)))
         if open_tunnel(self.gateway, flow):
             return
-        response = check_answer(flow.response)
         target = self.gateway.exchanges.target(flow)
+        if flow.response is not None and flow.response.status_code == 401:  # noqa: PLR2004  # unauthorized
+            self.gateway.services.credentials.rejected(target, self.gateway.exchanges.of(flow).credential)
+        response = check_answer(flow.response)
         refuse_detour(response, target)
         exchange = self.gateway.exchanges.of(flow)
         masker = self.gateway.services.policies.masker(exchange.masks)
         self._clean_headers(flow, masker)
-        if is_stream(flow, target, decoded(exchange.state)):
+        is_kubernetes = target.protocol is Protocol.KUBERNETES
+        streams = is_kubernetes and stream_kubernetes(self.gateway, flow, exchange, masker)
+        if not streams and is_stream(flow, target, decoded(exchange.state)):
             stream_answer(self.gateway, flow, exchange, masker)
         add_head_warnings(response, target, exchange)
 
@@ -80,11 +88,34 @@ class Mask(Stage):
         masker = self.gateway.services.policies.masker(exchange.masks)
         target = self.gateway.exchanges.target(flow)
         content_type = text(response.headers, b"content-type")
+        if target.protocol is Protocol.KUBERNETES:
+            return self._kubernetes(flow, body, masker)
         look = message_look(self.gateway, flow) if target.protocol is Protocol.MCP else None
         aside = response.status_code >= 300 or (look is not None and not look.owes)  # noqa: PLR2004  # no success
         echoes = self.gateway.services.credentials.echoes(target)
         work = partial(mask_body, masker, body, content_type, look, echoes, guards=exchange.guards, aside=aside)
         if len(body) > OFF_THE_LOOP:
+            return self._off_the_loop(flow, body, work)
+        self._show(flow, body, work())
+        return None
+
+    def _kubernetes(self, flow: http.HTTPFlow, body: bytes, masker: Masker) -> Awaitable[None] | None:
+        exchange, target = self.gateway.exchanges.of(flow), self.gateway.exchanges.target(flow)
+        access = asked_of(self.gateway.exchanges.expect(flow, Forwarded))
+        work = partial(
+            mask_whole,
+            masker,
+            body,
+            access,
+            text(flow.response.headers, b"content-type") if flow.response is not None else "",
+            self.gateway.services.credentials.echoes(target),
+            guards=exchange.guards,
+        )
+        if kube_answers.needs_whole(access):
+            # Made of what policy says now: not in a thread.
+            self._show(flow, body, work(correct=partial(kube_answers.correct, self.gateway, flow)))
+            return None
+        if len(body) > OFF_THE_LOOP and not is_public(access):
             return self._off_the_loop(flow, body, work)
         self._show(flow, body, work())
         return None

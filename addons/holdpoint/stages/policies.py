@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from holdpoint.domain.mask import MaskProfile
+from holdpoint.domain.access import Protocol
+from holdpoint.domain.mask import DetectorMask, MaskProfile
 from holdpoint.domain.refusal import ConfigError
+from holdpoint.masking.detectors import KUBERNETES_SECRET
 from holdpoint.masking.masker import Masker, compile_masks
 from holdpoint.policy.bundle import Bundle, load_bundle
 from holdpoint.policy.engine import Engine
 from holdpoint.settings import Settings, Target
+
+_KEPT = MaskProfile("kept", detectors=(DetectorMask(KUBERNETES_SECRET),))
 
 
 @dataclass(slots=True)
@@ -20,6 +24,7 @@ class Policies:
     key: bytes = field(repr=False)
     _scopes: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     _maskers: dict[tuple[str, ...], Masker] = field(default_factory=dict[tuple[str, ...], Masker])
+    _keepers: dict[tuple[str, ...], Masker] = field(default_factory=dict[tuple[str, ...], Masker])
 
     @property
     def every_mask(self) -> tuple[str, ...]:
@@ -39,6 +44,16 @@ class Policies:
         found = self._maskers.get(names)
         if found is None:
             found = self._maskers[names] = compile_masks(_profiles(self.bundle.masks, names), key=self.key)
+        return found
+
+    def keeper(self, names: tuple[str, ...], target: Target | None) -> Masker:
+        """Return the masker for requests that are written down: never the data of a Secret, whatever policy says."""
+        if target is None or target.protocol is not Protocol.KUBERNETES:
+            return self.masker(names)
+        found = self._keepers.get(names)
+        if found is None:
+            profiles = [*_profiles(self.bundle.masks, names), _KEPT]
+            found = self._keepers[names] = compile_masks(profiles, key=self.key)
         return found
 
 

@@ -3,18 +3,26 @@
 import hashlib
 import hmac
 
+from holdpoint.domain.access import AccessRequest, Protocol
 from holdpoint.domain.canonical import canonical
 from holdpoint.domain.exchange import Decoded
-from holdpoint.domain.values import JsonObject, JsonValue
+from holdpoint.domain.values import JsonObject, JsonValue, as_object
 from holdpoint.masking.masker import Masker
 from holdpoint.recording import secrets_in_text
 from holdpoint.settings import Target
-from holdpoint.stages.sealing import masked_path, shown_resource
+from holdpoint.stages.sealing import masked_path, sealed_object, shown_resource
 
 
-def sealed_intent(intent: JsonValue, masker: Masker, key: bytes) -> JsonValue:
-    """Return an intent with everything that is masked, and every credential in a header, as keyed hashes."""
-    found = masker.sealed(intent)
+def sealed_intent(intent: JsonValue, masker: Masker, key: bytes, *, access: AccessRequest | None = None) -> JsonValue:
+    """Return an intent with everything that is masked, and every credential in a header, as keyed hashes.
+
+    `access` where it is a request to the Kubernetes API: what the object in it is, the object may not say.
+    """
+    if access is not None and isinstance(intent, dict) and "object" in intent:
+        others = masker.sealed({name: value for name, value in intent.items() if name != "object"})
+        found: JsonValue = {**as_object(others), "object": sealed_object(access, intent["object"], masker)}
+    else:
+        found = masker.sealed(intent)
     if not isinstance(found, dict):
         return found
     sealed: JsonObject = {**found}
@@ -36,6 +44,12 @@ def _sealed(value: JsonValue, key: bytes) -> str:
     return f"[sealed:{hmac.new(key, canonical(value), hashlib.sha256).hexdigest()}]"
 
 
+def _arguments(access: AccessRequest, target: Target, masker: Masker) -> JsonValue:
+    if target.protocol is Protocol.KUBERNETES:
+        return sealed_object(access, dict(access.arguments), masker)
+    return masker.sealed(dict(access.arguments))
+
+
 def preview(asked: Decoded, target: Target, masker: Masker, intent: JsonValue) -> JsonObject:
     """Return what a reviewer reads: what would be done, masked, with nothing of it left out. `intent` is sealed."""
     return {
@@ -44,7 +58,7 @@ def preview(asked: Decoded, target: Target, masker: Masker, intent: JsonValue) -
         "upstream": f"{target.scheme}://{target.host}:{target.port}",
         "verb": asked.access.action.verb,
         "resource": shown_resource(asked.access.resource, masker),
-        "arguments": masker.sealed(dict(asked.access.arguments)),
+        "arguments": _arguments(asked.access, target, masker),
         "request": intent,
         "unverified": masker.sealed({**asked.access.unverified}),
     }

@@ -36,15 +36,16 @@ class Record(Stage):
         exchange = self.gateway.exchanges.of(flow)
         if isinstance(exchange.state, Refused):
             if exchange.record_bodies and describe.who_asks(exchange.state) is not None:
-                await seal_large(flow, exchange, self.gateway.services.policies.masker(exchange.masks))
+                masker = self.gateway.services.policies.keeper(exchange.masks, exchange.target)
+                await seal_large(flow, exchange, masker)
             return
         if isinstance(exchange.state, Replied):
             return
         state = self.gateway.exchanges.expect(flow, Cleared)
         forwarded, permission = await dispatch(self.gateway, flow, state)
         exchange.state = forwarded
-        if self.gateway.connections is not None and self.gateway.exchanges.target(flow).protocol is Protocol.MCP:
-            # A call or a stream may be silent for long; it is not idle.
+        if self.gateway.connections is not None and self.gateway.exchanges.target(flow).protocol is not Protocol.HTTP:
+            # A call, a watch or a stream may be silent for long; it is not idle.
             exchange.release = self.gateway.connections.keep_open(flow.client_conn)
         self.gateway.wire.admit(flow, permission)
         # The placeholder goes last: whatever failed above left it in place.

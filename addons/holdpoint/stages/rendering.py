@@ -15,13 +15,22 @@ from holdpoint.protocols import mcp_refusals as mcp
 from holdpoint.protocols.call import Rendered, Undecodable
 from holdpoint.protocols.kubernetes import status
 from holdpoint.protocols.mcp_methods import BATCH
+from holdpoint.settings import Settings
+from holdpoint.stages import routing
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.verdicts import owed_to_batch
 
 
-def render(refusal: Refusal, *, exchange: Exchange, call: Decoded | None, flow: http.HTTPFlow) -> http.Response:
-    """Make the answer that carries a refusal."""
-    protocol = exchange.target.protocol if exchange.target is not None else Protocol.HTTP
+def render(
+    refusal: Refusal,
+    *,
+    exchange: Exchange,
+    call: Decoded | None,
+    flow: http.HTTPFlow,
+    settings: Settings | None = None,
+) -> http.Response:
+    """Make the answer that carries a refusal. `settings` tell what a caller speaks whose target was not found yet."""
+    protocol = exchange.target.protocol if exchange.target is not None else _spoken(flow.request, settings)
     match protocol:
         case Protocol.MCP:
             rendered = _mcp(refusal, exchange, call, flow)
@@ -39,6 +48,13 @@ def render(refusal: Refusal, *, exchange: Exchange, call: Decoded | None, flow: 
     if flow.request.method == "HEAD":
         response.content = b""
     return response
+
+
+def _spoken(request: http.Request, settings: Settings | None) -> Protocol:
+    named = request.authority if request.is_http2 else request.headers.get("host", "")
+    if settings is not None and routing.speaks_kubernetes(settings, host=named, path=request.path):
+        return Protocol.KUBERNETES
+    return Protocol.HTTP
 
 
 def _mcp(refusal: Refusal, exchange: Exchange, call: Decoded | None, flow: http.HTTPFlow) -> Rendered:

@@ -147,6 +147,16 @@ def check_metadata_path(resource: Resource, path: str) -> None:
         raise _nowhere()
 
 
+def speaks_kubernetes(settings: Settings, *, host: str, path: str) -> bool:
+    """Tell whether a request whose target was not found yet looks like one to the Kubernetes API. Decides nothing."""
+    named = (split_authority(host, "https") or ("", 0))[0]
+    return any(
+        named in (*target.hosts, target.host) or any(_below(route, path) is not None for route in target.routes)
+        for target in settings.targets
+        if target.protocol is Protocol.KUBERNETES
+    )
+
+
 def connectable(settings: Settings, *, host: str, port: int) -> tuple[Target, ...]:
     """Return the targets that a CONNECT to this host and port may be for."""
     return tuple(t for t in settings.targets if is_target_address(t, host, port))

@@ -9,12 +9,16 @@ from urllib.parse import quote, unquote
 
 from mitmproxy import http
 
-from holdpoint.domain.access import Resource, describe_resource
+from holdpoint.domain.access import AccessRequest, Protocol, Resource, describe_resource
+from holdpoint.domain.exchange import decoded
+from holdpoint.domain.values import JsonValue
+from holdpoint.masking.kubernetes import Shape
 from holdpoint.masking.masker import Masker
 from holdpoint.masking.strings import Unmaskable
 from holdpoint.protocols import strict_json
 from holdpoint.protocols.call import Undecodable
 from holdpoint.recording import secrets_in_text
+from holdpoint.stages import kube_shapes
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.fields import Fields, text
 
@@ -61,6 +65,27 @@ def body_for_record(body: bytes, content_type: str, masker: Masker) -> str:
         return f"[withheld: {len(body)} bytes that could not be inspected]"
 
 
+def sealed_object(access: AccessRequest | None, value: JsonValue, masker: Masker) -> JsonValue:
+    """Return an object of the Kubernetes API that a request carries, with every masked leaf a keyed hash.
+
+    Raises Unmaskable. Where it is not known what was asked, the object may be a Secret.
+    """
+    shape = kube_shapes.of(access) if access is not None else Shape(is_secret=True, is_token=True)
+    return masker.sealed_kubernetes(value, shape)
+
+
+def _kubernetes(body: bytes, content_type: str, exchange: Exchange, masker: Masker) -> str:
+    """Return the object in a body, as it was decoded: its bytes may be protobuf, which nobody could read or mask."""
+    asked = decoded(exchange.state)
+    if not body:
+        return ""
+    try:
+        found = dict(asked.access.arguments) if asked is not None else strict_json.loads(body)
+        return strict_json.dumps(sealed_object(asked.access if asked else None, found, masker)).decode()
+    except (Undecodable, Unmaskable, ValueError):
+        return body_for_record(body, content_type, masker)
+
+
 async def seal_large(flow: http.HTTPFlow, exchange: Exchange, masker: Masker) -> None:
     """Make what is kept of a large body, without holding up the event loop."""
     if len(flow.request.raw_content or b"") > OFF_THE_LOOP:
@@ -71,7 +96,11 @@ def request_body(flow: http.HTTPFlow, exchange: Exchange, masker: Masker) -> str
     """Return the request's body as it may be kept: made once, so that what is recorded is what was digested."""
     body = flow.request.raw_content or b""
     if exchange.sealed is None or exchange.sealed[0] is not body:
-        exchange.sealed = body, body_for_record(body, text(flow.request.headers, b"content-type"), masker)
+        content_type = text(flow.request.headers, b"content-type")
+        if exchange.target is not None and exchange.target.protocol is Protocol.KUBERNETES:
+            exchange.sealed = body, _kubernetes(body, content_type, exchange, masker)
+        else:
+            exchange.sealed = body, body_for_record(body, content_type, masker)
     return exchange.sealed[1]
 
 

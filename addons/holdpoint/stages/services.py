@@ -37,6 +37,7 @@ from holdpoint.stages.admin_methods import AdminMethods
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.handles import UNUSED_FOR, Handles
 from holdpoint.stages.ladder_calls import HeldCalls
+from holdpoint.stages.lately import Lately
 from holdpoint.stages.linked import end_with_calls
 from holdpoint.stages.live import LiveStreams
 from holdpoint.stages.policies import Policies, load_policies
@@ -69,6 +70,7 @@ class Services:
     sessions: Sessions
     pins: ToolPins = field(init=False)
     held: HeldCalls = field(default_factory=HeldCalls)
+    lately: Lately = field(default_factory=Lately)
     handles: Handles = field(init=False)
     questions: Questions = field(default_factory=Questions)
     live: LiveStreams = field(init=False)
@@ -156,7 +158,7 @@ class Services:
             "rules": [str(t.rule) for t in request.ask.terms],
             "deadline": request.deadline,
         }
-        masker = self.policies.masker(exchange.masks)
+        masker = self.policies.keeper(exchange.masks, exchange.target)
         self.submit(describe.event(exchange, AuditStage.HELD, at=self.clock.now(), detail=detail, masker=masker))
         logger.info("held %s: %s %s", exchange.id, request.id, self.link(request.id))
 
@@ -168,8 +170,16 @@ class Services:
             # One that got so far as to be decoded is the caller's own.
             own = asked.session if asked else ""
             session = self.sessions.session_for(who.id if who else "", event.target, own, self.clock.now())
-        masker = self.policies.masker(exchange.masks)
-        state = describe.flow_record(flow, exchange, event, masker, session=session.id, connections=self.connections)
+        masker = self.policies.keeper(exchange.masks, exchange.target)
+        state = describe.flow_record(
+            flow,
+            exchange,
+            event,
+            masker,
+            session=session.id,
+            connections=self.connections,
+            websocket=exchange.tunnel.messages() if exchange.tunnel is not None else None,
+        )
         try:
             self.recorder.record_answer(session, state, replace(event, session=session.id))
         except RecorderUnavailable as error:

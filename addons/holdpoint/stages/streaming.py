@@ -19,6 +19,7 @@ from holdpoint.protocols.sse import Event
 from holdpoint.stages.answers import EVENTS, media_type
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
+from holdpoint.stages.kube_readers import Reader
 from holdpoint.stages.looking import stream_look
 from holdpoint.stages.sealing import OFF_THE_LOOP
 from holdpoint.wire import StreamWork
@@ -48,9 +49,16 @@ def stream_answer(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, mas
         # Whatever refuses an event refuses a document: it is written as both.
         write = partial(_as_line, write) if exchange.in_lines else write
     reader = SseMasker(masker, look, parser=parser, encode=write)
-    frame_stream(flow.request, response)
+    pump(gateway, flow, exchange, Events(reader))
+
+
+def pump[P](gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, reader: Reader[P]) -> None:
+    """Send an answer on as `reader` shows it, while it arrives."""
+    if flow.response is None:
+        raise Refusal(RefusalKind.WITHHELD, "the upstream answered in a way that cannot be inspected")
+    frame_stream(flow.request, flow.response)
     exchange.streamed = True
-    response.stream = _Pump(gateway, flow, exchange, reader)
+    flow.response.stream = _Pump(gateway, flow, exchange, reader)
 
 
 def _as_line(write: Callable[[Event], bytes], event: Event) -> bytes:
@@ -58,10 +66,38 @@ def _as_line(write: Callable[[Event], bytes], event: Event) -> bytes:
     return json_lines.encode(event)
 
 
-class _Pump:
+class Events:
+    """Reads an event stream."""
+
+    def __init__(self, masker: SseMasker[Event]) -> None:
+        self._masker = masker
+
+    @property
+    def count(self) -> int:
+        """How many values were masked so far."""
+        return self._masker.count
+
+    def parse(self, chunk: bytes) -> Sequence[Event]:
+        """Return the events that `chunk` completes."""
+        return self._masker.parse(chunk)
+
+    def end(self) -> Sequence[Event]:
+        """Return the events that the end completes."""
+        return self._masker.finish()
+
+    def cost(self, pieces: Sequence[Event]) -> int:
+        """Return how much work it is to show them."""
+        return sum(map(_cost, pieces))
+
+    def show(self, pieces: Sequence[Event]) -> bytes:
+        """Return what may pass of them."""
+        return self._masker.show(pieces)
+
+
+class _Pump[P]:
     """What mitmproxy passes each piece of a stream through. After a failure nothing passes any more."""
 
-    def __init__(self, gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, reader: SseMasker[Event]) -> None:
+    def __init__(self, gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, reader: Reader[P]) -> None:
         self._gateway = gateway
         self._flow = flow
         self._exchange = exchange
@@ -79,20 +115,25 @@ class _Pump:
             return []
         try:
             if not chunk:
-                return self._passed(self._reader.end())
-            events = self._reader.parse(chunk)
-            if sum(map(_cost, events)) > OFF_THE_LOOP:
-                self._gateway.wire.leave_work(self._flow, StreamWork(partial(self._later, events)))
+                return self._passed(self._reader.show(self._reader.end()))
+            pieces = self._reader.parse(chunk)
+            if self._reader.cost(pieces) > OFF_THE_LOOP:
+                self._gateway.wire.leave_work(self._flow, StreamWork(partial(self._later, pieces)))
                 return []
-            return self._passed(self._reader.show(events))
+            return self._passed(self._reader.show(pieces))
         except BaseException as error:  # noqa: BLE001  # mitmproxy would go on with the next chunk
             return self._fail(error)
 
-    async def _later(self, events: Sequence[Event]) -> list[bytes]:
+    async def _later(self, pieces: Sequence[P]) -> list[bytes]:
+        connections = self._gateway.connections
+        # Nothing else keeps a fast upstream from sending all it has meanwhile.
+        resume = connections.pause(self._flow) if connections is not None else _nothing
         try:
-            return self._passed(await asyncio.to_thread(self._reader.show, events))
+            return self._passed(await asyncio.to_thread(self._reader.show, pieces))
         except BaseException as error:  # noqa: BLE001  # a time limit, too
             return self._fail(error)
+        finally:
+            resume()
 
     def _passed(self, shown: bytes) -> list[bytes]:
         shown, found = self._echoes.hide(shown)
@@ -110,6 +151,10 @@ class _Pump:
             unseen = Refusal(RefusalKind.WITHHELD, "the answer could not be inspected", detail=type(error).__name__)
             self._gateway.abort(self._flow, error if isinstance(error, Refusal) else unseen)
         return []
+
+
+def _nothing() -> None:
+    return
 
 
 def _cost(event: Event) -> int:

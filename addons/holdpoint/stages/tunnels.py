@@ -24,6 +24,7 @@ from holdpoint.protocols.kubernetes.tunnels import Codec
 from holdpoint.stages.forwarded_ports import Ports
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.screens import HOLD_BACK, Screen
+from holdpoint.stages.tunnel_record import TunnelRecord, kept_of
 from holdpoint.stages.tunnel_status import ExitStatus, status_of
 from holdpoint.stages.upgrades import Switched
 from holdpoint.through import Passed
@@ -58,6 +59,8 @@ class Tunnel:
         self._screens: dict[int, tuple[Frame, Screen]] = {}
         """What is kept back of a stream, by channel, with the frame that it came in last."""
         self._exit = ExitStatus()
+        kept = kept_of(exchange, permitted.decoded.access.action.verb, gateway.services.seals)
+        self._record = TunnelRecord(gateway, flow, exchange, kept=kept)
         self._bytes: dict[Side, Counter[str]] = {Side.CLIENT: Counter(), Side.SERVER: Counter()}
         self._began = gateway.clock.monotonic()
         self._goodbye: Side | None = None
@@ -85,6 +88,7 @@ class Tunnel:
         if self._is_over or self._gateway.is_over(self._flow):
             return
         self._is_over = True
+        self._record.end()
         if isinstance(self._exchange.state, Forwarded):
             self._exchange.masked += self._masked()
             self._exchange.state = Answered(self._exchange.state, self._exchange.masked)
@@ -98,7 +102,10 @@ class Tunnel:
             self._exchange.masked += self._masked()
             try:
                 text = f"\r\n{status.message(refusal, refusal_id=self._exchange.id)}\r\n"
-                self._ending = self._codec.end(text, status_of(refusal, self._exchange.id))
+                said = status_of(refusal, self._exchange.id)
+                self._ending = self._codec.end(text, said)
+                self._record.say("stderr", text.encode())
+                self._record.say("error", said)
             except BaseException:  # whatever it is, both sides are told nothing, and closed
                 logger.critical("the last words of %s could not be said", self._exchange.id, exc_info=True)
                 self._ending = Ending(b"", b"")
@@ -116,7 +123,13 @@ class Tunnel:
         }
         if (exit_code := self._exit.code()) is not None:
             said["exit_code"] = exit_code
+        said["shown"] = self._record.transcript.summary()
         return said
+
+    def messages(self) -> dict[str, object]:
+        """See Upgraded."""
+        self._record.end()
+        return self._record.websocket()
 
     # What passes
 
@@ -187,14 +200,14 @@ class Tunnel:
             self._exit.add(frame.data)
         is_shown = frame.stream in _SHOWN or (frame.stream.endswith(":error") and frame.side is Side.SERVER)
         if not is_shown or self._is_copy:
-            yield self._codec.send(frame)
+            yield self._sent(frame)
             return
         screen = self._screen(frame)
         shown = screen.feed(frame.data)
         if frame.final or frame.stream == "error":
             shown += screen.flush()
         if shown or frame.final or not frame.data:
-            yield self._codec.send(replace(frame, data=shown))
+            yield self._sent(replace(frame, data=shown))
 
     def _screen(self, frame: Frame) -> Screen:
         known = self._screens.get(frame.channel)
@@ -205,7 +218,11 @@ class Tunnel:
     def _flushed(self, channel: int | None = None) -> Iterator[bytes]:
         for number, (frame, screen) in self._screens.items():
             if (channel is None or number == channel) and (shown := screen.flush()):
-                yield self._codec.send(replace(frame, data=shown))
+                yield self._sent(replace(frame, data=shown))
+
+    def _sent(self, frame: Frame) -> bytes:
+        self._record.add(frame)
+        return self._codec.send(frame)
 
     def _masked(self) -> int:
         return sum(screen.masked for _, screen in self._screens.values())

@@ -51,6 +51,7 @@ async def test_a_token_that_expires_is_read_again_at_once(tmp_path: Path) -> Non
     assert (await file.read()).reveal() == second
 
 
+@pytest.mark.failure("F-token-file")
 async def test_an_expired_token_is_none(tmp_path: Path) -> None:
     clock = ManualClock()
     with pytest.raises(Refusal) as caught:
@@ -58,6 +59,7 @@ async def test_an_expired_token_is_none(tmp_path: Path) -> None:
     assert caught.value.kind is RefusalKind.UPSTREAM
 
 
+@pytest.mark.failure("F-token-file")
 async def test_a_token_that_is_gone_is_not_used_any_longer(tmp_path: Path) -> None:
     clock = ManualClock()
     file = TokenFile(projected(tmp_path, "first-token"), clock)

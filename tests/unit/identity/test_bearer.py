@@ -1,7 +1,7 @@
 import pytest
 
 from holdpoint.domain.refusal import Refusal, RefusalKind
-from holdpoint.identity.bearer import bearer_token, refuse_token_in_query
+from holdpoint.identity.bearer import bearer_token, refuse_token_in_query, refuse_token_in_subprotocol
 
 NOT_AUTHENTICATED = RefusalKind.UNAUTHENTICATED
 BAD = RefusalKind.BAD_REQUEST
@@ -73,3 +73,23 @@ def test_token_in_the_query_is_refused_without_repeating_it(target: str):
 @pytest.mark.parametrize("target", ["/x", "/access_token", "/x?", "/x?a=access_token", "/x?my_access_token=1"])
 def test_other_queries_pass(target: str):
     refuse_token_in_query(target)
+
+
+@pytest.mark.threat("T55")
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"base64url.bearer.authorization.k8s.io.dG9rZW4",
+        b"v5.channel.k8s.io, Base64URL.Bearer.Authorization.K8s.io.dG9rZW4",
+    ],
+    ids=["alone", "beside a channel"],
+)
+@pytest.mark.parametrize("name", [b"Sec-WebSocket-Protocol", b"sec_websocket_protocol"])
+def test_token_in_the_name_of_a_subprotocol_is_refused(name: bytes, value: bytes):
+    with pytest.raises(Refusal) as caught:
+        refuse_token_in_subprotocol([(b"authorization", b"Bearer x"), (name, value)])
+    assert caught.value.kind is RefusalKind.BAD_REQUEST
+
+
+def test_other_subprotocols_pass():
+    refuse_token_in_subprotocol([(b"sec-websocket-protocol", b"v5.channel.k8s.io, v4.channel.k8s.io")])

@@ -226,6 +226,7 @@ async def test_an_answer_that_is_not_about_the_very_token_refuses_it(
 
 
 @pytest.mark.threat("T56")
+@pytest.mark.failure("F-token-review")
 async def test_nobody_passes_while_the_api_server_cannot_be_asked_and_it_is_asked_again(
     reviewing: Verifier, idp: FakeIssuer, server: Server
 ) -> None:

@@ -84,7 +84,13 @@ def test_a_token_is_reviewed_for_our_audiences_and_the_answer_is_read(
         "audiences": ["holdpoint"],
     }
     found = ask_api_server(settings, "the-token", frozenset({"holdpoint", "a"}))
-    assert found == Reviewed(True, "system:serviceaccount:agents:bot", "sa-uid", frozenset({"holdpoint"}), "pod-uid")
+    assert found == Reviewed(
+        authenticated=True,
+        username="system:serviceaccount:agents:bot",
+        uid="sa-uid",
+        audiences=frozenset({"holdpoint"}),
+        pod="pod-uid",
+    )
     (path, authorization, body) = api.asked[0]
     assert path == "/apis/authentication.k8s.io/v1/tokenreviews"
     assert authorization == f"Bearer {OWN}"

@@ -145,6 +145,17 @@ def test_without_masks_everything_passes_at_once() -> None:
     assert not one.pending
 
 
+def test_what_no_profile_knows_is_hidden_in_the_same_window() -> None:
+    token = b"opaque-0f3a9c"
+
+    def hide(data: bytes) -> tuple[bytes, int]:
+        return data.replace(token, b"[masked]"), data.count(token)
+
+    one = TerminalMasker(compile_masks([], key=KEY), also=hide)
+    assert one.feed(b"got \x1b[1m" + token[:6]) + one.feed(token[6:] + b"\n") == b"got \x1b[1m[masked]\n"
+    assert one.count == 1
+
+
 def test_a_pattern_of_ones_own_is_found_over_two_bulky_pieces() -> None:
     own = MaskProfile("own", (), (), (DetectorMask("ticket", "TICKET-(?P<secret>[0-9]{6})"),))
     one = TerminalMasker(compile_masks([own], key=KEY))

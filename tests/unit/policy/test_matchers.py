@@ -72,7 +72,7 @@ READ = ask("resources/read", McpResource("docs://a/b"))
         pytest.param("{names: [web]}", kube("get", "pods", "a", "web"), True, id="name"),
         pytest.param("{names: [web]}", kube("get", "pods", "a", "db"), False, id="another name"),
         pytest.param("{namespaces: [a]}", ask("get", KubePath("/api"), target="cluster"), False, id="objects, no path"),
-        pytest.param("{paths: [/api]}", ask("get", KubePath("/api"), target="cluster"), True, id="Kubernetes path"),
+        pytest.param("{paths: [/logs]}", ask("get", KubePath("/logs"), target="cluster"), True, id="Kubernetes path"),
         pytest.param("{paths: [/api]}", kube("get", "pods", "a"), False, id="paths are no objects"),
         pytest.param("{any: true}", kube("get", "pods/proxy", "a"), True, id="any, subresource"),
         pytest.param("{any: true}", ask("get", KubePath("/x"), target="cluster"), True, id="any, path"),

@@ -4,7 +4,7 @@ from holdpoint.domain.values import JsonMapping, JsonObject
 from holdpoint.protocols.call import Undecodable
 from holdpoint.protocols.kubernetes.bodies import Body
 from holdpoint.protocols.kubernetes.query import OF_DELETES, Query
-from holdpoint.protocols.kubernetes.request_info import RequestInfo
+from holdpoint.protocols.kubernetes.request_info import STREAMS, RequestInfo
 
 _OF_THE_RESOURCE = frozenset({"", "approval", "ephemeralcontainers", "finalize", "resize", "status"})
 """Subresources whose body is the object itself, and so of the path's own group and version."""
@@ -48,8 +48,8 @@ def dry_run(info: RequestInfo, query: Query, body: Body) -> bool:
             return query.dry_run
         _check_delete(query, body)
         return _all(dict(body.object))
-    if info.subresource == "token":
-        return False  # a token is minted all the same
+    if info.subresource == "token" or info.subresource in STREAMS:
+        return False  # a token is minted all the same, a command runs
     if info.subresource == "eviction":
         options = body.object.get("deleteOptions")
         if options is not None and not isinstance(options, dict):

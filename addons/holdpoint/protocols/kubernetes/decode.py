@@ -11,10 +11,8 @@ from holdpoint.protocols.kubernetes import accept, address, agreement, bodies, i
 from holdpoint.protocols.kubernetes.bodies import Body
 from holdpoint.protocols.kubernetes.copies import is_copy
 from holdpoint.protocols.kubernetes.query import Query
-from holdpoint.protocols.kubernetes.request_info import RequestInfo, request_info
+from holdpoint.protocols.kubernetes.request_info import STREAMS, RequestInfo, request_info
 
-STREAMS = frozenset({"attach", "exec", "portforward", "proxy"})
-"""Subresources that are verbs here: over WebSocket they are a `get` to the API server, over SPDY a `create`."""
 COPY = "cp"
 READS = frozenset({"get", "list", "watch"})
 
@@ -42,16 +40,15 @@ def decode(*, method: str, path: str, headers: Headers, body: bytes, max_bytes: 
     info = request_info(method, at.path, at.query)
     read = bodies.read(method, index.get(b"content-type"), index.get(b"content-encoding"), body, max_bytes=max_bytes)
     accept.rewritten(headers, verb=_verb(info))  # told now, and not after an approval
-    who = impersonation.members(headers)
     call = _resource(method, info, at, read, index) if info.is_resource else _path(info, at, read)
     return Call(
         action=call.action,
         resource=call.resource,
         arguments=read.object,
-        intent=call.intent,
+        intent=impersonation.intent_as(call.intent, headers),
         unverified=_client(headers),
         is_write=call.is_write,
-        members=who,
+        members=impersonation.members(headers),
     )
 
 
@@ -92,7 +89,7 @@ def _resource(method: str, info: RequestInfo, at: address.Address, body: Body, i
         options, name = KubeOptions(known=body.known), info.name
         intent |= {"name": name, "method": method, "path": _rest(info, at)}
         if at.query:
-            intent["query"] = [[key, value] for key, value in at.query]
+            intent["query"] = [{key: value} for key, value in at.query]
         intent["headers"] = {k: v for k, v in index.intent().items() if not k.startswith("kubectl-")}
     else:
         query = Query(at.query, verb=verb)
@@ -149,6 +146,7 @@ def _options(info: RequestInfo, verb: str, query: Query, body: Body) -> KubeOpti
         stdin=query.flag("stdin"),
         tty=query.flag("tty"),
         ports=query.ports if verb == "portforward" else (),
+        patch=body.patch,
         known=body.known,
     )
 

@@ -5,8 +5,8 @@ is read when an object of its package comes first, and a message of it is worked
 lines:
 
     version apps/v1              what `apiVersion` says of the kinds in this file
-    kind Deployment              a message that can be a body; `type` is one that cannot, `list` is one that JSON shows as a list
-    2 spec ?DeploymentSpec       number, JSON name, flags and type; `.` for a name: JSON shows its fields among its parent's
+    kind Deployment              a message that can be a body (`type`: cannot; `list`: JSON shows its list)
+    2 spec ?DeploymentSpec       number, JSON name, flags and type (name `.`: JSON shows its fields in its parent)
 
 Flags: `*` may be absent (a Go pointer), `[]` repeated, `{}` a map with text as keys, `?` JSON leaves out what is
 empty (`omitempty`), `!` also an empty structure (`omitzero`). A type with a slash is of another package.
@@ -25,15 +25,9 @@ NUMBERS = frozenset({"bool", "int32", "int64"})
 _SCALARS = NUMBERS | {"string", "bytes"}
 _PLAIN = _SCALARS | {"time", "microtime", "duration", "quantity", "intorstring", "raw"}
 
-EVERYWHERE = frozenset({
-    "CreateOptions",
-    "DeleteOptions",
-    "GetOptions",
-    "ListOptions",
-    "PatchOptions",
-    "UpdateOptions",
-    "WatchEvent",
-})  # fmt: skip
+EVERYWHERE = frozenset(
+    {"CreateOptions", "DeleteOptions", "GetOptions", "ListOptions", "PatchOptions", "UpdateOptions"},
+)
 """Kinds of meta/v1 that are registered under every API version (apimachinery, `AddToGroupVersion`)."""
 
 UNVERSIONED = frozenset({"Status", "APIVersions", "APIGroup", "APIGroupList", "APIResourceList"})

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 from holdpoint.domain.access import AccessRequest, Action, KubeObject, Protocol
-from holdpoint.domain.values import JsonObject
+from holdpoint.domain.values import JsonObject, JsonValue
 from holdpoint.protocols.call import Call, Undecodable
 from holdpoint.protocols.headers import Headers
 
@@ -96,6 +96,15 @@ def members(headers: Headers) -> tuple[Call, ...]:
     return tuple(
         Call(Action(Protocol.KUBERNETES, VERB), what, arguments={}, intent=_intent(what)) for what in resources(asked)
     )
+
+
+def intent_as(intent: JsonValue, headers: Headers) -> JsonValue:
+    """Return an intent with whom the request asks to be taken for, unchanged where it asks for nobody.
+
+    INVARIANT: what was approved for the caller himself is not approved for him as somebody else.
+    """
+    asked = impersonated(headers)
+    return {**intent, "as": asked.shown()} if asked is not None and isinstance(intent, dict) else intent
 
 
 def resources(asked: Impersonated) -> Iterator[KubeObject]:

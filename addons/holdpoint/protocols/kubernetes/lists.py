@@ -1,8 +1,8 @@
 """A list of objects or a Table, taken apart while it arrives: one element in memory, and never the whole.
 
-`{"kind": "PodList", "apiVersion": "v1", "metadata": {…}, "items": […]}`, or a Table with `columnDefinitions` and `rows`.
-The members may come in any order, and there may be others. What is not a list is taken apart all the same: its members
-come out one by one.
+`{"kind": "PodList", "apiVersion": "v1", "metadata": {…}, "items": […]}`, or a Table with `columnDefinitions` and
+`rows`. The members may come in any order, and there may be others. What is not a list is taken apart all the same: its
+members come out one by one.
 """
 
 import re
@@ -110,9 +110,9 @@ class Splitter:
         if self._data[self._at : self._at + 1] != b'"':
             raise NotList("a member has no name")
         raw = self._value()
+        if (len(self._data) - self._at if raw is None else len(raw)) > _MAX_NAME:
+            raise NotList("a member has a name that is too long")
         if raw is None:
-            if len(self._data) - self._at > _MAX_NAME:
-                raise NotList("a member has a name that is too long")
             return False
         self._name = _name(raw)
         if self._name in self._names:

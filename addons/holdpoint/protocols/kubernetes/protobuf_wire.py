@@ -18,6 +18,8 @@ def broken(message: str) -> Undecodable:
 
 def varint(data: bytes, at: int, end: int) -> tuple[int, int]:
     """Return an unsigned number of at most 64 bits and the place after it. Raises Undecodable."""
+    if at < end and data[at] < _MORE:
+        return data[at], at + 1
     value = shift = 0
     start = at
     while True:
@@ -52,7 +54,10 @@ def scalar(kind: str, value: int) -> bool | int:
 
 def length(data: bytes, at: int, end: int) -> tuple[int, int]:
     """Return where a field with a length begins and ends. Raises Undecodable where that is not inside its message."""
-    size, at = varint(data, at, end)
+    if at < end and data[at] < _MORE:  # as most are
+        size, at = data[at], at + 1
+    else:
+        size, at = varint(data, at, end)
     if size > end - at:
         raise broken("a field is cut off")
     return at, at + size

@@ -1,7 +1,7 @@
 """`resource.Quantity` as the API server writes it again (apimachinery/pkg/api/resource).
 
-A client may write `1024Mi`, `1Gi` or `1073741824`: the server parses it (`ParseQuantity`) and shows its own form (`CanonicalizeBytes`). A rule that
-compares text must see that form.
+A client may write `1024Mi`, `1Gi` or `1073741824`: the server parses it (`ParseQuantity`) and shows its own form
+(`CanonicalizeBytes`). A rule that compares text must see that form.
 """
 
 import re

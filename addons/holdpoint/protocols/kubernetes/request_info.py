@@ -25,6 +25,8 @@ _SPECIAL = frozenset({"proxy", "watch"})
 _OF_NAMESPACES = frozenset({"status", "finalize"})
 """What follows `/namespaces/NAME` as a subresource, and not as a resource in it (`namespaceSubresources`)."""
 _PREFIXES = frozenset({"api", "apis"})
+STREAMS = frozenset({"attach", "exec", "portforward", "proxy"})
+"""Subresources that are verbs to the gateway: to the API server a `get` over WebSocket, and a `create` over SPDY."""
 _LEAST_PARTS = 3
 _INT64 = re.compile(r"[+-]?[0-9]{1,19}")
 

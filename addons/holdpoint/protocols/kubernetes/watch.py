@@ -1,7 +1,7 @@
 """A watch: JSON events one after another (`{"type": …, "object": …}`), each taken whole.
 
-The API server writes a line feed after each; clients read them by their brackets (client-go's `jsonFrameReader`), and so
-does this. https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
+The API server writes a line feed after each; clients read them by their brackets (client-go's `jsonFrameReader`), and
+so does this. https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection-of-changes
 """
 
 from typing import Final
@@ -11,16 +11,8 @@ from holdpoint.protocols.kubernetes.scanning import Scanner
 from holdpoint.protocols.sse import TooLarge
 
 _SPACE: Final = b" \t\r\n"
-_REASONS: Final = {
-    400: "BadRequest",
-    401: "Unauthorized",
-    403: "Forbidden",
-    409: "Conflict",
-    410: "Expired",
-    429: "TooManyRequests",
-    500: "InternalError",
-    503: "ServiceUnavailable",
-}
+_REASONS: Final = {401: "Unauthorized", 403: "Forbidden", 410: "Expired", 500: "InternalError"}
+"""Codes that a watch ends with."""
 
 
 class NotEvents(ValueError):  # noqa: N818  # named after what happened
@@ -66,19 +58,9 @@ class Splitter:
         return []
 
 
-def error_event(code: int, message: str, *, refusal_id: str) -> JsonObject:
+def error_event(status: JsonObject, *, code: int) -> JsonObject:
     """Return the event that ends a watch: client-go hands its object to `apierrors.FromObject`.
 
     What clients make of the code is written down in docs/reference/kubernetes-answers.md.
     """
-    status: JsonObject = {
-        "kind": "Status",
-        "apiVersion": "v1",
-        "metadata": {},
-        "status": "Failure",
-        "message": message,
-        "reason": _REASONS.get(code, "InternalError"),
-        "details": {"causes": [{"reason": "HoldpointRefusal", "message": refusal_id}]},
-        "code": code,
-    }
-    return {"type": "ERROR", "object": status}
+    return {"type": "ERROR", "object": {**status, "code": code, "reason": _REASONS[code]}}

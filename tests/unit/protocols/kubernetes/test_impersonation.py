@@ -4,6 +4,7 @@ import pytest
 
 from holdpoint.domain.access import AccessRequest, Action, KubeObject, Principal, Protocol
 from holdpoint.protocols.call import Undecodable
+from holdpoint.protocols.kubernetes.decode import decode
 from holdpoint.protocols.kubernetes.impersonation import (
     LONGEST,
     MOST,
@@ -154,6 +155,17 @@ def test_members_that_impersonate_what_nobody_can_be_are_no_identity() -> None:
 def test_members_of_other_verbs_ask_for_nobody() -> None:
     (member,) = decided(USER)
     assert asked_identity([replace(member, action=Action(Protocol.KUBERNETES, "get"))]) is None
+
+
+@pytest.mark.threat("T55")
+def test_what_is_asked_as_somebody_else_is_another_request_to_a_reviewer() -> None:
+    def intent(*headers: tuple[bytes, bytes]) -> object:
+        return decode(method="GET", path="/api/v1/namespaces/a/pods", headers=headers, body=b"").intent
+
+    alone, as_bob = intent(), intent(USER)
+    assert isinstance(alone, dict)
+    assert as_bob == {**alone, "as": {"user": "bob"}}
+    assert intent((b"Impersonate-User", b"bob"), (b"Impersonate-Group", b"g")) != as_bob
 
 
 def test_a_reviewer_reads_whom_the_request_asks_to_be_taken_for() -> None:
