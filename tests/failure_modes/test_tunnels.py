@@ -1,4 +1,4 @@
-"""Upgraded connections when something fails: nothing passes that was not looked at, and everybody is told why it ended."""
+"""Upgraded connections when something fails: nothing passes that was not looked at, and everybody is told why."""
 
 import asyncio
 import contextlib
@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,7 @@ def test_whatever_fails_in_a_tunnel_lets_nothing_through(
             applies = not place.endswith("-spdy" if not is_spdy else "-websocket")
             if applies and place not in ("closes", "masks", "flushes"):
                 assert bytes(opened.heard["stdin"]) == passed, failure
-            if applies and place in ("masks",):
+            if applies and place == "masks":
                 assert "after" not in client.text("stdout"), failure
         assert opened.gone.wait(20), failure
         monkeypatch.setattr(owner, name, original)
@@ -177,10 +178,13 @@ def test_a_guard_ends_what_shows_its_pattern(world: PodWorld, is_spdy: bool) -> 
 @pytest.mark.failure("F-tunnel-expired")
 @KINDS
 def test_a_tunnel_ends_with_its_token(world: PodWorld, is_spdy: bool) -> None:
-    token = world.token(exp=int(__import__("time").time()) + 4)
+    token = world.token(exp=int(time.time()) + 4)
     path = world.path("exec", "default", "cat", stdin=True)
     asked = head(world, path, is_spdy=is_spdy).replace(world.token().encode(), token.encode())
-    lines = [b"Authorization: Bearer " + token.encode() if x.startswith(b"Authorization") else x for x in asked.split(b"\r\n")]
+    lines = [
+        b"Authorization: Bearer " + token.encode() if x.startswith(b"Authorization") else x
+        for x in asked.split(b"\r\n")
+    ]
     with Wire(world.reverse, timeout=20) as wire:
         client = Client(wire, is_spdy).begin(b"\r\n".join(lines), streams=streams(is_spdy))
         assert client.status == 101

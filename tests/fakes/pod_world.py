@@ -35,10 +35,16 @@ rules:
     match: {verbs: [get], paths: ["/*"]}
   - name: shells
     effect: allow
-    match: {verbs: [exec, attach, cp, portforward], resources: [pods/exec, pods/attach, pods/portforward], namespaces: [default]}
+    match:
+      verbs: [exec, attach, cp, portforward]
+      resources: [pods/exec, pods/attach, pods/portforward]
+      namespaces: [default]
   - name: held
     effect: hold
-    match: {verbs: [exec, attach, cp, portforward], resources: [pods/exec, pods/attach, pods/portforward], namespaces: [held]}
+    match:
+      verbs: [exec, attach, cp, portforward]
+      resources: [pods/exec, pods/attach, pods/portforward]
+      namespaces: [held]
     approval: {reviewers: ["group:reviewers"], timeout: 10m}
   - name: short
     effect: hold
