@@ -2,17 +2,29 @@
 
 import asyncio
 import base64
+import contextlib
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import h2.config
+import h2.connection
+import h2.events
 import httpx
 import pytest
 from tests.fakes.kube_world import ALL, KubeWorld
 
 from holdpoint.masking.marks import MASKED
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.threat("T43"),
+    pytest.mark.threat("T44"),
+    pytest.mark.failure("F-stream-over"),
+]
 
 PLAIN = "S3cr3t-pa55word-1"
 MARK = base64.b64encode(MASKED.encode()).decode()
@@ -121,24 +133,80 @@ def test_masked_value_is_not_written_back(world: KubeWorld) -> None:
     assert labelled.status == 0, labelled.text
 
 
-def test_hundred_watches_share_one_connection_and_one_ends_alone(world: KubeWorld) -> None:
-    with world.client() as client:
-        many = [Watching(client) for _ in range(100)]
+class Multiplexed:
+    """Many watches on one HTTP/2 connection. Clients of httpx starve each other when many wait at once."""
+
+    def __init__(self, world: KubeWorld) -> None:
+        self._world = world
+        self._http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=True, header_encoding="utf-8"))
+        self.text: dict[int, str] = {}
+        self.ended: set[int] = set()
+
+    async def __aenter__(self) -> "Multiplexed":
+        trust = ssl.create_default_context(cafile=self._world.certificate)
+        trust.set_alpn_protocols(["h2"])
+        self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._world.reverse, ssl=trust)
+        self._http.initiate_connection()
+        self._http.increment_flow_control_window(1 << 24)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._writer.transport.abort()
+        with contextlib.suppress(OSError):
+            await self._writer.wait_closed()
+
+    def watch(self) -> None:
+        stream = self._http.get_next_available_stream_id()
+        head = [
+            (":method", "GET"),
+            (":scheme", "https"),
+            (":authority", f"127.0.0.1:{self._world.reverse}"),
+            (":path", f"/k8s/cluster{SECRETS}?watch=1"),
+            ("authorization", f"Bearer {self._world.token()}"),
+        ]
+        self._http.send_headers(stream, head, end_stream=True)
+        self.text[stream] = ""
+
+    async def until(self, test: Callable[[], bool]) -> None:
+        async with asyncio.timeout(40):
+            while not test():
+                self._writer.write(self._http.data_to_send())
+                for event in self._http.receive_data(await self._reader.read(65536)):
+                    match event:
+                        case h2.events.DataReceived(stream_id=int(stream), data=data, flow_controlled_length=size):
+                            self.text[stream] += (data or b"").decode()
+                            self._http.acknowledge_received_data(size or 0, stream)
+                        case h2.events.StreamEnded(stream_id=int(stream)):
+                            self.ended.add(stream)
+                        case h2.events.StreamReset() | h2.events.ConnectionTerminated():
+                            pytest.fail(str(event))
+                        case _:
+                            pass
+
+    def count(self, name: str) -> int:
+        return sum(name in text for text in self.text.values())
+
+
+async def test_hundred_watches_share_one_connection_and_one_ends_alone(world: KubeWorld) -> None:
+    async with Multiplexed(world) as many:
+        for _ in range(100):
+            many.watch()
+        await many.until(lambda: many.count('"db"') == 100)
         world.cluster.put(secret("to-all"))
-        for one in many:
-            one.until(lambda seen: any(e["object"]["metadata"]["name"] == "to-all" for e in seen))
-        streams = told(world, "streams.list", {})["streams"]
-        assert len(streams) >= 100
-        told(world, "streams.end", {"id": streams[-1]["exchange"], "reason": "enough"})
+        await many.until(lambda: many.count('"to-all"') == 100)
+        streams = (await world.admin().call("streams.list", {}))["streams"]
+        assert len(streams) == 100
+        assert {s["verb"] for s in streams} == {"watch"}
+        await world.admin().call("streams.end", {"id": streams[7]["exchange"], "reason": "enough"})
+        await many.until(lambda: len(many.ended) == 1)
+        last = json.loads(many.text[many.ended.copy().pop()].splitlines()[-1])
+        assert (last["type"], last["object"]["code"]) == ("ERROR", 403)
+        assert "an operator ended this stream: enough" in last["object"]["message"]
         world.cluster.put(secret("to-the-others"))
-        said = [e for one in many for e in one.events if e["type"] == "ERROR"]
-        deadline = time.monotonic() + 20
-        while not said and time.monotonic() < deadline:
-            said = [e for one in many for e in one.events if e["type"] == "ERROR"]
-        assert [e["object"]["code"] for e in said] == [403]
-        for one in [m for m in many if not any(e["type"] == "ERROR" for e in m.events)]:
-            one.until(lambda seen: any(e["object"]["metadata"].get("name") == "to-the-others" for e in seen))
+        await many.until(lambda: many.count('"to-the-others"') == 99)
         world.cluster.end_watches()
+        await many.until(lambda: len(many.ended) == 100)
+        assert CODED not in "".join(many.text.values())
 
 
 def test_watch_ends_with_its_token(world: KubeWorld) -> None:
@@ -158,6 +226,21 @@ def test_watch_ends_where_policy_no_longer_lets_it(world: KubeWorld) -> None:
         assert (last["type"], last["object"]["code"]) == ("ERROR", 410)
         world.write_policy(MASKING)
         told(world, "policy.reload", {})
+
+
+def test_followed_log_is_masked_and_ends_with_a_reason(world: KubeWorld) -> None:
+    world.cluster.put({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "app"}, "spec": {"containers": [POD]}})
+    world.cluster.log("default", "app", "started", "key -----BEGIN PRIVATE KEY-----MII-----END PRIVATE KEY-----")
+    token = world.token(exp=int(time.time()) + 4)
+    with world.client(token) as client:
+        answer = client.get("api/v1/namespaces/default/pods/app/log", params={"follow": "true"})
+    lines = answer.text.splitlines()
+    assert f"key {MASKED}" in lines
+    assert "MII" not in answer.text
+    assert lines[-1].startswith("error: the gateway ended this log: the token expired while this stream was open")
+
+
+POD = {"name": "main", "image": "busybox"}
 
 
 def test_large_list_streams(world: KubeWorld) -> None:

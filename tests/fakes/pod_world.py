@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import select
 import time
 from dataclasses import dataclass, field
@@ -34,10 +35,10 @@ rules:
     match: {verbs: [get], paths: ["/*"]}
   - name: shells
     effect: allow
-    match: {verbs: [exec, attach, portforward], resources: [pods/exec, pods/attach, pods/portforward], namespaces: [default]}
+    match: {verbs: [exec, attach, cp, portforward], resources: [pods/exec, pods/attach, pods/portforward], namespaces: [default]}
   - name: held
     effect: hold
-    match: {verbs: [exec, attach, portforward], resources: [pods/exec, pods/attach, pods/portforward], namespaces: [held]}
+    match: {verbs: [exec, attach, cp, portforward], resources: [pods/exec, pods/attach, pods/portforward], namespaces: [held]}
     approval: {reviewers: ["group:reviewers"], timeout: 10m}
   - name: short
     effect: hold
@@ -170,7 +171,7 @@ class PodWorld(World):
         """Wait for the event of the last tunnel's end."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            found = [e for e in self.audited() if "tunnel" in e["detail"] and exchange in e["exchange"]]
+            found = [e for e in self.audited() if "tunnel" in e.get("detail", {}) and exchange in e["exchange"]]
             if found:
                 return found[-1]
             select.select([], [], [], 0.1)
@@ -271,6 +272,10 @@ class Client:
             case _:
                 pass
 
+    def hang_up(self) -> None:
+        """Close the connection."""
+        self.wire.socket.close()
+
     def pump(self) -> bool:
         """Take in what arrived. False: the connection is closed."""
         try:
@@ -288,13 +293,26 @@ class Client:
         while not test() and self.pump():
             pass
 
+    @property
+    def is_over(self) -> bool:
+        """Whether a program would hang up now: it was told goodbye, or all that it waits for has ended."""
+        waits = {name for name in self.names.values() if name in ("error", "stdout", "stderr")}
+        return self.closed or self.close_code is not None or self.went_away or (bool(waits) and waits <= self.ended)
+
     def rest(self) -> "Client":
-        """Read to the end of the connection."""
-        self.until(lambda: False)
+        """Read to the end, and hang up."""
+        self.until(lambda: self.is_over)
         return self
 
     def text(self, stream: str) -> str:
         return self.heard.get(stream, bytearray()).decode("utf-8", "replace")
+
+    @property
+    def refusal(self) -> str:
+        """The id in the gateway's last words."""
+        found = re.search(r"\[(ex-\w+)\]", self.text("stderr"))
+        assert found is not None, self.heard
+        return found[1]
 
     @property
     def outcome(self) -> dict[str, Any]:

@@ -321,6 +321,10 @@ class Pods(RawUpstream):
         code = program.wait()
         for pump in pumps:
             pump.join(10)
+        for file in (program.stdin, program.stdout, program.stderr):
+            if file is not None:
+                with contextlib.suppress(OSError):
+                    file.close()
         carrier.send("error", SUCCESS if code == 0 else failure(code), final=True)
         carrier.bye()
 

@@ -1,5 +1,5 @@
 // A certified OpenID provider (npm oidc-provider) that issues RFC 9068 access tokens by client credentials, and by
-// authorization code to clients that register themselves. Loopback only; every secret in here is invented.
+// authorization code to clients that register themselves and to holdpoint's command line. Loopback only; every secret in here is invented.
 // Usage: node provider.mjs PORT RESOURCE…
 import Provider from 'oidc-provider';
 
@@ -14,7 +14,15 @@ const provider = new Provider(issuer, {
     grant_types: ['client_credentials'],
     redirect_uris: [],
     response_types: [],
+  }, {
+    client_id: 'holdpoint-cli',
+    token_endpoint_auth_method: 'none',
+    application_type: 'native',
+    grant_types: ['authorization_code', 'refresh_token'],
+    response_types: ['code'],
+    redirect_uris: ['http://127.0.0.1/callback'],
   }],
+  issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
   scopes: ['openid', 'offline_access', ...scope.split(' ')],
   features: {
     devInteractions: { enabled: true },
@@ -22,10 +30,15 @@ const provider = new Provider(issuer, {
     clientCredentials: { enabled: true },
     resourceIndicators: {
       enabled: true,
-      getResourceServerInfo: (_ctx, resource) => {
+      getResourceServerInfo: (_ctx, resource, client) => {
         if (!resources.includes(resource)) throw new Error(`no resource ${resource}`);
         return {
-          scope, audience: resource, accessTokenFormat: 'jwt', accessTokenTTL: 300, jwt: { sign: { alg: 'RS256' } },
+          scope,
+          audience: resource,
+          accessTokenFormat: 'jwt',
+          // Those of the command line are near their end from the start: each use of one refreshes it.
+          accessTokenTTL: client.clientId === 'holdpoint-cli' ? 45 : 300,
+          jwt: { sign: { alg: 'RS256' } },
         };
       },
     },

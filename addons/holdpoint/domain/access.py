@@ -163,6 +163,8 @@ class KubeOptions:
     tty: bool = False
     ports: tuple[int, ...] = ()
     """Ports of a port-forward that are named in the query. One over SPDY names them later, stream by stream."""
+    patch: str = ""
+    """`json`, `merge`, `strategic` or `apply`, of a patch. One that is applied creates what is not there."""
     known: bool = True
     """Whether all of the body was understood. Where not, a rule that reads `object` cannot be evaluated."""
 

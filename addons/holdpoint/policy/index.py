@@ -11,8 +11,10 @@ from holdpoint.domain.refusal import GatewayFault
 from holdpoint.policy.bundle import Bundle
 from holdpoint.policy.cel import Condition, ConditionFailed, ConditionProblem, Facts, Joined
 from holdpoint.policy.globs import TextTest
-from holdpoint.policy.matchers import KINDS, Tests, compile_match, compile_verbs
-from holdpoint.policy.rules import Rule
+from holdpoint.policy.match_objects import may_create
+from holdpoint.policy.matchers import KINDS, Test, Tests, compile_match, compile_narrow, compile_verbs
+from holdpoint.policy.rules import Effect, Rule
+from holdpoint.policy.verbs import KUBERNETES_BY_NAME
 
 MAX_REMEMBERED = 8_192
 MAX_NAME = 256
@@ -30,10 +32,25 @@ class Candidate:
     verb_fits: TextTest
     tests: Tests
     condition: Condition | None
+    narrow: Test | None = None
+    """Of a hold rule: whether it matches a request without any doubt. None: whatever it matches."""
+
+    def is_certain(self, request: AccessRequest) -> bool:
+        """Whether a match of it hangs on no doubt about what is asked."""
+        return self.narrow is None or self.narrow(request)
+
+    def opens(self, request: AccessRequest) -> bool:
+        """Whether it may open what it matches, if it opens anything. What only a name opens, no doubt does."""
+        return request.action.verb not in KUBERNETES_BY_NAME or self.is_certain(request)
 
     def fits_resource(self, request: AccessRequest) -> bool:
         """Whether it is about this verb and this resource."""
-        return self.verb_fits(request.action.verb) and all(test(request) for test in self.tests.resource)
+        return self._fits_verb(request) and all(test(request) for test in self.tests.resource)
+
+    def _fits_verb(self, request: AccessRequest) -> bool:
+        if self.verb_fits(request.action.verb):
+            return True
+        return self.rule.effect is not Effect.ALLOW and may_create(request) and self.verb_fits("create")
 
     def fits_caller(self, request: AccessRequest) -> bool:
         """Whether it is about this caller."""
@@ -171,5 +188,7 @@ def _candidates(rules: Sequence[Rule], protocol: Protocol, kind: type[Resource])
         # INVARIANT: a condition is compiled for every protocol its rule can match on; without one it would open.
         if rule.conditions and protocol not in rule.conditions:
             raise GatewayFault(f"rule `{rule.ref}` has no condition for {protocol.value}")
-        found.append(Candidate(len(found), rule, compile_verbs(rule, kind), tests, rule.conditions.get(protocol)))
+        condition = rule.conditions.get(protocol)
+        narrow = compile_narrow(rule, kind)
+        found.append(Candidate(len(found), rule, compile_verbs(rule, kind), tests, condition, narrow))
     return found

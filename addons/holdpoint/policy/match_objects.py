@@ -6,7 +6,7 @@ from holdpoint.domain.access import AccessRequest, Action, KubeObject
 from holdpoint.policy import verbs
 from holdpoint.policy.globs import TextTest, compile_globs
 from holdpoint.policy.rules import Effect, Match
-from holdpoint.protocols.kubernetes.built_in import is_built_in, is_outside_namespaces
+from holdpoint.protocols.kubernetes.built_in import is_built_in, is_created_by_update, is_outside_namespaces
 
 type Test = Callable[[AccessRequest], bool]
 
@@ -21,6 +21,16 @@ def kubernetes_verbs(listed: Sequence[str], fits: TextTest, effect: Effect) -> T
         return lambda verb: verb not in unnamed and fits(verb)
     implied = frozenset(verb for verb, other in verbs.KUBERNETES_IMPLIED.items() if fits(other))
     return lambda verb: verb in implied or fits(verb)
+
+
+def may_create(request: AccessRequest) -> bool:
+    """Tell whether a request makes the object where it is not there: server-side apply does, and some updates do."""
+    kube = request.resource
+    if not isinstance(kube, KubeObject) or kube.subresource:
+        return False
+    if request.action.verb == "update":
+        return is_created_by_update(kube.group, kube.resource)
+    return kube.options.patch == "apply"
 
 
 def compile_objects(match: Match, effect: Effect) -> tuple[Test, ...] | None:
@@ -45,7 +55,7 @@ def compile_objects(match: Match, effect: Effect) -> tuple[Test, ...] | None:
         everywhere = collection and not kube.namespace and not is_outside_namespaces(kube.group, kube.resource)
         nameless = not kube.name and (collection or verb == "create")
         return (everywhere or namespace_fits(kube.namespace)) and (
-            nameless or name_fits(kube.name) or _by_selector(kube, verb)
+            nameless or name_fits(kube.name) or name_fits(_proxied(kube)) or _by_selector(kube, verb)
         )
 
     def allowing(request: AccessRequest) -> bool:
@@ -57,6 +67,14 @@ def compile_objects(match: Match, effect: Effect) -> tuple[Test, ...] | None:
         return namespace_fits(kube.namespace) and (any_name or (name_fits(kube.name) and not _by_selector(kube, verb)))
 
     return (restricting if restricts else allowing,)
+
+
+def _proxied(kube: KubeObject) -> str:
+    """Return the object's own name, where a proxied one is named with scheme and port: `https:web:443`."""
+    if kube.subresource != "proxy" or ":" not in kube.name:
+        return kube.name
+    parts = kube.name.split(":")
+    return parts[1] if len(parts) > 2 else parts[0]  # noqa: PLR2004  # `SCHEME:NAME:PORT`, or `NAME:PORT`
 
 
 def _by_selector(kube: KubeObject, verb: str) -> bool:

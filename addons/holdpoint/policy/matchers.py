@@ -61,6 +61,21 @@ def compile_verbs(rule: Rule, kind: type[Resource]) -> TextTest:
     return fits if kind is not KubeObject else kubernetes_verbs(listed, fits, rule.effect)
 
 
+def compile_narrow(rule: Rule, kind: type[Resource]) -> Test | None:
+    """Make the test of whether a hold rule would match if it were one that allows. None: it always would.
+
+    What it matches beyond that, it holds in doubt.
+    """
+    if rule.effect is not Effect.HOLD or kind is not KubeObject:
+        return None
+    match = rule.match
+    listed = match.verbs if match.verbs is not None else ("*",)
+    verb_fits = kubernetes_verbs(listed, compile_globs(listed), Effect.ALLOW)
+    found = () if match.any else compile_objects(match, Effect.ALLOW) or ()
+    tests = (*found, *compile_options(match, Effect.ALLOW))
+    return lambda request: verb_fits(request.action.verb) and all(test(request) for test in tests)
+
+
 def compile_match(rule: Rule, kind: type[Resource]) -> Tests | None:
     """Make the tests, beside that of the verb, for resources of one kind. None: the rule matches none of them."""
     match = rule.match

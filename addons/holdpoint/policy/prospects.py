@@ -28,7 +28,7 @@ def prospect(kind: Kind, request: AccessRequest) -> Prospect:
             ((_, said),) = kind.weigh([candidate], request)
             stand = Stand.YES if counts(candidate, said) else Stand.NO
         if stand is not Stand.NO:
-            found.take(candidate.rule, is_certain=stand is Stand.YES)
+            found.take(candidate.rule, is_certain=stand is Stand.YES, opens=candidate.opens(request))
     return found.prospect()
 
 
@@ -39,7 +39,8 @@ def _of_all(kind: Kind, request: AccessRequest) -> Prospect:
         stand, rule = _stand(kind, candidate, request), candidate.rule
         if stand is Stand.NO:
             continue
-        if candidate.fits_resource(request) and stand is Stand.YES and rule.effect is not Effect.DENY:
+        is_whole = candidate.fits_resource(request) and candidate.is_certain(request)
+        if is_whole and stand is Stand.YES and rule.effect is not Effect.DENY:
             found.take(rule, is_certain=True)
         elif rule.effect is not Effect.ALLOW and _touches(candidate, request):
             found.take(rule, is_certain=rule.effect is Effect.DENY, opens=False)
@@ -84,12 +85,12 @@ class _Found:
     holding: list[Rule] = field(default_factory=list[Rule])
     doubt: list[Rule] = field(default_factory=list[Rule])
     opening: list[Rule] = field(default_factory=list[Rule])
-    """Hold rules in doubt that could open it."""
+    """Hold rules that could open it."""
     allows: bool = False
 
     def take(self, rule: Rule, *, is_certain: bool, opens: bool = True) -> None:
         """Count a rule."""
-        if opens and not is_certain and rule.effect is Effect.HOLD:
+        if opens and rule.effect is Effect.HOLD:
             self.opening.append(rule)
         match rule.effect:
             case Effect.DENY:
@@ -105,12 +106,12 @@ class _Found:
         """Say what could come of it."""
         if self.denying:
             return _by(Outlook.DENIED, self.denying, self.doubt)
+        if not self.allows and not self.opening:
+            return Prospect()
         if self.holding:
             return _by(Outlook.HELD, self.holding, self.doubt)
-        if self.allows:
-            return _by(Outlook.ALLOWED, [], self.doubt)
-        # Nothing but a hold that depends on the request could open it.
-        return _by(Outlook.HELD, self.opening, self.doubt) if self.opening else Prospect()
+        # Where no rule allows it, nothing but a hold that depends on the request could open it.
+        return _by(Outlook.ALLOWED, [], self.doubt) if self.allows else _by(Outlook.HELD, self.opening, self.doubt)
 
 
 def _by(outlook: Outlook, rules: list[Rule], doubt: list[Rule]) -> Prospect:

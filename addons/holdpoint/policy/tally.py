@@ -28,6 +28,8 @@ class _Hit:
 
     rule: Rule
     error: str = ""
+    in_doubt: bool = False
+    """Whether it matched by what is not known of the request."""
 
 
 _UNHELD = "discovery is never held for review: an allow rule must open it"
@@ -59,10 +61,10 @@ class Tally:
         self._opens = False
         self._unheld = False
         for candidate, outcome in matching:
-            self._weigh(candidate.rule, outcome)
+            self._weigh(candidate, outcome)
 
-    def _weigh(self, rule: Rule, outcome: Outcome) -> None:
-        error = ""
+    def _weigh(self, candidate: Candidate, outcome: Outcome) -> None:
+        rule, error = candidate.rule, ""
         if isinstance(outcome, str):
             error = f"rule `{rule.ref}` at {rule.ref.where}: {outcome}"
             self._errors.append(error)
@@ -85,8 +87,8 @@ class Tally:
         else:
             # A hold rule whose scopes are missing opens nothing; what another rule opens still waits for its approval,
             # or a token with fewer scopes would get further than one with more.
-            self._opens |= rule.effect is not Effect.MASK and not lacks
-            self._matched.append(_Hit(rule, error))
+            self._opens |= rule.effect is not Effect.MASK and not lacks and candidate.opens(self._request)
+            self._matched.append(_Hit(rule, error, in_doubt=not candidate.is_certain(self._request)))
 
     def decision(self, bundle: str) -> Decision:
         """Answer."""
@@ -142,8 +144,10 @@ class Tally:
         for hit in self._matched:
             term = hit.rule.approval
             if term is not None:
-                # What nobody could evaluate, and what nobody approved as it is now, silence cannot approve.
-                duties.append(replace(term, auto_approve_after=None) if hit.error or unapproved else term)
+                # What nobody could evaluate, what is in doubt, and what nobody approved as it is now, silence cannot
+                # approve.
+                is_unclear = bool(hit.error) or hit.in_doubt or unapproved
+                duties.append(replace(term, auto_approve_after=None) if is_unclear else term)
         profiles = tuple(sorted({name for r in rules for name in r.mask}))
         if profiles:
             duties.append(MaskFields(profiles))

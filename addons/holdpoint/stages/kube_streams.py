@@ -23,6 +23,7 @@ from holdpoint.domain.values import JsonValue
 from holdpoint.masking.masker import Masked, Masker
 from holdpoint.masking.strict import NotJson, dumps, loads
 from holdpoint.masking.strings import Unmaskable
+from holdpoint.protocols.kubernetes.accept import OPENAPI
 from holdpoint.stages import kube_shapes
 from holdpoint.stages.answers import media_type
 from holdpoint.stages.exchanges import Exchange
@@ -76,6 +77,8 @@ def check_type(flow: http.HTTPFlow, access: AccessRequest) -> None:
     if response is None or is_passed_on(access) or _has_no_body(flow.request, response):
         return
     kind = media_type(response)
+    if kind.startswith(OPENAPI) and is_public(access):
+        return
     if any(word in kind for word in _BINARY):
         raise withheld("it is not JSON")
     if isinstance(access.resource, KubeObject) and kind != _JSON and not (is_log(access) and kind == "text/plain"):
@@ -184,7 +187,10 @@ def _mask(
     content_type: str,
     correct: Callable[[JsonValue], JsonValue] | None,
 ) -> tuple[bytes, int]:
-    if content_type.partition(";")[0].strip().lower() != _JSON or is_passed_on(access):
+    form = content_type.partition(";")[0].strip().lower()
+    if form.startswith(OPENAPI) and is_public(access):
+        return body, 0
+    if form != _JSON or is_passed_on(access):
         return _as_document(masker, body, content_type)
     if is_public(access) or (masker.is_empty and correct is None):
         return body, 0

@@ -62,9 +62,9 @@ class Mask(Stage):
         exchange = self.gateway.exchanges.of(flow)
         masker = self.gateway.services.policies.masker(exchange.masks)
         self._clean_headers(flow, masker)
-        if target.protocol is Protocol.KUBERNETES and stream_kubernetes(self.gateway, flow, exchange, masker):
-            return
-        if is_stream(flow, target, decoded(exchange.state)):
+        is_kubernetes = target.protocol is Protocol.KUBERNETES
+        streams = is_kubernetes and stream_kubernetes(self.gateway, flow, exchange, masker)
+        if not streams and is_stream(flow, target, decoded(exchange.state)):
             stream_answer(self.gateway, flow, exchange, masker)
         add_head_warnings(response, target, exchange)
 

@@ -14,6 +14,8 @@ from holdpoint.masking.kubernetes import LAST_APPLIED, NOTHING, Shape
 from holdpoint.masking.masker import Masker, compile_masks
 from holdpoint.policy.bundle import load_bundle
 
+pytestmark = [pytest.mark.threat("T43")]
+
 X = "[masked]"
 XX = base64.b64encode(X.encode()).decode()
 """The mark where a type has bytes."""

@@ -11,6 +11,8 @@ from holdpoint.domain.mask import DetectorMask, KeyMask, MaskProfile
 from holdpoint.masking.lines import WINDOW, LineMasker, last_line
 from holdpoint.masking.masker import Masker, compile_masks
 
+pytestmark = [pytest.mark.threat("T45")]
+
 TOKEN = "ghp_" + "a1B2c3D4e5" * 4
 KEY = "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEpAIBAAKCAQEA\n" * 20 + "-----END RSA PRIVATE KEY-----\n"
 DETECTORS = tuple(DetectorMask(n) for n in ("github-token", "private-key", "bearer"))

@@ -296,3 +296,66 @@ def test_condition_reads_the_call_that_a_request_serves(tmp_path):
     linked = replace(asked, principal=replace(asked.principal, call="ex-1"))
     assert isinstance(decide(tmp_path, rule, linked), Deny)
     assert isinstance(decide(tmp_path, rule, asked), Permit)
+
+
+SILENT = "approval: {reviewers: ['group:a'], auto_approve_after: 30s}"
+
+
+@pytest.mark.threat("T40")
+@pytest.mark.parametrize(
+    ("match", "request_", "silent"),
+    [
+        pytest.param("{verbs: [delete], resources: [pods]}", kube("delete", "pods", "a", "x"), True, id="as written"),
+        pytest.param("{verbs: [delete], resources: [pods]}", kube("deletecollection", "pods", "a"), False, id="all"),
+        pytest.param("{names: [web]}", kube("create", "pods", "a"), False, id="a name that the server makes"),
+        pytest.param("{namespaces: [a], verbs: [list]}", kube("list", "pods"), False, id="all namespaces"),
+        pytest.param(f"{{{EXEC}, commands: [ls]}}", shell("ls"), True, id="the command"),
+        pytest.param(f"{{{EXEC}, commands: [ls]}}", shell("sh", "-c", "rm x; ls"), False, id="inside a shell"),
+        pytest.param(f"{{{FORWARD}, ports: [80]}}", forward(), False, id="ports that are named later"),
+        pytest.param('{resources: ["*/*"], dry_run: true}', change(resource="pods"), True, id="dry run"),
+        pytest.param(
+            '{resources: ["*/*"], dry_run: true}',
+            change("create", "serviceaccounts/token"),
+            False,
+            id="dry run that is none",
+        ),
+    ],
+)
+def test_silence_approves_what_is_certain_and_nothing_in_doubt(tmp_path, match, request_, silent):
+    rule = f"name: h, effect: hold, match: {match}, {SILENT}"
+    found = Engine(bundle_of(tmp_path, policy_text(rule, targets="cluster"))).decide(request_)
+    assert isinstance(found, Permit)
+    assert [t.auto_approve_after for t in found.approvals] == [30.0 if silent else None]
+
+
+@pytest.mark.threat("T41")
+@pytest.mark.parametrize(
+    ("match", "request_", "opens"),
+    [
+        pytest.param("{any: true}", impersonation("groups", "system:masters"), False, id="masters by anything"),
+        pytest.param('{verbs: ["*"], resources: ["*"]}', impersonation("users", "bo"), False, id="anybody by a glob"),
+        pytest.param(
+            '{verbs: [impersonate], resources: ["*"], names: ["*"]}',
+            impersonation("groups", "system:masters"),
+            False,
+            id="masters by a glob",
+        ),
+        pytest.param("{verbs: [impersonate], resources: [users]}", impersonation("users", "bo"), True, id="named"),
+        pytest.param("{verbs: [exec], resources: [pods]}", shell(verb="cp"), False, id="copy by exec"),
+        pytest.param("{any: true}", shell(verb="cp"), False, id="copy by anything"),
+        pytest.param("{verbs: [cp], resources: [pods]}", shell(verb="cp"), True, id="copy by name"),
+    ],
+)
+def test_hold_opens_by_name_what_only_a_name_opens(tmp_path, match, request_, opens):
+    rule = f"name: h, effect: hold, match: {match}, approval: {{reviewers: ['group:a']}}"
+    engine = Engine(bundle_of(tmp_path, policy_text(rule, targets="cluster")))
+    assert isinstance(engine.decide(request_), Permit) is opens
+    assert engine.prospect(request_).possible is opens
+    allow = (
+        "name: a, effect: allow, match: {verbs: [cp, impersonate], resources: ['*', '*/*'], "
+        "names: ['*', 'system:masters']}"
+    )
+    both_of = Engine(bundle_of(tmp_path, policy_text(rule, allow, targets="cluster")))
+    found = both_of.decide(request_)
+    assert isinstance(found, Permit)
+    assert [t.rule.rule for t in found.approvals] == ["h"]

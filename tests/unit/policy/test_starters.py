@@ -78,3 +78,13 @@ def test_benchmark_measures_a_decision_that_reaches_every_condition(tmp_path):
     seconds = benchmark.measure(bundle, time.perf_counter, rounds=100)
     assert len(seconds) == 100
     assert benchmark.report(seconds).startswith("policy: 30 rules, 10 with CEL: median ")
+
+
+def test_rules_of_the_how_to_load(tmp_path):
+    page = (POLICIES.parent / "docs" / "how-to" / "write-a-policy-for-a-cluster.md").read_text(encoding="utf-8")
+    blocks = [b for b in re.findall(r"^```text\n(.*?)^```", page, re.MULTILINE | re.DOTALL) if b.startswith("- name")]
+    rules = "".join(f"  {line}\n" for block in blocks for line in block.splitlines())
+    head = "apiVersion: holdpoint/v1\nkind: Policy\nmetadata: {name: p}\ntargets: [cluster-example]\nrules:\n"
+    (tmp_path / "p.yaml").write_text(head + rules, encoding="utf-8")
+    assert len(blocks) == 3
+    assert check([tmp_path / "p.yaml", *MASKS], TARGETS) == []

@@ -2,6 +2,7 @@ import json
 
 import pytest
 from mitmproxy.test import tflow, tutils
+from mitmproxy.websocket import WebSocketData
 
 from holdpoint.recording.json_text import read
 from holdpoint.recording.replay import NOT_RECORDED, Replayer
@@ -159,3 +160,27 @@ def test_plain_http_is_matched_by_path_and_query_without_credentials(path, statu
 
 def test_exchange_without_an_answer_is_not_replayed():
     assert len(Replayer([tflow.tflow()])) == 0
+
+
+def kubernetes(path, *, body=b"{}", code=200, piece=False):
+    made = tflow.tflow(req=tutils.treq(method=b"GET", path=path), resp=tutils.tresp(status_code=code, content=body))
+    if piece:
+        made.websocket = WebSocketData()
+    return made
+
+
+def test_a_recorded_cluster_answers_what_was_read_and_a_status_for_the_rest():
+    pods = b"/api/v1/namespaces/default/pods"
+    replayer = Replayer([kubernetes(pods, body=b'{"kind":"PodList"}')])
+    assert replayer.answer(kubernetes(b"/k8s/prod" + pods).request).content == b'{"kind":"PodList"}'
+    missing = replayer.answer(kubernetes(b"/api/v1/namespaces/default/secrets").request)
+    assert missing.status_code == 404
+    assert json.loads(missing.content)["reason"] == "NotFound"
+
+
+@pytest.mark.parametrize("piece", [True, False])
+def test_upgraded_connections_and_their_pieces_are_no_answers(piece):
+    path = b"/api/v1/namespaces/default/pods/web/exec?command=sh"
+    replayer = Replayer([kubernetes(path, code=101, piece=piece)])
+    assert len(replayer) == 0
+    assert replayer.answer(kubernetes(path).request).status_code == 404

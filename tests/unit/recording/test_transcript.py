@@ -45,6 +45,7 @@ def test_messages_are_a_channel_and_what_was_shown():
     assert one.summary()["size"] == [80, 24]
 
 
+@pytest.mark.threat("T52")
 def test_stdin_is_counted_and_kept_nowhere():
     one = transcript()
     one.add("stdin", b"hunter2\n", from_client=True, at=1.0)
@@ -109,6 +110,7 @@ def test_pieces_together_are_what_was_shown():
     assert b"".join(m.content[1:] for m in taken) == b"".join(b"%d\n" % i for i in range(100))
 
 
+@pytest.mark.threat("T50")
 def test_a_tunnel_without_end_fills_neither_memory_nor_record():
     one = transcript()
     chunk = b"x" * (1 << 20)

@@ -19,6 +19,8 @@ from holdpoint.protocols.kubernetes.watch import NotEvents
 from holdpoint.stages.guarding import check_bytes
 from holdpoint.stages.kube_readers import ListReader, LogReader, Reader, WatchReader
 
+pytestmark = [pytest.mark.threat("T43")]
+
 MASKER = compile_masks(
     [MaskProfile("p", keys=(KeyMask("password"),), detectors=(DetectorMask("kubernetes-secret"),))], key=bytes(32)
 )

@@ -16,6 +16,8 @@ from holdpoint.settings import Target, TargetMode
 from holdpoint.stages.live import NO_END, LiveStream, LiveStreams
 from holdpoint.stages.policies import Policies
 
+pytestmark = [pytest.mark.threat("T44"), pytest.mark.failure("F-stream-over")]
+
 PODS = ask("watch", KubeObject("", "v1", "pods", namespace="prod"), target="cluster")
 REFUSAL = Refusal(RefusalKind.DENIED, "ended")
 

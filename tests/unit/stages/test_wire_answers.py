@@ -15,8 +15,8 @@ from mitmproxy.proxy.layers.http._events import ResponseData
 from mitmproxy.test import tflow
 
 from holdpoint.wire import StreamWork, StreamWorkHook, Wire
-from holdpoint.wire_events import AbortStream
 from holdpoint.wire_answers import WAITING_BYTES
+from holdpoint.wire_events import AbortStream
 from holdpoint.wire_streams import GatewayHttpStream
 
 PIECE = b"x" * (1 << 20)

@@ -13,8 +13,8 @@ JSON = "application/json"
 _ANYTHING = frozenset({"*", "*/*", "application/*"})
 _TEXT = "text/"
 """Logs, health and metrics. The API server has its objects as no text."""
-_OPENAPI = "application/com.github.proto-openapi."
-"""Protobuf of the OpenAPI documents (kube-openapi). They are there as JSON too, for whoever asks."""
+OPENAPI = "application/com.github.proto-openapi."
+"""Protobuf of the OpenAPI documents (kube-openapi), which no mask reads in any form; client-go asks for it alone."""
 _OTHER_FORMS = ("protobuf", "cbor", "yaml")
 _MOST = 64
 
@@ -45,9 +45,9 @@ def _kept(clauses: list[str], *, is_proxied: bool) -> Iterator[str]:
         if is_proxied:
             if not any(other in form for other in _OTHER_FORMS):
                 yield clause
-        elif form in _ANYTHING or form.startswith(_OPENAPI):
+        elif form in _ANYTHING:
             yield ";".join((JSON, *(p for p in parameters if p.lower().startswith("q="))))
-        elif form == JSON or form.startswith(_TEXT):
+        elif form == JSON or form.startswith((_TEXT, OPENAPI)):
             yield ";".join((form, *parameters))
 
 

@@ -89,7 +89,7 @@ def _resource(method: str, info: RequestInfo, at: address.Address, body: Body, i
         options, name = KubeOptions(known=body.known), info.name
         intent |= {"name": name, "method": method, "path": _rest(info, at)}
         if at.query:
-            intent["query"] = [[key, value] for key, value in at.query]
+            intent["query"] = [{key: value} for key, value in at.query]
         intent["headers"] = {k: v for k, v in index.intent().items() if not k.startswith("kubectl-")}
     else:
         query = Query(at.query, verb=verb)
@@ -146,6 +146,7 @@ def _options(info: RequestInfo, verb: str, query: Query, body: Body) -> KubeOpti
         stdin=query.flag("stdin"),
         tty=query.flag("tty"),
         ports=query.ports if verb == "portforward" else (),
+        patch=body.patch,
         known=body.known,
     )
 

@@ -25,6 +25,8 @@ MAX_DEPTH = 64
 
 _BREAKS = re.compile("[\x85\u2028\u2029\ufeff]")
 """Line breaks to YAML 1.1 and to nobody else, and the mark that says in which order bytes come."""
+_SURROGATES = re.compile("[\ud800-\udfff]")
+"""JSON's escapes for characters beyond 16 bits, which YAML does not have."""
 _INT = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"-?(?:0|[1-9][0-9]{0,14})\.[0-9]{1,15}")
 _NULL, _TRUE, _FALSE = frozenset({"", "~", "null"}), "true", "false"
@@ -117,6 +119,8 @@ def _mapping(events: Iterator[_Event], depth: int) -> JsonObject:
 
 
 def _scalar(text: str, *, is_plain: bool) -> JsonValue:
+    if _SURROGATES.search(text):
+        raise _broken("half a character")
     if not is_plain:
         return text
     if text in _NULL:

@@ -33,8 +33,14 @@ def accept(*values: str, verb: str = "get") -> str:
         ("Application/JSON", "application/json"),
         ("application/json;q=0, */*", "application/json"),
         ("text/plain, application/json", "text/plain,application/json"),
-        ("application/com.github.proto-openapi.spec.v2@v1.0+protobuf", "application/json"),
-        ("application/com.github.proto-openapi.spec.v3@v1.0+protobuf", "application/json"),
+        (
+            "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+            "application/com.github.proto-openapi.spec.v2@v1.0+protobuf",
+        ),
+        (
+            "application/com.github.proto-openapi.spec.v3@v1.0+protobuf",
+            "application/com.github.proto-openapi.spec.v3@v1.0+protobuf",
+        ),
         ("text/html, image/png, */*;q=0.1", "text/html,application/json;q=0.1"),
     ],
 )

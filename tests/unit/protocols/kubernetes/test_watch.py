@@ -11,6 +11,8 @@ from holdpoint.protocols.kubernetes import status
 from holdpoint.protocols.kubernetes.watch import NotEvents, Splitter, error_event
 from holdpoint.protocols.sse import TooLarge
 
+pytestmark = [pytest.mark.threat("T45")]
+
 FIRST = b'{"type":"ADDED","object":{"kind":"Pod","metadata":{"name":"a\\"}{"}}}'
 SECOND = b'{"type":"BOOKMARK","object":{"spec":[[],{}]}}'
 
