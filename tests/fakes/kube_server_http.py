@@ -1,4 +1,4 @@
-"""HTTP/1.1 and HTTP/2 of the test API server, over asyncio, by h11 and h2: answers may stream, and break off in bad ways."""
+"""HTTP/1.1 and HTTP/2 of the test API server, by h11 and h2: answers may stream, and break off in bad ways."""
 
 import asyncio
 import contextlib

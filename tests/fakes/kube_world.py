@@ -1,4 +1,4 @@
-"""Everything a test needs around a gateway in front of a cluster: issuer, API server, settings, kubeconfigs, kubectl."""
+"""Everything a test needs around a gateway in front of a cluster: issuer, API server, settings, kubectl."""
 
 import os
 import shutil
@@ -119,7 +119,7 @@ class Ran:
 
 @dataclass
 class KubeWorld:
-    """A folder of settings with an issuer and an API server around it. A context manager; `start` starts the gateway."""
+    """A folder of settings with an issuer and an API server around it. A context manager; `start` starts mitmdump."""
 
     folder: Path
     rules: str = ALL
