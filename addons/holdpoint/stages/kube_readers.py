@@ -267,7 +267,7 @@ def whole(masker: Masker, value: JsonValue, shape: Shape) -> tuple[JsonValue, in
 
 
 def is_clean(masker: Masker, body: bytes, shape: Shape) -> bool:
-    """Tell whether a document of an answer may pass as it is: nothing in it is masked. False where that is not plain."""
+    """Tell whether a document of an answer may pass as it is: nothing in it is masked. False where it is not plain."""
     if _TABLE in body or masker.unclean([body], shape):
         return False
     try:
