@@ -114,6 +114,8 @@ def test_name_that_no_object_has_is_refused(path):
         "command=a&command=b",
         "ports=1&ports=2",
         "limit=1;watch=true",
+        "labelSelector=a;watch=true",
+        "resourceVersion=1;x",
         "a%=1",
         "a=%4",
         "a=%ff",

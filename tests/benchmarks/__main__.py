@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import msgspec
-from tests.benchmarks import parts, sdk
+from tests.benchmarks import kubernetes, parts, sdk
 from tests.benchmarks.figures import Figures, Point, as_json, budgets, growth, point, report
 from tests.benchmarks.profiles import PROFILES, Profile
 from tests.benchmarks.subjects import Arena
@@ -31,7 +31,7 @@ class Plan:
 FULL = Plan(rounds=3, seconds=4.0, warm_up=0.7, connections=(1, 16, 64))
 QUICK = Plan(rounds=3, seconds=0.6, warm_up=0.15, connections=(1, 16, 64))
 MAIN = 16
-NAMES = [*(p.name for p in PROFILES), sdk.SDK, sdk.STREAM]
+NAMES = [*(p.name for p in PROFILES), sdk.SDK, sdk.STREAM, kubernetes.KUBERNETES]
 
 
 def _rounds(
@@ -74,6 +74,13 @@ def _in_turn(folder: Path, amount: sdk.Amount, names: list[str], *, with_peers: 
     return sdk.measure(folder, amount, tuple(names), with_peers=with_peers)
 
 
+def _kubernetes(folder: Path, names: list[str], *, quick: bool) -> kubernetes.Found | None:
+    if kubernetes.KUBERNETES not in names:
+        return None
+    folder.mkdir()
+    return kubernetes.measure(folder, quick=quick)
+
+
 def measure(folder: Path, given: argparse.Namespace) -> dict[str, object]:
     """Measure everything, print it, and return it."""
     before = os.getloadavg()
@@ -91,8 +98,13 @@ def measure(folder: Path, given: argparse.Namespace) -> dict[str, object]:
         "policy": parts.policy(folder),
         "verify": parts.verifying(),
     }
+    road = _kubernetes(folder / "kubernetes", names, quick=given.quick)
     found = budgets(points, alone, memory) + trial_budgets(trials)
-    sys.stdout.write(report(points, alone, memory, found, trial_lines(trials)) + "\n")
+    said = trial_lines(trials)
+    if road is not None:
+        found += kubernetes.budgets(road)
+        said += kubernetes.lines(road)
+    sys.stdout.write(report(points, alone, memory, found, said) + "\n")
     machine = (
         f"load of the machine before and after: {before[0]:.1f}, {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     )
@@ -102,6 +114,7 @@ def measure(folder: Path, given: argparse.Namespace) -> dict[str, object]:
         "profiles": {name: as_json(p, MAIN if MAIN in p else max(p)) for name, p in points.items()},
         "in_turn": trials_as_json(trials),
         **alone,
+        "kubernetes": kubernetes.as_json(road) if road is not None else {},
         "memory": {
             "requests": last[0],
             "bytes": last[1],

@@ -173,11 +173,16 @@ class Subject:
 
     def memory(self) -> int:
         """Return its resident memory, in bytes. 0 where the system has no /proc."""
-        status = Path(f"/proc/{self.program.process.pid}/status")
-        if not status.exists():
-            return 0
-        line = next(x for x in status.read_text().splitlines() if x.startswith("VmRSS:"))
-        return int(line.split()[1]) << 10
+        return memory_of(self.program)
+
+
+def memory_of(program: Program) -> int:
+    """Return the resident memory of a program, in bytes. 0 where the system has no /proc."""
+    status = Path(f"/proc/{program.process.pid}/status")
+    if not status.exists():
+        return 0
+    line = next(x for x in status.read_text().splitlines() if x.startswith("VmRSS:"))
+    return int(line.split()[1]) << 10
 
 
 def cpu_of(program: Program) -> float:

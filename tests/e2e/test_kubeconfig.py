@@ -142,6 +142,22 @@ def test_the_credential_is_of_the_version_that_was_asked_for(world: KubeWorld, t
     assert made["status"]["expirationTimestamp"].endswith("Z")
 
 
+def test_what_a_browser_prints_is_not_taken_for_the_token(world: KubeWorld, tokens: Path, tmp_path: Path) -> None:
+    browser = tmp_path / "browser"
+    browser.write_text("#!/bin/sh\necho opened in a new window\n")
+    browser.chmod(0o755)
+    config = written(world)
+    command = [part for part in plugin(config) if part != "--no-browser"]
+    env = {"KUBERNETES_EXEC_INFO": exec_info(interactive=True), "BROWSER": f"{browser} %s"}
+    with at_terminal(world, command, config, tokens, **env) as asked:
+        line = asked.says("log in at")
+        asked.says("opened in a new window")
+        log_in(line)
+        status, out, _ = asked.ends()
+    assert status == 0
+    assert json.loads(out)["kind"] == "ExecCredential"
+
+
 def test_a_login_by_code_needs_no_browser_here(world: KubeWorld, tokens: Path) -> None:
     config = written(world, "--device")
     with at_terminal(world, [find_kubectl(), "get", "ns", "-o", "name"], config, tokens) as first:

@@ -5,7 +5,7 @@ import base64
 import contextlib
 import hashlib
 import json
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from tests.fakes.kube_server_http import Request
 from tests.fakes.kube_spdy import Session, Stream
@@ -140,7 +140,7 @@ class SocketChannels:
 class StreamChannels:
     """v4 over SPDY/3.1: a stream for each."""
 
-    _NUMBERS = {"stdin": STDIN, "stdout": STDOUT, "stderr": STDERR, "error": ERROR, "resize": RESIZE}
+    _NUMBERS: ClassVar = {"stdin": STDIN, "stdout": STDOUT, "stderr": STDERR, "error": ERROR, "resize": RESIZE}
 
     def __init__(self, session: Session, wanted: int) -> None:
         self._session, self._wanted = session, wanted

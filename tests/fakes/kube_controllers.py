@@ -16,7 +16,9 @@ _TEMPLATED = {"deployments", "replicasets", "statefulsets", "daemonsets", "jobs"
 _NOT_COPIED = ("kubectl.kubernetes.io/last-applied-configuration", "deployment.kubernetes.io/")
 
 
-def default(kind: Kind, found: Object, store: "Store", before: Object | None = None) -> None:
+def default(  # noqa: C901, PLR0912, PLR0915  # a table of kinds, one case each
+    kind: Kind, found: Object, store: "Store", before: Object | None = None
+) -> None:
     """Fill in what a client may leave out."""
     match kind.plural:
         case "secrets":

@@ -51,8 +51,8 @@ class Identities:
                 raise Refused(500, "InternalError", "requested impersonation without impersonating a user")
             return user
         if user.name not in self.impersonators:
-            text = f'users "{names[0]}" is forbidden: User "{user.name}" cannot impersonate resource "users" in API group ""'
-            raise Refused(403, "Forbidden", f"{text} at the cluster scope")
+            said = f'User "{user.name}" cannot impersonate resource "users" in API group "" at the cluster scope'
+            raise Refused(403, "Forbidden", f'users "{names[0]}" is forbidden: {said}')
         groups = [v for k, v in others if k == "impersonate-group"]
         if "system:authenticated" not in groups:
             groups.append("system:authenticated")

@@ -1,4 +1,4 @@
-"""OpenAPI documents of the test API server, made of the API's protobuf descriptors: names and types, no descriptions."""
+"""OpenAPI documents of the test API server, made of protobuf descriptors: names and types, no descriptions."""
 
 import functools
 import hashlib

@@ -22,7 +22,7 @@ _MERGE_KEYS = {
 Path = tuple[str, ...]
 
 
-class BadPatch(ValueError):
+class BadPatch(ValueError):  # noqa: N818  # an answer
     """A patch that cannot be applied; the text says why."""
 
 

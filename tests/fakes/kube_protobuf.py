@@ -71,7 +71,7 @@ def named(name: str) -> Descriptor:
 
 
 def decode(body: bytes) -> dict[str, Any]:
-    """Return the object in an envelope. Raises ValueError for what is none, LookupError for a kind without a message."""
+    """Return the object in an envelope. Raises ValueError for what is none, LookupError for an unknown kind."""
     if not body.startswith(MAGIC):
         raise ValueError("no protobuf of Kubernetes")
     unknown = _parse(named("k8s.io.apimachinery.pkg.runtime.Unknown"), body[len(MAGIC) :])

@@ -1,4 +1,4 @@
-"""HTTP/1.1 and HTTP/2 of the test API server, over asyncio, by h11 and h2: answers may stream, and break off in bad ways."""
+"""HTTP/1.1 and HTTP/2 of the test API server, by h11 and h2: answers may stream, and break off in bad ways."""
 
 import asyncio
 import contextlib
@@ -214,9 +214,9 @@ class Connection:
     async def _serve_h2(self) -> None:
         http = h2.connection.H2Connection(h2.config.H2Configuration(client_side=False, header_encoding="utf-8"))
         self._h2 = http
-        http.local_settings[h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS] = 250
-        http.local_settings[h2.settings.SettingCodes.INITIAL_WINDOW_SIZE] = 1 << 20
+        codes = h2.settings.SettingCodes
         http.initiate_connection()
+        http.update_settings({codes.MAX_CONCURRENT_STREAMS: 250, codes.INITIAL_WINDOW_SIZE: 1 << 20})
         http.increment_flow_control_window(1 << 24)
         self._writer.write(http.data_to_send())
         heads: dict[int, Headers] = {}

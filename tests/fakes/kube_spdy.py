@@ -1,4 +1,4 @@
-"""SPDY/3.1 of the test API server, as docker's spdystream speaks it: no flow control, headers compressed as one stream."""
+"""SPDY/3.1 of the test API server, as docker's spdystream speaks it: no flow control, one stream of headers."""
 
 import asyncio
 import struct

@@ -1,4 +1,4 @@
-"""Objects of the test API server: kept in memory, versioned, watched; with what the API says when something is wrong."""
+"""Objects of the test API server: kept in memory, versioned, watched; and what the API says when they are wrong."""
 
 import copy
 import datetime as dt

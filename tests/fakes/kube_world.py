@@ -1,4 +1,4 @@
-"""Everything a test needs around a gateway in front of a cluster: issuer, API server, settings, kubeconfigs, kubectl."""
+"""Everything a test needs around a gateway in front of a cluster: issuer, API server, settings, kubectl."""
 
 import os
 import shutil
@@ -119,7 +119,7 @@ class Ran:
 
 @dataclass
 class KubeWorld:
-    """A folder of settings with an issuer and an API server around it. A context manager; `start` starts the gateway."""
+    """A folder of settings with an issuer and an API server around it. A context manager; `start` starts mitmdump."""
 
     folder: Path
     rules: str = ALL
@@ -238,23 +238,24 @@ class KubeWorld:
     @property
     def direct(self) -> Path:
         """A kubeconfig without the gateway, as alice."""
-        return self._kubeconfig("direct", self.cluster.url, self.cluster.authority, ALICE_TOKEN)
+        return self.kubeconfig("direct", self.cluster.url, self.cluster.authority, ALICE_TOKEN)
 
     def direct_to(self, server: KubeServer, name: str = "direct-to") -> Path:
         """A kubeconfig for another API server, as alice."""
-        return self._kubeconfig(name, server.url, server.authority, ALICE_TOKEN)
+        return self.kubeconfig(name, server.url, server.authority, ALICE_TOKEN)
 
     def route(self, token: str | None = None, name: str = "route") -> Path:
         """A kubeconfig for the reverse route."""
-        return self._kubeconfig(name, self.url, self.certificate, token or self.token())
+        return self.kubeconfig(name, self.url, self.certificate, token or self.token())
 
     def proxied(self, token: str | None = None, name: str = "proxied") -> Path:
         """A kubeconfig for the forward listener, by `proxy-url`."""
         more = f', proxy-url: "http://127.0.0.1:{self.forward}"'
         authority = self.var / "ca" / "mitmproxy-ca-cert.pem"
-        return self._kubeconfig(name, self.cluster.url, authority, token or self.token(), more)
+        return self.kubeconfig(name, self.cluster.url, authority, token or self.token(), more)
 
-    def _kubeconfig(self, name: str, server: str, authority: Path, token: str, more: str = "") -> Path:
+    def kubeconfig(self, name: str, server: str, authority: Path, token: str, more: str = "") -> Path:
+        """Write a kubeconfig of any kind; `more` are further keys of its cluster."""
         file = self.folder / f"kubeconfig-{name}"
         file.write_text(KUBECONFIG.format(server=server, authority=authority, token=token, more=more))
         file.chmod(0o600)

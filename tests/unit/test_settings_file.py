@@ -24,6 +24,11 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert settings.policies == (tmp_path / "base.yaml",)
 
 
+def test_cluster_has_a_route_of_its_own_kind(tmp_path: Path) -> None:
+    settings = load(tmp_path, ("protocol: http", "protocol: kubernetes"), ("    routes: [/web]\n", ""))
+    assert settings.target("web").routes == ("/k8s/web",)
+
+
 def test_what_is_left_out_has_its_documented_default(tmp_path: Path) -> None:
     settings = load(tmp_path, ("reviewers: {issuers: [corp]}\n", ""))
     files, web = settings.target("files"), settings.target("web")

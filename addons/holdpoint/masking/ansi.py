@@ -5,13 +5,19 @@ from bisect import bisect_right
 from dataclasses import dataclass
 
 _SEQUENCE = (
-    rb"\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
-    rb"|\x1b\][^\x07\x1b\n]{0,4096}(?:\x07|\x1b\\)"  # OSC: titles, links
-    rb"|\x1b[PX^_][^\x1b\n]{0,4096}\x1b\\"  # DCS, SOS, PM, APC
-    rb"|\x1b[ -/]*[0-Z\\^-~]"  # the rest, two or three bytes
+    rb"\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
+    rb"|\][^\x07\x1b\n]{0,4096}(?:\x07|\x1b\\)"  # OSC: titles, links
+    rb"|[PX^_][^\x1b\n]{0,4096}\x1b\\"  # DCS, SOS, PM, APC
+    rb"|[ -/]*[0-Z\\^-~]"  # the rest, two or three bytes
 )
-CONTROLS = re.compile(_SEQUENCE + rb"|[\x00\x01-\x08\x0e\x0f\x7f]+")
-"""What leaves no mark on the screen of its own."""
+_UNSEEN = bytes((*range(9), 0x0E, 0x0F, 0x1B, 0x7F))
+_QUIET = rb"[\x00-\x08\x0e\x0f\x7f]"
+CONTROLS = re.compile(rb"[\x00-\x08\x0e\x0f\x1b\x7f](?:(?<=\x1b)(?:" + _SEQUENCE + rb")|(?<!\x1b)" + _QUIET + rb"+)?")
+"""What leaves no mark on the screen of its own. It begins with a class of bytes, by which it is searched fast."""
+_SEQUENCES = re.compile(rb"\x1b(?:" + _SEQUENCE + rb")?")
+_SEEN = bytes(set(range(256)) - set(_UNSEEN))
+_BINARY = 8
+"""Where more than one byte in so many is a control, nobody reads it: such bytes then stand for themselves."""
 _BEGUN = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\n]{0,4096}\x1b?|[ -/]*)?\Z")
 """A sequence of which the end has not come."""
 
@@ -43,6 +49,9 @@ class Visible:
 
 def visible(raw: bytes) -> Visible:
     """Tell apart. Nothing is lost: `raw` can be written again from the result."""
+    unseen = raw.translate(None, _SEEN)
+    if not unseen:
+        return Visible(raw, raw, len(raw), (0,), (0,))
     last = raw.rfind(b"\x1b")
     # A sequence that ends with ESC and a backslash may have come up to its ESC.
     begun = _BEGUN.search(raw, max(raw.rfind(b"\x1b", 0, last), 0)) if last >= 0 else None
@@ -51,7 +60,8 @@ def visible(raw: bytes) -> Visible:
     starts: list[int] = []
     raw_starts: list[int] = []
     at = size = 0
-    for found in CONTROLS.finditer(raw, 0, ends):
+    is_binary = (len(unseen) - unseen.count(b"\x1b")) * _BINARY > len(raw)
+    for found in (_SEQUENCES if is_binary else CONTROLS).finditer(raw, 0, ends):
         if found.start() > at:
             starts.append(size)
             raw_starts.append(at)

@@ -6,7 +6,7 @@ from holdpoint.domain.access import AccessRequest, Action, KubeObject
 from holdpoint.policy import verbs
 from holdpoint.policy.globs import TextTest, compile_globs
 from holdpoint.policy.rules import Effect, Match
-from holdpoint.protocols.kubernetes.built_in import is_built_in, is_outside_namespaces
+from holdpoint.protocols.kubernetes.built_in import is_built_in, is_created_by_update, is_outside_namespaces
 
 type Test = Callable[[AccessRequest], bool]
 
@@ -24,9 +24,13 @@ def kubernetes_verbs(listed: Sequence[str], fits: TextTest, effect: Effect) -> T
 
 
 def may_create(request: AccessRequest) -> bool:
-    """Tell whether a patch makes the object where it is not there, as server-side apply does."""
+    """Tell whether a request makes the object where it is not there: server-side apply does, and some updates do."""
     kube = request.resource
-    return isinstance(kube, KubeObject) and kube.options.patch == "apply" and not kube.subresource
+    if not isinstance(kube, KubeObject) or kube.subresource:
+        return False
+    if request.action.verb == "update":
+        return is_created_by_update(kube.group, kube.resource)
+    return kube.options.patch == "apply"
 
 
 def compile_objects(match: Match, effect: Effect) -> tuple[Test, ...] | None:

@@ -14,6 +14,7 @@ from holdpoint.policy.rules import Effect, Match, Policy, Rule
 from holdpoint.policy.schema_approval import read_approval
 from holdpoint.policy.schema_duties import Limits, read_guard, read_limits, read_scopes
 from holdpoint.policy.schema_match import reaches, read_match
+from holdpoint.protocols.kubernetes.discovery import is_discovery_path
 
 API_VERSION = "holdpoint/v1"
 MAX_REASON = 500
@@ -110,6 +111,8 @@ def _rule(node: Located, policy: str, protocols: set[Protocol], around: Surround
         if "approval" not in fields.values:
             raise node.error("a hold rule needs `approval`, which says who may approve")
         approval = read_approval(fields["approval"], ref, match, reason)
+        if protocols == {Protocol.KUBERNETES} and match.paths and all(map(_is_discovery, match.paths)):
+            raise fields["match"].error("discovery is never held for review: allow these paths, or deny them")
     shadow, limits, record = fields.get("shadow"), fields.get("limits"), fields.get("record")
     limited = read_limits(limits, ref) if limits else Limits()
     scopes, guard = fields.get("scopes"), fields.get("guard")
@@ -129,6 +132,10 @@ def _rule(node: Located, policy: str, protocols: set[Protocol], around: Surround
         reason=reason,
         shadow=shadow.boolean() if shadow else False,
     )
+
+
+def _is_discovery(glob: str) -> bool:
+    return "*" not in glob and "?" not in glob and is_discovery_path(glob)
 
 
 def _conditions(

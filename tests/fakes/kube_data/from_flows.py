@@ -16,12 +16,13 @@ def _answers(file: Path) -> list[tuple[str, Any]]:
     found = []
     with file.open("rb") as opened:
         for flow in FlowReader(opened).stream():
-            if isinstance(flow, HTTPFlow) and flow.response and flow.response.status_code == 200:
-                if "json" in flow.response.headers.get("content-type", "") and flow.response.content:
-                    try:
-                        found.append((flow.request.path.partition("?")[0], json.loads(flow.response.content)))
-                    except ValueError:
-                        continue  # a stream of events
+            if not isinstance(flow, HTTPFlow) or flow.response is None or flow.response.status_code != 200:
+                continue
+            if "json" in flow.response.headers.get("content-type", "") and flow.response.content:
+                try:
+                    found.append((flow.request.path.partition("?")[0], json.loads(flow.response.content)))
+                except ValueError:
+                    continue  # a stream of events
     return found
 
 

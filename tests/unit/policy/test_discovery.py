@@ -5,6 +5,7 @@ from tests.fakes.policies import ask, bundle_of, policy_text
 
 from holdpoint.domain.access import KubePath
 from holdpoint.domain.decision import Deny, MaskFields, Permit
+from holdpoint.domain.refusal import ConfigError
 from holdpoint.policy.engine import Engine
 
 ALLOW = "name: allow, effect: allow, match: {paths: ['/*']}"
@@ -52,3 +53,16 @@ def test_other_duties_of_the_rule_stay(tmp_path):
 
 def test_deny_rule_denies_discovery(tmp_path):
     assert isinstance(decide(tmp_path, ALLOW, DENY), Deny)
+
+
+@pytest.mark.parametrize(
+    ("paths", "is_fine"),
+    [("[/version]", False), ("[/api, /openapi/v3/x]", False), ("[/version, /metrics]", True), ("['/api*']", True)],
+)
+def test_rule_that_holds_nothing_but_discovery_is_refused_at_load(tmp_path, paths, is_fine):
+    rule = f"name: hold, effect: hold, match: {{paths: {paths}}}, approval: {{reviewers: ['group:a']}}"
+    if is_fine:
+        assert bundle_of(tmp_path, policy_text(rule, targets="cluster"))
+        return
+    with pytest.raises(ConfigError, match="discovery is never held"):
+        bundle_of(tmp_path, policy_text(rule, targets="cluster"))

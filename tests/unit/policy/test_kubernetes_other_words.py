@@ -37,6 +37,25 @@ def test_apply_to_a_subresource_creates_nothing(tmp_path):
     assert isinstance(decide(tmp_path, patch("apply", "secrets/status"), PATCHES, NO_CREATES), Permit)
 
 
+@pytest.mark.threat("T37")
+@pytest.mark.parametrize(
+    ("resource", "group", "effect"),
+    [
+        ("services", "", Deny),
+        ("rolebindings", "rbac.authorization.k8s.io", Deny),
+        ("widgets", "example.com", Deny),
+        ("services/status", "", Permit),
+        ("deployments", "apps", Permit),
+        ("secrets", "", Permit),
+    ],
+)
+def test_rule_against_creating_denies_an_update_that_may_create(tmp_path, resource, group, effect):
+    updates = "name: updates, effect: allow, match: {verbs: [update], resources: ['*', '*/*']}"
+    creates = "name: none, effect: deny, match: {verbs: [create], resources: ['*', '*/*']}"
+    update = kube("update", resource, "shop", "db", group=group)
+    assert isinstance(decide(tmp_path, update, updates, creates), effect)
+
+
 def test_leave_to_create_is_no_leave_to_apply(tmp_path):
     assert isinstance(decide(tmp_path, patch("apply"), CREATES), Deny)
 

@@ -12,7 +12,7 @@ from holdpoint.domain.exchange import Identified, Received
 from holdpoint.policy.engine import Engine
 from holdpoint.protocols import mcp, strict_json
 from holdpoint.settings import Target
-from holdpoint.stages.decode import access_of, drop_what_sessions_use
+from holdpoint.stages.decode import access_of, below, drop_what_sessions_use
 
 STATE = Identified(Received("ex", "mcp", "l", "127.0.0.1", 1.0, "/"), ADA)
 TARGET = Target("mcp", Protocol.MCP, "http", "h", 80, "")
@@ -68,3 +68,18 @@ def test_what_sessions_use_is_dropped_and_nothing_else(name: bytes) -> None:
     request = http.Request.make("POST", "http://h/", b"{}", http.Headers([kept[0], (name, b"s"), kept[1]]))
     drop_what_sessions_use(request)
     assert [f for f in request.headers.fields if f[0] != b"content-length"] == [*kept]
+
+
+@pytest.mark.parametrize(
+    ("base", "path", "seen"),
+    [
+        ("", "/api/v1/pods?watch=1", "/api/v1/pods?watch=1"),
+        ("", "/", "/"),
+        ("/clusters/c-1", "/clusters/c-1/api/v1/pods", "/api/v1/pods"),
+        ("/clusters/c-1", "/clusters/c-1", "/"),
+        ("/clusters/c-1", "/clusters/c-1?a=1", "/?a=1"),
+        ("/clusters/c-1", "/clusters/c-1/clusters/c-1/api", "/clusters/c-1/api"),
+    ],
+)
+def test_api_server_below_a_base_path_is_asked_for_what_stands_after_it(base: str, path: str, seen: str) -> None:
+    assert below(Target("c", Protocol.KUBERNETES, "https", "h", 443, base), path) == seen

@@ -1,5 +1,6 @@
 """Which names lead where, and what a target is called by them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from holdpoint.domain.access import Protocol
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.settings import Address, Keys, Listener, ListenerTls, Recordings, Settings, Target
-from holdpoint.stages.routing import by_forward, by_reverse, entrance, metadata_by_reverse
+from holdpoint.stages.routing import by_forward, by_reverse, entrance, metadata_by_reverse, speaks_kubernetes
 
 TLS = ListenerTls(Path("c"), Path("k"))
 NOTES = Target("notes", Protocol.MCP, "https", "notes.example", 443, "/mcp", ("/mcp/notes",), ("notes.corp.example",))
@@ -88,3 +89,25 @@ def test_over_a_forward_listener_a_target_has_the_upstreams_uri():
 def test_another_loopback_name_is_the_same_resource():
     route = by_reverse(SETTINGS, PLAIN, host="localhost:8080", path="/web/x")
     assert route.resource.audiences == {"http://localhost:8080/web", "http://127.0.0.1:8080/web"}
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "is_kubernetes"),
+    [
+        ("127.0.0.1:8080", "/k8s/prod/api/v1/pods", True),
+        ("127.0.0.1:8080", "/k8s/prod", True),
+        ("127.0.0.1:8080", "/k8s/production", False),
+        ("127.0.0.1:8080", "/web/x", False),
+        ("PROD.corp.example:443", "/", True),
+        ("api.example", "//", True),
+        ("", "", False),
+        ("[", "/", False),
+    ],
+)
+def test_caller_of_a_cluster_is_known_by_the_address_alone(host: str, path: str, is_kubernetes: bool) -> None:
+    cluster = Target(
+        "prod", Protocol.KUBERNETES, "https", "api.example", 443, "", ("/k8s/prod",), ("prod.corp.example",)
+    )
+    settings = replace(SETTINGS, targets=(NOTES, WEB, cluster))
+    assert speaks_kubernetes(settings, host=host, path=path) is is_kubernetes
+    assert not speaks_kubernetes(SETTINGS, host=host, path=path)

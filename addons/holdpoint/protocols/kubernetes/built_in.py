@@ -96,6 +96,21 @@ def is_built_in(group: str, resource: str) -> bool:
     return resource in BUILT_IN.get(group, ())
 
 
+_CREATED_BY_UPDATE = {
+    "": frozenset({"endpoints", "events", "limitranges", "services"}),
+    "coordination.k8s.io": frozenset({"leases"}),
+    "events.k8s.io": frozenset({"events"}),
+    "node.k8s.io": frozenset({"runtimeclasses"}),
+    "rbac.authorization.k8s.io": frozenset({"clusterrolebindings", "clusterroles", "rolebindings", "roles"}),
+}
+"""Kinds that a PUT makes where they are not there (`AllowCreateOnUpdate` of their strategies in pkg/registry)."""
+
+
+def is_created_by_update(group: str, resource: str) -> bool:
+    """Tell whether an update may make the object. What nobody knows may do so."""
+    return not is_built_in(group, resource) or resource in _CREATED_BY_UPDATE.get(group, ())
+
+
 def is_outside_namespaces(group: str, resource: str) -> bool:
     """Tell whether it is known to be outside every namespace. What nobody knows may be inside."""
     return BUILT_IN.get(group, {}).get(resource) is False

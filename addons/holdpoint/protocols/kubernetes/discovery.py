@@ -10,7 +10,9 @@ _BELOW = ("/api/", "/apis/", "/openapi/v3/", "/healthz/", "/livez/", "/readyz/")
 def is_discovery(request: AccessRequest) -> bool:
     """Tell whether a request is of this kind: clients make up to a hundred of them at each start, and wait for none."""
     resource = request.resource
-    if not isinstance(resource, KubePath) or request.action.verb not in _READS:
-        return False
-    path = resource.path.rstrip("/")
-    return path in _EXACT or resource.path.startswith(_BELOW)
+    return isinstance(resource, KubePath) and request.action.verb in _READS and is_discovery_path(resource.path)
+
+
+def is_discovery_path(path: str) -> bool:
+    """Tell whether what is read at a path is discovery."""
+    return path.rstrip("/") in _EXACT or path.startswith(_BELOW)

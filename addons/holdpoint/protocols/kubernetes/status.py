@@ -4,6 +4,7 @@ from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject, JsonValue
 from holdpoint.protocols import strict_json
 from holdpoint.protocols.call import Rendered, Undecodable
+from holdpoint.visible_text import spelled_out
 
 RETRY_AFTER = 1
 """Seconds after which client-go asks again by itself, ten times, when it is told 429 (rest/with_retry.go)."""
@@ -60,7 +61,8 @@ def document(refused: Refusal, *, refusal_id: str) -> JsonObject:
 
 def message(refused: Refusal, *, refusal_id: str) -> str:
     """Return the one line that kubectl shows: what happened, where it is reviewed, and the id to ask about."""
-    said = refused.public.encode("utf-8", "replace").decode()
+    # It ends up on a terminal, and may hold what a reviewer or an upstream wrote.
+    said = spelled_out(refused.public)
     where = refused.link or refused.ticket
     if refused.kind is RefusalKind.HELD:
         said += f" at {where}; run the same command again to wait on" if where else ""

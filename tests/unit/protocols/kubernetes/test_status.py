@@ -85,6 +85,14 @@ def test_undecodable_request_keeps_its_status(code, reason):
     assert headers.get("Allow") == ("GET" if code == 405 else None)
 
 
+@pytest.mark.threat("T22")
+@pytest.mark.parametrize("words", ["a\x1b[2Jb", "a\nError from server: b", "a\u202eb", "a\ud800b", "a\rb"])
+def test_words_of_others_do_not_work_the_callers_terminal(words):
+    body = answer(Refusal(RefusalKind.REVIEW_DENIED, f"a reviewer denied this: {words}"))[2]
+    assert body["message"].isprintable()
+    assert "<U+" in body["message"]
+
+
 def test_challenge_goes_with_it():
     assert answer(Refusal(RefusalKind.UNAUTHENTICATED, "no", challenge="Bearer x"))[1]["WWW-Authenticate"] == "Bearer x"
 
