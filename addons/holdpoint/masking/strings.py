@@ -36,6 +36,7 @@ _TELLTALES = (r"\n[ \t]*[\[{][^\n]*[\]}][ \t\r]*(?:\n|\z)", r"\\(?:u00|x|u\{)[2-
 """The same of one text alone, without base64, and without what its first byte says."""
 _CODED = (r"[A-Za-z0-9+/]{16}", r"[A-Za-z0-9_\-]{40}")
 """How a match of `_BASE64` begins."""
+_CHUNK = 4 << 10
 _MOST_OPEN = 3
 """Bytes that a character of UTF-8 may lack."""
 
@@ -207,12 +208,22 @@ class Strings:
             text = decoded.decode("utf-8", "strict")
         except UnicodeDecodeError:
             # Text with a few bytes of something else: the token ran on into what stood behind it.
-            if len(decoded.translate(None, _PRINTABLE)) * 4 > len(decoded):
+            if _is_binary(decoded):
                 return False
             text = decoded.decode("utf-8", "replace")
         if depth >= MAX_EMBEDDED:
             return text.isprintable()
         return self.mask(text, depth + 1)[1] > 0
+
+
+def _is_binary(raw: bytes) -> bool:
+    """Tell whether more than a fourth cannot be printed. Counted up to where that is sure."""
+    unseen = 0
+    for at in range(0, len(raw), _CHUNK):
+        unseen += len(raw[at : at + _CHUNK].translate(None, _PRINTABLE))
+        if unseen * 4 > len(raw):
+            return True
+    return False
 
 
 def _is_broken(raw: bytes) -> bool:
