@@ -49,7 +49,7 @@ rules:
   - name: short
     effect: hold
     match: {verbs: [exec], resources: [pods/exec], namespaces: [short]}
-    approval: {reviewers: ["group:reviewers"], timeout: 10m, grant: {for: 10s, scope: session}}
+    approval: {reviewers: ["group:reviewers"], timeout: 10m, grant: {for: 2s, scope: session}}
 """
 
 TARGETS = """\

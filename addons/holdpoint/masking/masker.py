@@ -58,6 +58,10 @@ class Masker:
             return Masked(text, 0)
         return Masked(*self._strings.mask(text))
 
+    def is_plain(self, raw: bytes) -> bool:
+        """Tell that `text` surely masks nothing in this UTF-8, at the cost of one scan. False: it may or may not."""
+        return self.is_empty or self._strings.is_plain(raw)
+
     def texts(self, texts: Sequence[str]) -> Masked[list[str]]:
         """Mask several short texts, such as the values of headers, each as `text` does.
 

@@ -32,6 +32,13 @@ _SHAPES = (
     r"\[sealed:",
 )
 """What a string may look like that hides something: a document, base64, escapes."""
+_TELLTALES = (r"\n[ \t]*[\[{][^\n]*[\]}][ \t\r]*(?:\n|\z)", r"\\(?:u00|x|u\{)[2-7]", r"\[sealed:")
+"""The same of one text alone, without base64, and without what its first byte says."""
+_CODED = (r"[A-Za-z0-9+/]{16}", r"[A-Za-z0-9_\-]{40}")
+"""How a match of `_BASE64` begins."""
+_CHUNK = 4 << 10
+_MOST_OPEN = 3
+"""Bytes that a character of UTF-8 may lack."""
 
 type Tree = Callable[[JsonValue, int], tuple[JsonValue, int]]
 """Masks a document found at this depth; returns it, and how many values were masked."""
@@ -52,6 +59,8 @@ class Strings:
         self.probes: list[str] = [*self._yaml.probes, *rules.detectors.probes, *rules.keytext.probes]
         """Patterns without anchors: where none matches, no rule says anything of a text as it stands."""
         self._suspect = any_of([*_SHAPES, *self.probes])
+        self._telltale = any_of([*_TELLTALES, *self.probes])
+        self._telltale_or_coded = any_of([*_CODED, *_TELLTALES, *self.probes])
 
     def suspects(self, texts: Sequence[str]) -> Iterator[int]:
         """Yield the indexes of the texts that `mask` may change, from one scan over all of them joined."""
@@ -74,6 +83,16 @@ class Strings:
                 return
             yield index
             at = starts[index + 1] - 1
+
+    def is_plain(self, raw: bytes) -> bool:
+        """Tell that `mask` surely changes nothing in this text, of UTF-8, from a scan and a look into its base64."""
+        if self._anchored or self._telltale is None or self._telltale_or_coded is None:
+            return False
+        if raw.lstrip()[:1] in {b"{", b"[", b'"'}:
+            return False
+        if self._telltale_or_coded.search(raw) is None:
+            return True
+        return self._telltale.search(raw) is None and not self._encoded(raw, 0)[1]
 
     def mask(self, text: str, depth: int = 0) -> tuple[str, int]:
         """Mask one string. `depth` counts the documents around it. Returns it, and how many values were masked."""
@@ -143,6 +162,8 @@ class Strings:
             nonlocal count
             out: list[bytes] = []
             lines = match.group().splitlines(keepends=True)
+            if len(lines) > 1 and self._holds_nothing(lines, depth):
+                return match.group()
             at = 0
             while at < len(lines):
                 size = next((n for n in _sizes(lines, at) if self._hides(b"".join(lines[at : at + n]), depth)), 0)
@@ -159,6 +180,31 @@ class Strings:
         """Tell whether a piece of a text holds base64 with something to mask in it."""
         return self._encoded(raw, depth)[1] > 0
 
+    def _holds_nothing(self, lines: list[bytes], depth: int) -> bool:
+        """Tell that nothing wrapped hides in these lines, whichever of them belong together.
+
+        A line that breaks UTF-8 within itself breaks every piece that it is in, and what is unprintable adds up. So
+        each line is looked at once; where that does not tell, False. Pieces are those of `_sizes`.
+        """
+        before = before_unseen = 0
+        above = -1
+        for at, line in enumerate(lines):
+            width = len(line.strip())
+            goes_on = at + 1 < len(lines) and len(lines[at + 1].strip()) <= width
+            if goes_on and width % 4:
+                return False
+            decoded = decode_base64(line)
+            size = 0 if decoded is None else len(decoded)
+            unseen = 0 if decoded is None else len(decoded.translate(None, _PRINTABLE))
+            if decoded is None or unseen * 4 <= size or not _is_broken(decoded):
+                # It may still be the end of what stands before it, but the beginning of nothing.
+                if goes_on or self._hides(line, depth):
+                    return False
+                if width <= above and (before_unseen + unseen) * 4 <= before + size:
+                    return False
+            before, before_unseen, above = size, unseen, width
+        return True
+
     def _hides(self, token: bytes, depth: int) -> bool:
         decoded = decode_base64(token)
         if decoded is None:
@@ -167,12 +213,34 @@ class Strings:
             text = decoded.decode("utf-8", "strict")
         except UnicodeDecodeError:
             # Text with a few bytes of something else: the token ran on into what stood behind it.
-            if len(decoded.translate(None, _PRINTABLE)) * 4 > len(decoded):
+            if _is_binary(decoded):
                 return False
             text = decoded.decode("utf-8", "replace")
         if depth >= MAX_EMBEDDED:
             return text.isprintable()
         return self.mask(text, depth + 1)[1] > 0
+
+
+def _is_binary(raw: bytes) -> bool:
+    """Tell whether more than a fourth cannot be printed. Counted up to where that is sure."""
+    unseen = 0
+    for at in range(0, len(raw), _CHUNK):
+        unseen += len(raw[at : at + _CHUNK].translate(None, _PRINTABLE))
+        if unseen * 4 > len(raw):
+            return True
+    return False
+
+
+def _is_broken(raw: bytes) -> bool:
+    """Tell whether no text of UTF-8 can hold these bytes, whatever stands before and after them."""
+    begin = 0
+    while begin < min(_MOST_OPEN, len(raw)) and raw[begin] & 0xC0 == 0x80:  # noqa: PLR2004  # inside a character
+        begin += 1
+    try:
+        raw[begin:].decode()
+    except UnicodeDecodeError as error:
+        return error.reason != "unexpected end of data"
+    return False
 
 
 def _sizes(lines: list[bytes], at: int) -> tuple[int, ...]:

@@ -109,6 +109,8 @@ class TerminalMasker:
         return shown
 
     def _changes(self, whole: bytes, begin: int) -> list[_Change]:
+        if self._masker.is_plain(whole) and (self._also is None or not self._also(whole)[1]):
+            return []
         made, count = self._mask(whole)
         if not count:
             return []
