@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 from tests.fakes.issuer import FakeIssuer
 from tests.fakes.notes_server import NotesServer
-from tests.fakes.processes import GATEWAY, MITMDUMP, ROOT, Program, free_port
+from tests.fakes.processes import GATEWAY, MITMDUMP, NO_AUTHORITIES, ROOT, Program, free_port
 
 from holdpoint.admin.client import AdminClient
 
@@ -155,7 +155,7 @@ class World:
 
     def client(self, **more: Any) -> httpx.Client:
         """A plain HTTP client that trusts no environment."""
-        return httpx.Client(trust_env=False, timeout=30, **more)
+        return httpx.Client(**{"trust_env": False, "timeout": 30, "verify": NO_AUTHORITIES, **more})
 
     def admin(self) -> AdminClient:
         """A client of the gateway's admin socket."""
