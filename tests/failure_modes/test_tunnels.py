@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import os
 import signal
 import socket
 import threading
@@ -199,13 +198,11 @@ def test_a_gateway_that_is_killed_leaves_a_whole_audit(tmp_path: Path) -> None:
         gateway = world.start()
         with Wire(world.reverse) as wire:
             shell(world, wire, is_spdy=False)
-            os.kill(gateway.process.pid, signal.SIGKILL)
-            gateway.process.wait(10)
+            gateway.stop(signal.SIGKILL)
         assert world.pods.opened[-1].gone.wait(10)
         world.start()
-        stages = [(e["stage"], e["action"]) for e in world.audited() if e["action"] == "exec"]
-    assert stages[0] == ("Forwarded", "exec")
-    assert stages[-1] == ("OutcomeUnknown", "exec")
+        stages = [e["stage"] for e in world.audited() if e.get("action") == "exec"]
+    assert (stages[0], stages[-1]) == ("Forwarded", "OutcomeUnknown")
 
 
 @pytest.mark.failure("F-tunnel-stop")
@@ -216,7 +213,7 @@ def test_a_gateway_that_stops_ends_its_tunnels(tmp_path: Path) -> None:
             client = shell(world, wire, is_spdy=False)
             gateway.process.send_signal(signal.SIGTERM)
             client.rest()
-            gateway.process.wait(20)
+        gateway.stop()
         assert world.ended()["stage"] == "Failed"
 
 

@@ -33,6 +33,7 @@ class Echoes:
 
     def __init__(self, secrets: Iterable[str], *, heads: Iterable[str] = ()) -> None:
         """Look for `secrets`, and for every token (RFC 7515, compact) that begins with one of `heads`."""
+        heads = tuple(heads)
         known = {form for secret in secrets for form in _parts(secret) if len(form) >= SHORTEST}
         patterns: set[bytes] = {re.escape(form) for secret in known for form in _forms(secret)}
         patterns |= {_BASE64_EDGE + re.escape(core) + _BASE64_EDGE + b"={0,2}" for s in known for core in _cores(s)}
@@ -40,7 +41,12 @@ class Echoes:
             # Base64 of a text with a token in it goes on in the alphabet of base64 to the token's end and beyond.
             patterns.add(re.escape(head.encode("ascii")) + rb"[A-Za-z0-9_.%=-]*")
             patterns |= {_BASE64_EDGE + re.escape(core) + _BASE64_EDGE + b"={0,2}" for core in _cores(head)}
+        # What every match has in it, without what may stand around it: several times as fast to look for.
+        inside = {re.escape(form) for secret in known for form in _forms(secret)}
+        inside |= {re.escape(core) for secret in (*known, *heads) for core in _cores(secret)}
+        inside |= {re.escape(head.encode("ascii")) for head in heads}
         self._pattern: _Regex | None = None
+        self._inside: _Regex | None = None
         if patterns:
             # RE2: one pass in linear time, about a nanosecond a byte, however many forms there are.
             everything = b"|".join(sorted(patterns, reverse=True))
@@ -48,10 +54,11 @@ class Echoes:
             options = engine.Options()
             options.encoding = engine.Options.Encoding.LATIN1  # bytes as they are: answers may be no UTF-8
             self._pattern = cast("_Regex", engine.compile(everything, options))
+            self._inside = cast("_Regex", engine.compile(b"|".join(sorted(inside)), options))
 
     def hide(self, data: bytes) -> tuple[bytes, int]:
         """Return the data with every secret masked, and how many there were; the very same bytes where none was."""
-        if self._pattern is None or self._pattern.search(data) is None:
+        if self._pattern is None or self._inside is None or self._inside.search(data) is None:
             return data, 0
         made, count = self._pattern.subn(MASKED, data)
         return made, count

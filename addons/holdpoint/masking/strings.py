@@ -49,7 +49,9 @@ class Strings:
         self._tree = tree
         self._anchored = rules.detectors.anchored
         self._yaml = YamlPaths(rules)
-        self._suspect = any_of([*_SHAPES, *self._yaml.probes, *rules.detectors.probes, *rules.keytext.probes])
+        self.probes: list[str] = [*self._yaml.probes, *rules.detectors.probes, *rules.keytext.probes]
+        """Patterns without anchors: where none matches, no rule says anything of a text as it stands."""
+        self._suspect = any_of([*_SHAPES, *self.probes])
 
     def suspects(self, texts: Sequence[str]) -> Iterator[int]:
         """Yield the indexes of the texts that `mask` may change, from one scan over all of them joined."""
@@ -152,6 +154,10 @@ class Strings:
 
         made = _BASE64.sub(replace, raw)
         return (made, count) if count else (raw, 0)
+
+    def hides(self, raw: bytes, depth: int) -> bool:
+        """Tell whether a piece of a text holds base64 with something to mask in it."""
+        return self._encoded(raw, depth)[1] > 0
 
     def _hides(self, token: bytes, depth: int) -> bool:
         decoded = decode_base64(token)
