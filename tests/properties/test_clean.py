@@ -111,6 +111,8 @@ def forms(text: str) -> list[Any]:
 
 
 STRUCTURES: list[Any] = [
+    {"kind": "Status", "status": "Failure", "message": 'x, error found in #10 byte of ...|a":"b|...'},
+    {"kind": "Status", "status": "Failure", "details": {"causes": [{"message": "x error found in #1 byte of y"}]}},
     {"kind": "Secret", "data": {"a": "YWJj"}},
     {"KIND": "x", "kind": "\u017fecret", "data": {"a": "YWJj"}},
     {"type": "Opaque", "stringData": {"a": "b"}},
