@@ -132,6 +132,20 @@ def test_wrapped_base64_is_masked_as_if_every_piece_were_tried(monkeypatch: pyte
     assert short
 
 
+def test_long_base64_is_masked_as_if_all_of_it_were_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    masker, some = shipped(), random.Random(12)  # noqa: S311  # as above
+    said = 0
+    for _ in range(60):
+        parts = [some.choice((some.randbytes(900), b"plain text " * 90, "é漢".encode() * 200)) for _ in range(9)]
+        token = base64.b64encode(b"".join([*parts, AWS.encode(), parts[0]])).decode() + some.choice(("", "A", "AA"))
+        made = masker._strings.mask(token)
+        said += strings._begins_binary(token.encode())
+        with monkeypatch.context() as patch:
+            patch.setattr(strings, "_begins_binary", lambda _: False)
+            assert masker._strings.mask(token) == made
+    assert 0 < said < 60
+
+
 @pytest.mark.parametrize(
     ("raw", "broken"),
     [

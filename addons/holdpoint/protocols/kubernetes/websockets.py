@@ -115,7 +115,7 @@ class WebSocketPair:
         if isinstance(event, CloseConnection):
             # NOTE: written beside the end it is for, which stays open: frames that came before this, in the same bytes
             # or kept back by a mask, are written after it and sent before.
-            if (said := self.goodbye(side.other, event)):
+            if said := self.goodbye(side.other, event):
                 self._unsure.add(side.other)
             return said
         try:
