@@ -59,7 +59,7 @@ class Strings:
         probes = (*self._yaml.probes, *rules.detectors.probes, *rules.keytext.probes)
         self._suspect = any_of([*_SHAPES, *probes])
         self._telltale = any_of([*_TELLTALES, *probes])
-        self._telltale_or_coded = any_of([*_CODED, *_TELLTALES, *probes])
+        self._coded = any_of(_CODED)
 
     def suspects(self, texts: Sequence[str]) -> Iterator[int]:
         """Yield the indexes of the texts that `mask` may change, from one scan over all of them joined."""
@@ -84,14 +84,14 @@ class Strings:
             at = starts[index + 1] - 1
 
     def is_plain(self, raw: bytes) -> bool:
-        """Tell that `mask` surely changes nothing in this text, of UTF-8, from a scan and a look into its base64."""
-        if self._anchored or self._telltale is None or self._telltale_or_coded is None:
+        """Tell that `mask` surely changes nothing in this text, of UTF-8, from two scans and a look into its base64."""
+        if self._anchored or self._telltale is None or self._coded is None:
             return False
         if raw.lstrip()[:1] in {b"{", b"[", b'"'}:
             return False
-        if self._telltale_or_coded.search(raw) is None:
-            return True
-        return self._telltale.search(raw) is None and not self._encoded(raw, 0)[1]
+        if self._telltale.search(raw) is not None:
+            return False
+        return self._coded.search(raw) is None or not self._encoded(raw, 0)[1]
 
     def mask(self, text: str, depth: int = 0) -> tuple[str, int]:
         """Mask one string. `depth` counts the documents around it. Returns it, and how many values were masked."""
