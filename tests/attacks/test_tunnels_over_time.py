@@ -1,5 +1,6 @@
 """Upgraded connections that last: what gathers in them, what is left over of their streams, and records that fail."""
 
+import asyncio
 import contextlib
 import errno
 import select
@@ -78,6 +79,40 @@ def test_what_is_kept_back_for_a_client_who_gave_up_its_stream_goes_to_nobody(
             over.wait(0.02)
         over.set()
     assert b"AKIA" not in opened.raw
+
+
+@pytest.mark.threat("T44")
+@KINDS
+async def test_a_tunnel_that_opens_after_policy_has_changed_does_not(world: PodWorld, is_spdy: bool) -> None:
+    asked, go = threading.Event(), threading.Event()
+
+    def late(head: bytes) -> bytes:
+        asked.set()
+        go.wait(20)
+        return head
+
+    def attempt() -> Client:
+        with Wire(world.reverse) as wire:
+            return Client(wire, is_spdy).begin(world.spdy(EXEC) if is_spdy else world.websocket(EXEC))
+
+    world.pods.head = late
+    file = world.policies / "pods.yaml"
+    text = file.read_text()
+    under_way = asyncio.create_task(asyncio.to_thread(attempt))
+    try:
+        await asyncio.to_thread(asked.wait, 20)
+        file.write_text(text.replace("namespaces: [default]", "namespaces: [other]"))
+        await world.admin().call("policy.reload", {})
+        go.set()
+        client = await under_way
+    finally:
+        go.set()
+        world.pods.head = lambda head: head
+        file.write_text(text)
+        await world.admin().call("policy.reload", {})
+    assert client.status == 403
+    assert b"policy has changed" in client.body
+    assert world.pods.opened[-1].gone.wait(10)
 
 
 @pytest.mark.threat("T49")
