@@ -6,7 +6,7 @@ from queue import Queue
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from tests.fakes.serving import Threaded
+from tests.fakes.serving import Handler, Threaded
 
 
 class Collector(Threaded):
@@ -17,21 +17,15 @@ class Collector(Threaded):
         self.metrics: Queue[str] = Queue()
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Taking(Handler, BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
+                body = self.heard()
                 if self.headers.get("content-encoding") == "gzip":
                     body = gzip.decompress(body)
                 outer.take(self.path, body)
-                self.send_response(200)
-                self.send_header("content-type", "application/x-protobuf")
-                self.send_header("content-length", "0")
-                self.end_headers()
+                self.say(200, b"", content_type="application/x-protobuf")
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        super().__init__(Handler)
+        super().__init__(Taking)
 
     def take(self, path: str, body: bytes) -> None:
         """Keep what an export holds."""

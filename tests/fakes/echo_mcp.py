@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from tests.fakes.serving import Threaded
+from tests.fakes.serving import Handler, Threaded
 from tests.fakes.world import World
 
 SESSION = "session-of-the-echo"
@@ -21,11 +21,9 @@ class EchoMcp(Threaded):
         """HTTP method and body of every request, in order."""
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Echo(Handler, BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length", "0")))
+                body = self.heard()
                 outer.seen.append(("POST", body))
                 message = json.loads(body)
                 if isinstance(message, list):
@@ -45,19 +43,9 @@ class EchoMcp(Threaded):
                 self._say(b"")
 
             def _say(self, body: bytes, kind: str = "application/json", *, is_first: bool = False) -> None:
-                self.send_response(200 if body else 202)
-                if body:
-                    self.send_header("content-type", kind)
-                if is_first:
-                    self.send_header("mcp-session-id", SESSION)
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.say(200 if body else 202, body, kind, **({"mcp_session_id": SESSION} if is_first else {}))
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        super().__init__(Handler)
+        super().__init__(Echo)
 
     @property
     def url(self) -> str:

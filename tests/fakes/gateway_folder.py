@@ -109,8 +109,8 @@ class GatewayFolder(ABC):
             text = text.replace(old, new)
         self.settings_file.write_text(text)
 
-    def add_tls_listeners(self, certificate: Path, key: Path, **changes: str) -> None:
-        """Write the settings with a reverse and a forward listener that speak TLS, too."""
+    def add_tls_listeners(self, certificate: Path, key: Path, changes: dict[str, str]) -> None:
+        """Write the settings with a reverse and a forward listener that speak TLS, too; `changes` as there."""
         self.reverse_tls, self.forward_tls = free_port(), free_port()
         files = f"{{certificate: {certificate}, key: {key}}}"
         listeners = "".join(

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
-from tests.fakes.serving import Threaded
+from tests.fakes.serving import Handler, Threaded
 from tests.fakes.wire import certificate
 
 TOKEN = "token-of-the-mcp-server-at-the-cluster"
@@ -113,8 +113,7 @@ _ANSWERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(Handler, BaseHTTPRequestHandler):
     seen: list[str]
     tokens: set[str]
 
@@ -144,20 +143,12 @@ class _Handler(BaseHTTPRequestHandler):
         return {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code}
 
     def _answer(self, status: int, kind: str, answer: dict[str, Any]) -> None:
-        self.rfile.read(int(self.headers.get("content-length", "0")))
+        self.heard()
         self.seen.append(f"{self.command} {self._path}")
         self.tokens.add(self.headers.get("authorization", "").removeprefix("Bearer "))
         if not hmac.compare_digest(self.headers.get("authorization", ""), f"Bearer {TOKEN}"):
             status, kind, answer = 401, "application/json", self._status("Unauthorized", 401)
-        body = json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *_args: object) -> None:  # noqa: A002  # the name in the base class
-        """Say nothing."""
+        self.say(status, json.dumps(answer).encode(), kind)
 
 
 class KubeApi(Threaded):

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
-from tests.fakes.serving import Threaded
+from tests.fakes.serving import Handler, Threaded
 
 
 class LinkingServer(Threaded):
@@ -29,33 +29,21 @@ class LinkingServer(Threaded):
         self._authority = authority
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Linking(Handler, BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                message = json.loads(self.rfile.read(int(self.headers.get("content-length", "0"))))
+                message = json.loads(self.heard())
                 token = self.headers.get("authorization", "").removeprefix("Bearer ")
                 outer.tokens.append((message.get("method", ""), token))
                 if "id" not in message:
-                    self._say(202, b"")
+                    self.say(202, b"")
                     return
                 answer = {"jsonrpc": "2.0", "id": message["id"], "result": outer.answer(message, token)}
-                self._say(200, json.dumps(answer).encode())
+                self.say(200, json.dumps(answer).encode())
 
             def do_GET(self) -> None:
-                self._say(405, b"")
+                self.say(405, b"")
 
-            def _say(self, status: int, body: bytes) -> None:
-                self.send_response(status)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        super().__init__(Handler)
+        super().__init__(Linking)
 
     @property
     def url(self) -> str:

@@ -81,7 +81,7 @@ class PodWorld(World):
         more = TARGETS.format(pods=self.pods.port, safe=self.safe.port, ca=self.tls_files[0])
         super().__init__(folder, more_targets=more, json_response=True, stateless=True)
         (self.policies / "pods.yaml").write_text(POLICY + policy)
-        self.add_tls_listeners(*self.tls_files, **{"policies: [demo.yaml,": "policies: [demo.yaml, pods.yaml,"})
+        self.add_tls_listeners(*self.tls_files, {"policies: [demo.yaml,": "policies: [demo.yaml, pods.yaml,"})
 
     def __enter__(self) -> "PodWorld":
         super().__enter__()

@@ -88,7 +88,7 @@ class WireWorld(World):
         )
         super().__init__(folder, more_targets=more, json_response=True, stateless=True)
         (self.policies / "wire.yaml").write_text(POLICY)
-        self.add_tls_listeners(*self.tls_files, **{"policies: [demo.yaml,": "policies: [demo.yaml, wire.yaml,"})
+        self.add_tls_listeners(*self.tls_files, {"policies: [demo.yaml,": "policies: [demo.yaml, wire.yaml,"})
 
     def __enter__(self) -> "WireWorld":
         super().__enter__()

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -111,6 +112,8 @@ def forms(text: str) -> list[Any]:
 
 
 STRUCTURES: list[Any] = [
+    {"kind": "Status", "status": "Failure", "message": 'x, error found in #10 byte of ...|a":"b|...'},
+    {"kind": "Status", "status": "Failure", "details": {"causes": [{"message": "x error found in #1 byte of y"}]}},
     {"kind": "Secret", "data": {"a": "YWJj"}},
     {"KIND": "x", "kind": "\u017fecret", "data": {"a": "YWJj"}},
     {"type": "Opaque", "stringData": {"a": "b"}},
@@ -144,7 +147,7 @@ STRUCTURES: list[Any] = [
     {"note": "[" * 140 + "]" * 140},
     {"note": '{"a":' * 140 + "1" + "}" * 140},
 ]
-SPELLINGS = [
+SPELLINGS: list[Callable[[Any], str]] = [
     lambda v: json.dumps(v, separators=(",", ":")),
     lambda v: json.dumps(v, ensure_ascii=False),
     lambda v: json.dumps(v, indent=2),
@@ -273,7 +276,7 @@ LEAVES = (
     | st.floats(allow_nan=False, allow_infinity=False)
     | TEXTS
 )
-VALUES = st.recursive(
+VALUES: st.SearchStrategy[Any] = st.recursive(
     LEAVES | st.deferred(lambda: VALUES).map(json.dumps),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4),
     max_leaves=10,

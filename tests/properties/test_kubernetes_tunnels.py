@@ -1,11 +1,13 @@
 """What must hold of every input of the codecs of upgraded connections."""
 
+import tracemalloc
 from contextlib import suppress
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.fakes.kube_tunnels import SpdyEnd, recorded, recorded_names
+from tests.fakes.pods import websocket_frame
 
 from holdpoint.protocols.kubernetes.tunnels import BadTunnel, Codec, Frame, Item, Side, codec_for
 
@@ -126,3 +128,19 @@ def test_frames_in_any_order_raise_nothing_but_bad_tunnel(
                 raise AssertionError(what)
         pieces.append((side, wire))
     feed(CODECS[kind](), pieces)
+
+
+@pytest.mark.threat("T48")
+def test_a_message_in_many_fragments_takes_little_more_than_its_bytes() -> None:
+    codec = CODECS["v5"]()
+    codec.receive(Side.CLIENT, websocket_frame(2, b"\0", first=0))
+    few = websocket_frame(0, b"ab", first=0) * 1000
+    tracemalloc.start()
+    for _ in range(10):
+        assert codec.receive(Side.CLIENT, few) == []
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    (whole,) = codec.receive(Side.CLIENT, websocket_frame(0, b"c"))
+    assert isinstance(whole, Frame)
+    assert whole.data == b"ab" * 10_000 + b"c"
+    assert taken < 5 * len(whole.data)

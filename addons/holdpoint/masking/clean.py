@@ -28,12 +28,14 @@ _WS: Final = r"[ \t\r\n]*"
 _COLON: Final = rf"{_WS}:"
 _IS: Final = rf"\x00{_WS}:{_WS}\x00"
 _HIDES: Final = (
+    r" error found in #",
     rf"\x00{_WS}\"",
     r"\n[ \t]*[\[{]",
     r"\\(?:u00|x|u\{)[2-7]",
     r"[A-Za-z0-9+/]{16}\r?\n[ \t]*[A-Za-z0-9+/]{4}",
 )
-"""Where something may be hidden in a string: a document within quotes or on a line, escapes, base64 on many lines."""
+"""Where something may be hidden in a string: a document within quotes or on a line, escapes, base64 on many lines,
+and pieces of an object that an error quotes."""
 _SECRETS: Final = (
     rf"\x00kind{_IS}(?i:secret|token)",
     rf"\x00type{_IS}(?:Opaque|kubernetes\.io/|bootstrap\.kubernetes\.io/token|helm\.sh/release)",

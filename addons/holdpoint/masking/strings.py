@@ -60,7 +60,7 @@ class Strings:
         """Patterns without anchors: where none matches, no rule says anything of a text as it stands."""
         self._suspect = any_of([*_SHAPES, *self.probes])
         self._telltale = any_of([*_TELLTALES, *self.probes])
-        self._telltale_or_coded = any_of([*_CODED, *_TELLTALES, *self.probes])
+        self._coded = any_of(_CODED)
 
     def suspects(self, texts: Sequence[str]) -> Iterator[int]:
         """Yield the indexes of the texts that `mask` may change, from one scan over all of them joined."""
@@ -85,14 +85,14 @@ class Strings:
             at = starts[index + 1] - 1
 
     def is_plain(self, raw: bytes) -> bool:
-        """Tell that `mask` surely changes nothing in this text, of UTF-8, from a scan and a look into its base64."""
-        if self._anchored or self._telltale is None or self._telltale_or_coded is None:
+        """Tell that `mask` surely changes nothing in this text, of UTF-8, from two scans and a look into its base64."""
+        if self._anchored or self._telltale is None or self._coded is None:
             return False
         if raw.lstrip()[:1] in {b"{", b"[", b'"'}:
             return False
-        if self._telltale_or_coded.search(raw) is None:
-            return True
-        return self._telltale.search(raw) is None and not self._encoded(raw, 0)[1]
+        if self._telltale.search(raw) is not None:
+            return False
+        return self._coded.search(raw) is None or not self._encoded(raw, 0)[1]
 
     def mask(self, text: str, depth: int = 0) -> tuple[str, int]:
         """Mask one string. `depth` counts the documents around it. Returns it, and how many values were masked."""
@@ -156,25 +156,35 @@ class Strings:
 
     def _encoded(self, raw: bytes, depth: int) -> tuple[bytes, int]:
         """Mask whole every piece of base64 that decodes to text with something to mask."""
-        count = 0
+        out: list[bytes] = []
+        done = count = 0
+        for match in _BASE64.finditer(raw):
+            made, masked = self._wrapped(match.group(), depth)
+            if masked:
+                out += (raw[done : match.start()], made)
+                done = match.end()
+                count += masked
+        if not count:
+            return raw, 0
+        out.append(raw[done:])
+        return b"".join(out), count
 
-        def replace(match: re.Match[bytes]) -> bytes:
-            nonlocal count
-            out: list[bytes] = []
-            lines = match.group().splitlines(keepends=True)
-            if len(lines) > 1 and self._holds_nothing(lines, depth):
-                return match.group()
-            at = 0
-            while at < len(lines):
-                size = next((n for n in _sizes(lines, at) if self._hides(b"".join(lines[at : at + n]), depth)), 0)
-                last = lines[at + max(size, 1) - 1]
-                out.append(MASKED.encode() + last[len(last.rstrip()) :] if size else last)
-                count += size > 0
-                at += max(size, 1)
-            return b"".join(out)
-
-        made = _BASE64.sub(replace, raw)
-        return (made, count) if count else (raw, 0)
+    def _wrapped(self, token: bytes, depth: int) -> tuple[bytes, int]:
+        """Mask base64 that may be wrapped into lines, and may be several pieces."""
+        if b"\n" not in token:
+            return (MASKED.encode(), 1) if self._hides(token, depth) else (token, 0)
+        lines = token.splitlines(keepends=True)
+        if self._holds_nothing(lines, depth):
+            return token, 0
+        out: list[bytes] = []
+        at = count = 0
+        while at < len(lines):
+            size = next((n for n in _sizes(lines, at) if self._hides(b"".join(lines[at : at + n]), depth)), 0)
+            last = lines[at + max(size, 1) - 1]
+            out.append(MASKED.encode() + last[len(last.rstrip()) :] if size else last)
+            count += size > 0
+            at += max(size, 1)
+        return b"".join(out), count
 
     def hides(self, raw: bytes, depth: int) -> bool:
         """Tell whether a piece of a text holds base64 with something to mask in it."""
@@ -206,6 +216,8 @@ class Strings:
         return True
 
     def _hides(self, token: bytes, depth: int) -> bool:
+        if len(token) > _CHUNK and _begins_binary(token):
+            return False
         decoded = decode_base64(token)
         if decoded is None:
             return False
@@ -213,7 +225,7 @@ class Strings:
             text = decoded.decode("utf-8", "strict")
         except UnicodeDecodeError:
             # Text with a few bytes of something else: the token ran on into what stood behind it.
-            if _is_binary(decoded):
+            if len(decoded.translate(None, _PRINTABLE)) * 4 > len(decoded):
                 return False
             text = decoded.decode("utf-8", "replace")
         if depth >= MAX_EMBEDDED:
@@ -221,12 +233,18 @@ class Strings:
         return self.mask(text, depth + 1)[1] > 0
 
 
-def _is_binary(raw: bytes) -> bool:
-    """Tell whether more than a fourth cannot be printed. Counted up to where that is sure."""
-    unseen = 0
-    for at in range(0, len(raw), _CHUNK):
-        unseen += len(raw[at : at + _CHUNK].translate(None, _PRINTABLE))
-        if unseen * 4 > len(raw):
+def _begins_binary(token: bytes) -> bool:
+    """Tell, from no more of a long token than it takes, that it decodes to no text, nor to text with a little else."""
+    if b"\n" in token:
+        return False
+    most, unseen = len(token) * 3 // 4, 0
+    for at in range(0, len(token), _CHUNK):
+        # Four characters are three bytes, wherever in the token they stand.
+        decoded = decode_base64(token[at : at + _CHUNK])
+        if decoded is None or (not at and not _is_broken(decoded)):
+            return False
+        unseen += len(decoded.translate(None, _PRINTABLE))
+        if unseen * 4 > most:
             return True
     return False
 

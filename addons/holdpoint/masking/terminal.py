@@ -175,6 +175,8 @@ class TerminalMasker:
 
 def _as_text(data: bytes) -> bytes:
     """Return what may be read as UTF-8, byte for byte as long: where it is not, all but ASCII is made one character."""
+    if data.isascii():
+        return data
     try:
         data.decode()
     except UnicodeDecodeError:

@@ -2,7 +2,8 @@
 
 Channels are those of `v4.channel.k8s.io` (0 stdin, 1 stdout, 2 stderr, 3 error, 4 resize, 255 the end of another one).
 Memory and record are bounded: messages wait for at most PIECE_BYTES and PIECE_SECONDS before they go out as a piece;
-the record at the end holds the first WHOLE_BYTES; nothing is kept beyond MOST_BYTES but counts and digests.
+the record at the end holds the first WHOLE_BYTES of each side; nothing is kept beyond MOST_BYTES of a side but counts
+and digests. Each side has room of its own, so that what a client sends takes none from what was shown.
 """
 
 import hashlib
@@ -28,6 +29,7 @@ CHANNELS: Final = ("stdin", "stdout", "stderr", "error", "resize")
 _NUMBERS: Final = {name: number for number, name in enumerate(CHANNELS)}
 _SHOWN: Final = frozenset({"stdout", "stderr", "error"})
 _MAX_SIZE: Final = 10_000
+_MAX_SIZE_BYTES: Final = 4096
 
 type Seal = Callable[[bytes, int], bytes]
 """Makes of what was typed, and its number, what only the operator can read."""
@@ -72,6 +74,14 @@ class Kept:
 
 
 @dataclass(slots=True)
+class _Room:
+    """Bytes that one side has used of what may be kept."""
+
+    all: int = 0
+    whole: int = 0
+
+
+@dataclass(slots=True)
 class Transcript:
     """One tunnel. Pure: who calls says when."""
 
@@ -79,8 +89,8 @@ class Transcript:
     _waiting: list[Message] = field(default_factory=list[Message])
     _waiting_bytes: int = 0
     _whole: list[Message] = field(default_factory=list[Message])
-    _whole_bytes: int = 0
-    _bytes: int = 0
+    _rooms: dict[bool, _Room] = field(default_factory=lambda: {True: _Room(), False: _Room()})
+    """By whether it is the client's."""
     _pieces: int = 0
     _streams: dict[tuple[bool, str], _Stream] = field(default_factory=dict[tuple[bool, str], _Stream])
     _size: tuple[int, int] | None = None
@@ -114,18 +124,19 @@ class Transcript:
 
     def _put(self, message: Message) -> None:
         size = len(message.content) + _MESSAGE_BYTES
-        if self._bytes + size > MOST_BYTES:
+        room = self._rooms[message.from_client]
+        if room.all + size > MOST_BYTES:
             # From here on nothing, even if it were small: what is kept is a beginning, not a choice.
-            self._bytes = MOST_BYTES
+            room.all = MOST_BYTES
             return
-        self._bytes += size
+        room.all += size
         self._waiting.append(message)
         self._waiting_bytes += size
-        if self._whole_bytes + size > WHOLE_BYTES:
-            self._whole_bytes = WHOLE_BYTES
+        if room.whole + size > WHOLE_BYTES:
+            room.whole = WHOLE_BYTES
             return
         self._whole.append(message)
-        self._whole_bytes += size
+        room.whole += size
 
     @property
     def waits(self) -> bool:
@@ -167,10 +178,10 @@ class Transcript:
             said["size"] = [*self._size]
         if self._pieces:
             said["pieces"] = self._pieces
-        if self._whole_bytes >= WHOLE_BYTES:
+        if any(room.whole >= WHOLE_BYTES for room in self._rooms.values()):
             said["continues"] = "the first messages only: the pieces hold more"
-        if self._bytes >= MOST_BYTES:
-            said["cut"] = f"kept up to {MOST_BYTES} bytes: the digests cover all that was shown"
+        if any(room.all >= MOST_BYTES for room in self._rooms.values()):
+            said["cut"] = f"kept up to {MOST_BYTES} bytes of a side: the digests cover all that was shown"
         return said
 
 
@@ -190,7 +201,7 @@ def websocket_state(
 def size_of(data: bytes) -> tuple[int, int] | None:
     """Return columns and rows of a resize (`{"Width":80,"Height":24}`, TerminalSize of client-go); None for else."""
     try:
-        value: JsonValue = read(data.splitlines()[-1]) if data.strip() else None
+        value: JsonValue = read(data.splitlines()[-1]) if len(data) <= _MAX_SIZE_BYTES and data.strip() else None
     except ValueError:
         return None
     match value:

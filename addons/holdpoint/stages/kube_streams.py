@@ -32,7 +32,7 @@ from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.guarding import check_bytes
 from holdpoint.stages.kube_ends import is_log
 from holdpoint.stages.kube_readers import ListReader, LogReader, WatchReader, is_clean, whole, withheld
-from holdpoint.stages.live import NO_END, LiveStream
+from holdpoint.stages.live import NO_END, LiveStream, refuse_changed
 from holdpoint.stages.streaming import pump
 
 SMALL: Final = 128 << 10
@@ -102,6 +102,8 @@ def stream_kubernetes(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange,
         return False
     if text(response.headers, b"content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise Refusal(RefusalKind.WITHHELD, "the upstream compressed a stream that must be inspected")
+    policies, target = gateway.services.policies, gateway.exchanges.target(flow)
+    refuse_changed(access, state.cleared.permitted.decision, policies, target)
     begin(gateway, flow, masker)
     _register(gateway, flow, exchange, state)
     return True

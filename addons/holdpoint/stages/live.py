@@ -16,6 +16,7 @@ from holdpoint.approvals.terms import suffices
 from holdpoint.clock import Clock
 from holdpoint.domain.access import AccessRequest, Principal
 from holdpoint.domain.decision import (
+    Decision,
     Deny,
     GuardAnswer,
     Limit,
@@ -155,6 +156,17 @@ class LiveStreams:
             self.tick()
 
 
+def refuse_changed(access: AccessRequest, decided: Permit, now: Policies, target: Target) -> None:
+    """Refuse a stream that begins after the policies changed, where they would not let it go on. Raises Refusal.
+
+    A reload ends what is open; what is on its way then, and opens later, nobody would look at again.
+    """
+    if decided.bundle == now.bundle.hash or target.mode is TargetMode.OBSERVE:
+        return
+    if why := _stricter_than(decided, access, now, frozenset()):
+        raise Refusal(RefusalKind.EXPIRED, "policy has changed", detail=why)
+
+
 def _over(stream: LiveStream) -> Refusal:
     expires = stream.principal.expires_at
     if expires and stream.until >= expires:
@@ -165,7 +177,11 @@ def _over(stream: LiveStream) -> Refusal:
 
 def _stricter(access: AccessRequest, before: Policies, now: Policies, changed: frozenset[str]) -> str:
     """Say why what was asked may not go on, for the operator. Empty: it may."""
-    then, again = decide_again(before.engine.decide, access), decide_again(now.engine.decide, access)
+    return _stricter_than(decide_again(before.engine.decide, access), access, now, changed)
+
+
+def _stricter_than(then: Decision, access: AccessRequest, now: Policies, changed: frozenset[str]) -> str:
+    again = decide_again(now.engine.decide, access)
     if isinstance(again, Deny):
         return why_denied(again)
     if isinstance(then, Deny):

@@ -14,7 +14,7 @@ from holdpoint.protocols.kubernetes.frames import BadTunnel
 from holdpoint.protocols.kubernetes.tunnels import Codec, codec_for
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
-from holdpoint.stages.live import NO_END, LiveStream
+from holdpoint.stages.live import NO_END, LiveStream, refuse_changed
 from holdpoint.stages.tunnels import Tunnel
 from holdpoint.stages.upgrades import SWITCHING, Switched, is_declined, switched
 
@@ -31,6 +31,9 @@ def open_tunnel(gateway: Gateway, flow: http.HTTPFlow) -> bool:
         exchange.declined = is_declined(response)
         return False
     state = gateway.exchanges.expect(flow, Forwarded)
+    permitted = state.cleared.permitted
+    policies, target = gateway.services.policies, gateway.exchanges.target(flow)
+    refuse_changed(permitted.decoded.access, permitted.decision, policies, target)
     to = switched(exchange.upgrade, response)
     tunnel = Tunnel(gateway, flow, state, to, _codec(state, to))
     _register(gateway, flow, exchange, state)

@@ -23,6 +23,7 @@ from holdpoint.protocols.kubernetes.frames import BadTunnel, Ending, Frame, Raw,
 from holdpoint.protocols.kubernetes.tunnels import Codec
 from holdpoint.stages.forwarded_ports import Ports
 from holdpoint.stages.gateway import Gateway
+from holdpoint.stages.kept_back import Screens
 from holdpoint.stages.screens import HOLD_BACK, Screen
 from holdpoint.stages.tunnel_record import TunnelRecord, kept_of
 from holdpoint.stages.tunnel_status import ExitStatus, status_of
@@ -53,11 +54,10 @@ class Tunnel:
         self._to = to
         permitted = state.cleared.permitted
         self._is_copy = permitted.decoded.access.action.verb == _COPY
-        self._masker = gateway.services.policies.masker(exchange.masks)
-        self._echoes = gateway.services.credentials.echoes(gateway.exchanges.target(flow))
+        masker = gateway.services.policies.masker(exchange.masks)
+        echoes = gateway.services.credentials.echoes(gateway.exchanges.target(flow))
         self._ports = Ports(gateway.services, gateway.exchanges.target(flow), permitted)
-        self._screens: dict[int, tuple[Frame, Screen]] = {}
-        """What is kept back of a stream, by channel, with the frame that it came in last."""
+        self.screens = Screens(lambda: Screen(masker, exchange.guards, echoes))
         self._exit = ExitStatus()
         kept = kept_of(exchange, permitted.decoded.access.action.verb, gateway.services.seals)
         self._record = TunnelRecord(gateway, flow, exchange, kept=kept)
@@ -90,7 +90,7 @@ class Tunnel:
         self._is_over = True
         self._record.end()
         if isinstance(self._exchange.state, Forwarded):
-            self._exchange.masked += self._masked()
+            self._exchange.masked += self.screens.masked
             self._exchange.state = Answered(self._exchange.state, self._exchange.masked)
         self._gateway.on_aborted(self._flow)
 
@@ -99,7 +99,7 @@ class Tunnel:
     def last_words(self, refusal: Refusal) -> Ending:
         """See Upgraded."""
         if self._ending is None:
-            self._exchange.masked += self._masked()
+            self._exchange.masked += self.screens.masked
             try:
                 text = f"\r\n{status.message(refusal, refusal_id=self._exchange.id)}\r\n"
                 said = status_of(refusal, self._exchange.id)
@@ -150,6 +150,8 @@ class Tunnel:
         return Passed(ending=self._ending or Ending(b"", b""))
 
     def _received(self, side: Side, data: bytes) -> Passed:
+        if not self._gateway.services.healthy:
+            raise Refusal(RefusalKind.UNAVAILABLE, "the gateway cannot write records")
         out: list[bytes] = []
         closes = False
         for item in self._codec.receive(side, data):
@@ -164,7 +166,7 @@ class Tunnel:
 
     def _passed(self, side: Side, out: list[bytes], *, closes: bool) -> Passed:
         data = b"".join(out)
-        wake = HOLD_BACK if any(screen.holds for _, screen in self._screens.values()) else None
+        wake = HOLD_BACK if self.screens.hold else None
         if side is Side.CLIENT:
             return Passed(server=data, closes=closes, wake=wake)
         return Passed(client=data, closes=closes, wake=wake)
@@ -185,8 +187,11 @@ class Tunnel:
             self._ports.check(item.opens)
         if item.closes and item.side is Side.SERVER:
             yield from self._flushed()
-        elif item.ends and item.channel in self._screens:
-            yield from self._flushed(item.channel)
+        elif item.ends:
+            # A client who gives up a stream reads nothing more of it: what is kept back is for nobody.
+            if item.side is Side.SERVER:
+                yield from self._flushed(item.channel)
+            self.screens.forget(item.channel)
         yield item.data
 
     def _frame(self, frame: Frame) -> Iterator[bytes]:
@@ -202,30 +207,21 @@ class Tunnel:
         if not is_shown or self._is_copy:
             yield self._sent(frame)
             return
-        screen = self._screen(frame)
+        screen = self.screens.of(frame)
         shown = screen.feed(frame.data)
         if frame.final or frame.stream == "error":
             shown += screen.flush()
         if shown or frame.final or not frame.data:
             yield self._sent(replace(frame, data=shown))
-
-    def _screen(self, frame: Frame) -> Screen:
-        known = self._screens.get(frame.channel)
-        screen = known[1] if known else Screen(self._masker, self._exchange.guards, self._echoes)
-        self._screens[frame.channel] = (replace(frame, data=b"", final=False), screen)
-        return screen
+        if frame.final:
+            self.screens.forget(frame.channel)
 
     def _flushed(self, channel: int | None = None) -> Iterator[bytes]:
-        for number, (frame, screen) in self._screens.items():
-            if (channel is None or number == channel) and (shown := screen.flush()):
-                yield self._sent(replace(frame, data=shown))
+        yield from map(self._sent, self.screens.flush(channel))
 
     def _sent(self, frame: Frame) -> bytes:
         self._record.add(frame)
         return self._codec.send(frame)
-
-    def _masked(self) -> int:
-        return sum(screen.masked for _, screen in self._screens.values())
 
 
 def _refusal(error: BaseException, side: Side) -> Refusal:

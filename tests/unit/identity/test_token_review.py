@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes.serving import Threaded
+from tests.fakes.serving import Handler, Threaded
 
 from holdpoint.identity.token_review import POD_UID, Reviewed, ask_api_server
 from holdpoint.settings import TokenReview
@@ -26,21 +26,13 @@ class ApiServer(Threaded):
         self.code = 201
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Reviewing(Handler, BaseHTTPRequestHandler):
             def do_POST(self) -> None:  # the name that http.server calls
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                body = json.loads(self.heard())
                 outer.asked.append((self.path, self.headers["authorization"], body))
-                answer = json.dumps({**body, "status": outer.status}).encode()
-                self.send_response(outer.code)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
+                self.say(outer.code, json.dumps({**body, "status": outer.status}).encode())
 
-            def log_message(self, *_: object) -> None:
-                return
-
-        super().__init__(Handler)
+        super().__init__(Reviewing)
 
 
 @pytest.fixture

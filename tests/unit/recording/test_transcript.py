@@ -136,6 +136,17 @@ def test_nothing_is_kept_after_the_cut_even_if_it_were_small():
     assert not one.waits
 
 
+@pytest.mark.threat("T50")
+def test_what_a_client_sends_takes_no_room_from_what_is_shown():
+    one = transcript()
+    for _ in range(MOST_BYTES // (1 << 20) + 1):
+        one.add("resize", b" " * (1 << 20), from_client=True, at=1.0)
+    one.take()
+    shown(one, b"what was done then")
+    assert one.waits
+    assert one.whole()[-1].content == b"\x01what was done then"
+
+
 def test_empty_frames_leave_no_message():
     one = transcript()
     shown(one, b"")

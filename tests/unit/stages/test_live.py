@@ -1,6 +1,7 @@
 """A stream ends with what let it begin."""
 
 import asyncio
+import contextlib
 import dataclasses
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ from tests.fakes.policies import ADA, ask, bundle_of, policy_text
 
 from holdpoint.clock import ManualClock
 from holdpoint.domain.access import KubeObject, Protocol
+from holdpoint.domain.decision import Permit
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
 from holdpoint.policy.engine import Engine
 from holdpoint.settings import Target, TargetMode
-from holdpoint.stages.live import NO_END, LiveStream, LiveStreams
+from holdpoint.stages.live import NO_END, LiveStream, LiveStreams, refuse_changed
 from holdpoint.stages.policies import Policies
 
 pytestmark = [pytest.mark.threat("T44"), pytest.mark.failure("F-stream-over")]
@@ -166,6 +168,11 @@ def test_stream_goes_on_only_where_policy_asks_for_nothing_more(
     live.open(stream(ended=ended))
     live.redecide(policies(tmp_path / "a", *before), policies(tmp_path / "b", *now), (target(),))
     assert [r.public for r in ended] == (["policy has changed"] if ends else [])
+    decided = Engine(policies(tmp_path / "c", *before).bundle).decide(PODS)
+    assert isinstance(decided, Permit)
+    later = pytest.raises(Refusal, match="policy has changed") if ends else contextlib.nullcontext()
+    with later:
+        refuse_changed(PODS, decided, policies(tmp_path / "d", *now), target())
 
 
 def test_stream_of_a_target_that_is_only_observed_goes_on(tmp_path: Path) -> None:

@@ -27,25 +27,23 @@ class WholeMessage:
 
 
 class _Gathering:
-    """A message of which not everything is there yet."""
+    """A message of which not everything is there yet: its bytes alone, for a fragment may be one of them."""
 
     def __init__(self) -> None:
-        self._parts: list[bytes] = []
-        self._size = 0
+        self._parts = bytearray()
 
     def add(self, event: BytesMessage | TextMessage) -> WholeMessage | None:
-        data = event.data.encode() if isinstance(event.data, str) else bytes(event.data)
-        self._size += len(data)
-        if self._size > MAX_FRAME_BYTES:
+        data = event.data.encode() if isinstance(event.data, str) else event.data
+        if len(self._parts) + len(data) > MAX_FRAME_BYTES:
             raise BadTunnel(f"a message is larger than {MAX_FRAME_BYTES} bytes")
-        if data:
-            self._parts.append(data)
+        is_text = isinstance(event, TextMessage)
+        if event.message_finished and not self._parts:
+            return WholeMessage(bytes(data), is_text)
+        self._parts += data
         if not event.message_finished:
             return None
-        whole = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self._parts.clear()
-        self._size = 0
-        return WholeMessage(whole, isinstance(event, TextMessage))
+        whole, self._parts = bytes(self._parts), bytearray()
+        return WholeMessage(whole, is_text)
 
 
 class WebSocketPair:
