@@ -109,6 +109,19 @@ def test_every_admin_method_is_in_the_reference() -> None:
     assert named == methods
 
 
+INDEX_INSTALL = re.compile(r"(?:pip3?|pipx|uv tool|uvx|uv pip|uv add)\b[^\n`|;&]*[\s\"'(]holdpoint(?![\w/.-])")
+"""Somebody else's program bears this name on PyPI."""
+
+
+def test_nobody_is_told_to_install_what_bears_this_name_on_a_package_index() -> None:
+    assert INDEX_INSTALL.search('pip install "holdpoint[otel]"')
+    assert INDEX_INSTALL.search("(pip install holdpoint)")
+    said = [*PAGES, *(DOCS / "manifests").iterdir(), *(ROOT / "policies").rglob("*.yaml")]
+    said += [*(ROOT / "addons").rglob("*.py"), *(p for p in (ROOT / "scripts").rglob("*") if p.is_file())]
+    wrong = [str(p.relative_to(ROOT)) for p in said if INDEX_INSTALL.search(p.read_text(encoding="utf-8"))]
+    assert wrong == []
+
+
 def anchors(page: Path) -> set[str]:
     """Anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)

@@ -398,6 +398,8 @@ class Settings:
     console: Console | None = None
     metrics: Metrics | None = None
     otlp: Otlp | None = None
+    cautions: tuple[str, ...] = ()
+    """What its writer may not mean: told at start, and refused by nobody."""
 
     def issuer(self, name: str) -> Issuer:
         """Return the issuer of that name. Raises KeyError."""

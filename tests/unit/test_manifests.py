@@ -12,6 +12,7 @@ from tests.fakes.protobuf_bodies import encode
 from holdpoint.cli import main
 from holdpoint.cli.kubeconfig import TOKEN_FILE
 from holdpoint.domain.access import Protocol
+from holdpoint.identity.login import where_to_log_in
 from holdpoint.protocols.kubernetes import field_tables
 from holdpoint.settings_file import load_settings
 
@@ -206,8 +207,8 @@ def test_the_agent_s_token_is_for_the_gateway_alone() -> None:
     token = source["serviceAccountToken"]
     assert f"{mount['mountPath']}/{token['path']}" == TOKEN_FILE
     settings = YAML(typ="safe").load(named("ConfigMap", "holdpoint-settings", "holdpoint")["data"]["gateway.yaml"])
-    [issuer] = [issuer for issuer in settings["issuers"] if issuer.get("kind") == "kubernetes"]
-    assert [token["audience"]] == issuer["audiences"]
+    [ops] = [target for target in settings["targets"] if target["name"] == "ops"]
+    assert [token["audience"]] == ops["audiences"]
 
 
 def test_the_gateway_takes_the_settings_and_the_policies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -220,6 +221,14 @@ def test_the_gateway_takes_the_settings_and_the_policies(tmp_path: Path, capsys:
     settings = load_settings(tmp_path / "gateway.yaml", {}, check_machine=False)
     assert {t.name: t.protocol for t in settings.targets} == {"prod": Protocol.KUBERNETES, "ops": Protocol.MCP}
     assert main(["--config", str(tmp_path / "gateway.yaml"), "policy", "check"]) == 0, capsys.readouterr()
+    own = [(t.name, t.audiences) for t in settings.targets]
+    assert settings.cautions == ()
+    assert own == [
+        ("prod", frozenset({"https://holdpoint.holdpoint.svc:8443/k8s/prod"})),
+        ("ops", frozenset({"https://holdpoint.holdpoint.svc:8443/mcp/ops"})),
+    ]
+    for name, [audience] in own:
+        assert where_to_log_in(settings, name)[1] == audience
 
 
 def test_the_gateway_s_keys_lie_on_its_volume_and_stay_private() -> None:

@@ -151,6 +151,8 @@ def _exec(program: str, said: Sequence[str]) -> dict[str, Any]:
         "args": list(said),
         "interactiveMode": "IfAvailable",
         "provideClusterInfo": False,
-        "installHint": "kubectl logs in to this cluster by `holdpoint token`: install it (pip install holdpoint), and "
-        "see that it is on your PATH",
+        # No index is named: what stands there under this name may be somebody else's, and would be given credentials.
+        "installHint": "kubectl logs in to this cluster by `holdpoint token`: install the wheel that your platform "
+        "team gives out, or run `pip install .` in a clone of its repository, and see that it is on your PATH. The "
+        "package of this name on PyPI is another program",
     }

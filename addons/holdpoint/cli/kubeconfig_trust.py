@@ -37,7 +37,10 @@ def authority_of_reverse(listener: Listener, named: Path | None) -> bytes:
     try:
         chain = _certificates(listener.tls.certificate)
     except FileNotFoundError:
-        raise Failure(f"the certificate of listener `{listener.name}` does not exist") from None
+        raise Failure(
+            f"the certificate of listener `{listener.name}` does not exist: `{listener.tls.certificate}`; copy it "
+            "here, or name its authority with --ca"
+        ) from None
     return _pem([each for each in chain if each.issuer == each.subject])
 
 

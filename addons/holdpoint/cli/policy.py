@@ -1,6 +1,7 @@
 """`holdpoint policy check|test|reload`."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from holdpoint.cli.common import Commands, ask, settings_of
@@ -32,6 +33,8 @@ def _check(arguments: argparse.Namespace) -> int:
         print(problem)
     if problems:
         return 1
+    for caution in settings.cautions:
+        print(f"holdpoint: warning: {caution}", file=sys.stderr)
     policies = load_policies(settings, b"a key that masks nothing but this check")
     print(f"{len(settings.policies)} files are good, bundle {policies.bundle.hash}")
     return 0

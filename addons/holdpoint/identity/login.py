@@ -24,6 +24,7 @@ from holdpoint.identity.oauth import (
     with_resource,
 )
 from holdpoint.identity.redirect import RedirectReceiver
+from holdpoint.identity.resources import resource_for
 from holdpoint.identity.reviewer import check_id_token, check_id_token_type
 from holdpoint.identity.token_files import StoredTokens, TokenFiles
 from holdpoint.identity.tokens import BadToken, take_apart, verify_signature
@@ -50,10 +51,10 @@ def where_to_log_in(settings: Settings, target: str, *, issuer: str = "") -> tup
     if len(fit) != 1:
         names = ", ".join(f"`{i.name}`" for i in fit)
         raise LoginError(f"say which issuer to use: {names}" if fit else f"no issuer offers a login for `{target}`")
-    audiences = wanted.audiences or fit[0].audiences
-    if not audiences:
+    resource = resource_for(settings, wanted, fit[0])
+    if not resource:
         raise LoginError(f"target `{target}` accepts no audience")
-    return fit[0], min(audiences)
+    return fit[0], resource
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from holdpoint.domain.refusal import ConfigError
 from holdpoint.located_yaml import Fields, Located, load
 from holdpoint.settings import Console, Recordings, Settings, Target
 from holdpoint.settings_file import schema
+from holdpoint.settings_file.cautions import cautions
 from holdpoint.settings_file.issuers import read_issuers, read_reviewers
 from holdpoint.settings_file.keys_section import read_keys
 from holdpoint.settings_file.links import link_targets
@@ -75,6 +76,7 @@ def load_settings(file: Path, environ: Mapping[str, str], *, check_machine: bool
         console=console,
         metrics=read_metrics(fields.get("metrics"), places, listeners, console),
         otlp=read_otlp(fields.get("otlp")),
+        cautions=cautions(fields["targets"], targets, issuers),
     )
     _refuse_shared_places(fields, settings)
     return settings

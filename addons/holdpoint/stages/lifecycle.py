@@ -109,6 +109,8 @@ class Lifecycle(Stage):
             file = resolve_settings_path(ctx.options.holdpoint_config, os.environ)
             settings = load_settings(file, os.environ)
             listeners.check(settings)
+            for caution in settings.cautions:
+                logger.warning("holdpoint: %s", caution)
             # Before mitmproxy is pointed at it: it would make the folder for everybody to read.
             keys.open_ca_folder(settings.keys.ca_folder)
             self.gateway.settings = settings

@@ -115,7 +115,8 @@ def test_the_route_is_the_server_and_the_listener_s_certificate_its_authority(
     asked = user["user"]["exec"]
     assert (asked["apiVersion"], asked["interactiveMode"]) == ("client.authentication.k8s.io/v1", "IfAvailable")
     assert asked["command"] == "holdpoint"
-    assert "pip install holdpoint" in asked["installHint"]
+    assert "pip install ." in asked["installHint"]
+    assert "PyPI is another program" in asked["installHint"]
     assert asked["args"] == [
         *["token", "--issuer-url", "https://idp.example", "--client-id", "holdpoint-cli"],
         *["--resource", "https://gateway.example/k8s/prod", "--scope", "openid", "--scope", "offline_access"],
@@ -168,6 +169,7 @@ REFUSED = [
     ),
     pytest.param(SECURE, ["prod", "--issuer", "other"], "no issuer offers a login", id="no such issuer"),
     pytest.param(SECURE, ["prod", "--ca", "/nowhere.pem"], "`/nowhere.pem` does not exist", id="no authority"),
+    pytest.param(SECURE.replace("tls/cert.pem", "tls/gone.pem"), ["prod"], "/tls/gone.pem`; copy it", id="no file"),
 ]
 
 

@@ -3,6 +3,7 @@ import base64
 import re
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -315,6 +316,43 @@ def test_target_names_issuer_and_resource(issuer: Issuer):
     assert where_to_log_in(settings([issuer], target()), "tools") == (issuer, RESOURCE)
     own = target(audiences=frozenset({"https://b.example", "https://a.example"}))
     assert where_to_log_in(settings([issuer], own), "tools")[1] == "https://a.example"
+
+
+GATEWAY = Listener("main", "reverse", Address("127.0.0.1", 1), url="https://gateway.example")
+PROD, OPS, ELSE = "https://gateway.example/k8s/prod", "https://gateway.example/mcp/ops", "https://api.example"
+
+
+@pytest.mark.parametrize(
+    ("listed", "own", "asked"),
+    [
+        pytest.param({PROD, OPS}, set(), OPS, id="its URI among the issuer's"),
+        pytest.param({PROD, ELSE}, set(), ELSE, id="the issuer's that is no other target's"),
+        pytest.param({PROD}, set(), OPS, id="its URI where the issuer lists another target's alone"),
+        pytest.param({PROD, OPS}, {"https://ops.example"}, "https://ops.example", id="its own before its URI"),
+        pytest.param({PROD}, {"https://a.example", OPS}, OPS, id="its URI among its own"),
+        pytest.param({ELSE, "https://b.example"}, set(), ELSE, id="always the same where nothing tells"),
+    ],
+)
+def test_a_login_asks_for_what_opens_this_target_and_no_other(
+    issuer: Issuer, listed: set[str], own: set[str], asked: str
+):
+    prod = target(name="prod", protocol=Protocol.KUBERNETES, routes=("/k8s/prod",))
+    ops = target(name="ops", routes=("/mcp/ops",), audiences=frozenset(own))
+    told = replace(settings([replace(issuer, audiences=frozenset(listed))], prod, ops), listeners=(GATEWAY,))
+    assert where_to_log_in(told, "ops")[1] == asked
+
+
+@pytest.mark.parametrize(
+    ("changes", "uri"),
+    [
+        pytest.param({"hosts": ("ops.example",), "path": "/mcp"}, "https://ops.example/mcp", id="a host of its own"),
+        pytest.param({"host": "::1", "port": 80, "path": "/mcp"}, "http://[::1]/mcp", id="by a forward listener"),
+    ],
+)
+def test_the_uri_of_a_target_is_found_on_every_road(issuer: Issuer, changes: dict[str, Any], uri: str):
+    forward = Listener("proxy", "forward", Address("127.0.0.1", 2), url="http://127.0.0.1:2")
+    told = settings([replace(issuer, audiences=frozenset({uri, "https://a.example"}))], target(**changes))
+    assert where_to_log_in(replace(told, listeners=(forward, GATEWAY)), "tools")[1] == uri
 
 
 def test_unclear_login_is_said(idp: FakeIssuer, issuer: Issuer):
