@@ -95,7 +95,7 @@ class LinkedWorld(KubeWorld):
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LinkedWorld]:
     world = LinkedWorld(tmp_path_factory.mktemp("linked"))
     with world.around, world:
-        kubeconfig = world._kubeconfig("of-the-server", world.url, world.certificate, world.token("agent-server"))
+        kubeconfig = world.kubeconfig("of-the-server", world.url, world.certificate, world.token("agent-server"))
         world.real = world.around.enter_context(kubernetes_mcp_server(kubeconfig))
         world.write_settings()
         world.start()

@@ -1,20 +1,19 @@
 """An MCP upstream that says yes to everything and remembers what it was asked, byte by byte."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+from tests.fakes.serving import Threaded
 from tests.fakes.world import World
 
 SESSION = "session-of-the-echo"
 
 
-class EchoMcp:
+class EchoMcp(Threaded):
     """A context manager."""
 
     def __init__(self) -> None:
@@ -58,25 +57,12 @@ class EchoMcp:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        super().__init__(Handler)
 
     @property
     def url(self) -> str:
         """Its endpoint."""
-        return f"http://127.0.0.1:{self._server.server_port}/mcp"
-
-    def __enter__(self) -> "EchoMcp":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        return f"{super().url}/mcp"
 
 
 def _answer(message: dict[str, Any]) -> dict[str, Any]:

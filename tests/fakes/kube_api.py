@@ -7,13 +7,11 @@ them; every name and every value is invented.
 import base64
 import hmac
 import json
-import ssl
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+from tests.fakes.serving import Threaded
 from tests.fakes.wire import certificate
 
 TOKEN = "token-of-the-mcp-server-at-the-cluster"
@@ -162,7 +160,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-class KubeApi:
+class KubeApi(Threaded):
     """The server on a port of its own, in threads. A context manager."""
 
     def __init__(self, folder: Path) -> None:
@@ -172,31 +170,10 @@ class KubeApi:
         self.tokens: set[str] = set()
         """Every token that somebody came with."""
         handler = type("Handler", (_Handler,), {"seen": self.seen, "tokens": self.tokens})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(self._authority, key)
-        self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="kube-api", daemon=True)
-
-    @property
-    def url(self) -> str:
-        """Base URL."""
-        return f"https://127.0.0.1:{self._server.server_address[1]}"
+        super().__init__(handler, tls=(self._authority, key))
 
     def write_kubeconfig(self, file: Path, token: str) -> Path:
         """Write a kubeconfig with a token; returns the file."""
         file.write_text(KUBECONFIG.format(url=self.url, authority=self._authority, token=token))
         file.chmod(0o600)
         return file
-
-    def __enter__(self) -> "KubeApi":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join(10)
-        self._server.server_close()

@@ -7,17 +7,16 @@ it was given it keeps: it stands for a server that was broken into, too.
 import base64
 import json
 import ssl
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
 import httpx
+from tests.fakes.serving import Threaded
 
 
-class LinkingServer:
+class LinkingServer(Threaded):
     """The server on a port of its own, in threads. A context manager."""
 
     def __init__(self, cluster: str, authority: Path) -> None:
@@ -56,14 +55,12 @@ class LinkingServer:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, name="linking-server", daemon=True)
+        super().__init__(Handler)
 
     @property
     def url(self) -> str:
         """URL of the MCP endpoint."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/mcp"
+        return f"{super().url}/mcp"
 
     def answer(self, message: dict[str, Any], token: str) -> dict[str, Any]:
         """Return the result of a message."""
@@ -92,17 +89,6 @@ class LinkingServer:
         told = {"path": path, "status": answer.status_code, "body": answer.text}
         self.answers.append(told)
         return told
-
-    def __enter__(self) -> "LinkingServer":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 def _text(text: str) -> dict[str, Any]:

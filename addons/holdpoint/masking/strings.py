@@ -56,9 +56,10 @@ class Strings:
         self._tree = tree
         self._anchored = rules.detectors.anchored
         self._yaml = YamlPaths(rules)
-        probes = (*self._yaml.probes, *rules.detectors.probes, *rules.keytext.probes)
-        self._suspect = any_of([*_SHAPES, *probes])
-        self._telltale = any_of([*_TELLTALES, *probes])
+        self.probes: list[str] = [*self._yaml.probes, *rules.detectors.probes, *rules.keytext.probes]
+        """Patterns without anchors: where none matches, no rule says anything of a text as it stands."""
+        self._suspect = any_of([*_SHAPES, *self.probes])
+        self._telltale = any_of([*_TELLTALES, *self.probes])
         self._coded = any_of(_CODED)
 
     def suspects(self, texts: Sequence[str]) -> Iterator[int]:
@@ -184,6 +185,10 @@ class Strings:
             count += size > 0
             at += max(size, 1)
         return b"".join(out), count
+
+    def hides(self, raw: bytes, depth: int) -> bool:
+        """Tell whether a piece of a text holds base64 with something to mask in it."""
+        return self._encoded(raw, depth)[1] > 0
 
     def _holds_nothing(self, lines: list[bytes], depth: int) -> bool:
         """Tell that nothing wrapped hides in these lines, whichever of them belong together.

@@ -23,10 +23,12 @@ type Test = Callable[[AccessRequest], bool]
 type _KubeTest = Callable[[KubeObject, str], bool]
 
 
-def compile_options(match: Match, effect: Effect) -> tuple[Test, ...]:
-    """Make the tests that read options."""
-    restricts = effect is not Effect.ALLOW
-    return tuple(_on_object(test) for test in _tests(match, restricts=restricts))
+def compile_options(match: Match, effect: Effect, *, is_certain: bool = False) -> tuple[Test, ...]:
+    """Make the tests that read options; `is_certain`: those of a rule that matches nothing in doubt."""
+    tests = [_on_object(test) for test in _tests(match, restricts=effect is not Effect.ALLOW)]
+    if match.ports:
+        tests.append(_on_object(_ports(match.ports, None if is_certain else effect)))
+    return tuple(tests)
 
 
 def _on_object(test: _KubeTest) -> Test:
@@ -57,8 +59,6 @@ def _tests(match: Match, *, restricts: bool) -> Iterator[_KubeTest]:
         yield lambda kube, _: kube.options.tty is match.tty
     if match.stdin is not None:
         yield lambda kube, _: kube.options.stdin is match.stdin
-    if match.ports:
-        yield _ports(match.ports, restricts=restricts)
 
 
 def _selectors(
@@ -91,11 +91,20 @@ def _dry_run(*, restricts: bool, wanted: bool) -> _KubeTest:
     return test
 
 
-def _ports(wanted: tuple[range, ...], *, restricts: bool) -> _KubeTest:
-    def test(kube: KubeObject, _: str) -> bool:
+def _ports(wanted: tuple[range, ...], effect: Effect | None) -> _KubeTest:
+    """Make the test of the ports of a port-forward.
+
+    Over SPDY they are named one by one, and each is decided before a byte of it passes. So a connection that names none
+    yet may be opened for those that a rule allows, and waits for those that a rule denies. What a reviewer must agree
+    to is asked before it is opened.
+    """
+    unknown = {Effect.ALLOW: True, Effect.DENY: False, None: False}.get(effect, True)
+    restricts = effect not in (Effect.ALLOW, None)
+
+    def test(kube: KubeObject, verb: str) -> bool:
         ports = kube.options.ports
         if not ports:
-            return restricts  # named later, stream by stream
+            return unknown and verb == "portforward"
         inside = [any(port in span for span in wanted) for port in ports]
         return any(inside) if restricts else all(inside)
 

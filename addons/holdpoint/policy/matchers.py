@@ -72,7 +72,7 @@ def compile_narrow(rule: Rule, kind: type[Resource]) -> Test | None:
     listed = match.verbs if match.verbs is not None else ("*",)
     verb_fits = kubernetes_verbs(listed, compile_globs(listed), Effect.ALLOW)
     found = () if match.any else compile_objects(match, Effect.ALLOW) or ()
-    tests = (*found, *compile_options(match, Effect.ALLOW))
+    tests = (*found, *compile_options(match, Effect.ALLOW, is_certain=True))
     return lambda request: verb_fits(request.action.verb) and all(test(request) for test in tests)
 
 

@@ -22,10 +22,16 @@ class Ports:
         self._target = target
         self._permitted = permitted
         self._decided: set[str] = set()
+        self._bundle = permitted.decision.bundle
 
     def check(self, stream: str) -> None:
         """Let the stream of a port pass, by its name. Raises Refusal. A stream that is of no port passes."""
-        if stream in self._decided or not stream.startswith("port:"):
+        if not stream.startswith("port:"):
+            return
+        if self._bundle != (now := self._services.policies.bundle.hash):
+            self._bundle = now
+            self._decided.clear()
+        if stream in self._decided:
             return
         named = _NAME.fullmatch(stream)
         if named is None:

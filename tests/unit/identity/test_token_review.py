@@ -3,13 +3,13 @@
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes.serving import Threaded
 
 from holdpoint.identity.token_review import POD_UID, Reviewed, ask_api_server
 from holdpoint.settings import TokenReview
@@ -17,7 +17,7 @@ from holdpoint.settings import TokenReview
 OWN = "token-of-the-gateway"
 
 
-class ApiServer:
+class ApiServer(Threaded):
     """Answers `tokenreviews`, and keeps what it was asked."""
 
     def __init__(self) -> None:
@@ -40,25 +40,13 @@ class ApiServer:
             def log_message(self, *_: object) -> None:
                 return
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever)
-        self.thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}"
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
+        super().__init__(Handler)
 
 
 @pytest.fixture
 def api() -> Iterator[ApiServer]:
-    api = ApiServer()
-    yield api
-    api.close()
+    with ApiServer() as api:
+        yield api
 
 
 @pytest.fixture

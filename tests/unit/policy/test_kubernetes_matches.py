@@ -246,11 +246,17 @@ def forward(*ports):
         pytest.param("[8080]", forward(22), NO, id="another port"),
         pytest.param('["8000-8100"]', forward(8080, 8081), YES, id="ports in a row"),
         pytest.param("[8080]", forward(8080, 22), STRICT, id="one of two"),
-        pytest.param("[22]", forward(), STRICT, id="named later"),
+        # Each is decided once more when it is named.
+        pytest.param("[22]", forward(), (True, False), id="named later"),
     ],
 )
-def test_ports_match_and_unknown_ones_restrict(tmp_path, ports, request_, expected):
+def test_ports_match_when_they_are_known(tmp_path, ports, request_, expected):
     assert both(tmp_path, f"{{{FORWARD}, ports: {ports}}}", request_) == expected
+
+
+@pytest.mark.threat("T40")
+def test_a_hold_over_ports_is_asked_before_they_are_named(tmp_path):
+    assert matches(tmp_path, f"{{{FORWARD}, ports: [22]}}", forward(), "hold")
 
 
 def decide(folder, rule, request):
