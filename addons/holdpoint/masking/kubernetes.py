@@ -104,6 +104,9 @@ def _row(walk: Walk, row: JsonObject, columns: Sequence[str], shape: Shape) -> N
 def _object(walk: Walk, node: JsonObject, shape: Shape) -> None:
     action = walk.secrets
     if action is None:
+        if shape.is_coded:
+            secret = shape.is_secret or is_secret(node)
+            _binary(walk, as_object(node.get("data" if secret else "binaryData")))
         return
     kind = as_text(node.get("kind")).casefold()
     metadata = as_object(node.get("metadata"))
@@ -130,9 +133,13 @@ def _hide_bytes(walk: Walk, node: JsonObject, name: str, action: MaskAction) -> 
 
 
 def _binary(walk: Walk, values: JsonObject) -> None:
-    """Hide what is found in a map of bytes of a ConfigMap."""
+    """Hide what other rules find in a map of bytes, by marks that are bytes too: clients decode them."""
     for key, value in values.items():
-        if isinstance(value, str) and (count := walk.text(value)[1]):
+        if not isinstance(value, str) or not value:
+            continue
+        if (action := walk.action(key)) is not None:
+            walk.change(values, key, _coded(walk.mark(value, action)))
+        elif count := walk.text(value)[1]:
             walk.change(values, key, _coded(MASKED), count)
 
 

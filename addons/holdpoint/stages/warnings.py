@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from mitmproxy import http
 
-from holdpoint.domain.access import Protocol
-from holdpoint.domain.exchange import Forwarded
+from holdpoint.domain.access import KubeObject, Protocol
+from holdpoint.domain.exchange import Forwarded, State, decoded
 from holdpoint.settings import Target, Warn
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.fields import raw
@@ -58,7 +58,14 @@ def _of_head(target: Target, exchange: Exchange) -> Iterator[str]:
         yield f"observed only, {state.cleared.permitted.observed}"
     if Warn.APPROVED in target.warnings and exchange.approved_by:
         yield f"approved by {', '.join(exchange.approved_by)}"
-    if Warn.MASKED in target.warnings and exchange.streamed and exchange.masks:
+    if Warn.MASKED in target.warnings and exchange.streamed and exchange.masks and _is_of_secrets(state):
         yield f"may be masked by {', '.join(exchange.masks)}"
     if Warn.RECORDED in target.warnings and exchange.session is not None:
         yield f"recorded as {exchange.session.id}"
+
+
+def _is_of_secrets(state: State | None) -> bool:
+    """Tell whether an answer surely is one that masks are made for. A warning beside every list is read by nobody."""
+    asked = decoded(state)
+    resource = asked.access.resource if asked is not None else None
+    return isinstance(resource, KubeObject) and resource.resource == "secrets"

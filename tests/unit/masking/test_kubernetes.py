@@ -181,6 +181,13 @@ def test_marks_are_bytes_where_a_type_has_bytes(masker: Masker) -> None:
     assert (made["data"], made["stringData"]) == ({"a": X}, {"b": X})
 
 
+def test_marks_are_bytes_whatever_rule_hides_them(tmp_path: Path) -> None:
+    value: Any = {**TYPED, "data": {"password": CODED, "user": "YWxpY2U="}}
+    made: Any = shipped(tmp_path, "credentials").kubernetes(value, SECRETS).value
+    assert base64.b64decode(made["data"]["password"], validate=True).startswith(b"[masked")
+    assert made["data"]["user"] == "YWxpY2U="
+
+
 def test_what_is_given_is_never_changed(masker: Masker) -> None:
     value = {**TYPED, **secret()}
     before = json.dumps(value)

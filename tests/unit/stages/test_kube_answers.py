@@ -88,8 +88,8 @@ def test_warning_is_one_quoted_line_of_bounded_length(text, expected):
     assert warning(text) == expected
 
 
-def exchange(lookout: Lookout, *, observed: str = "", **found: Any) -> Exchange:
-    permitted = Permitted(decoded(lookout, REVIEW), Permit("sha256:x", ()), observed)
+def exchange(lookout: Lookout, *, observed: str = "", of: KubeObject = REVIEW, **found: Any) -> Exchange:
+    permitted = Permitted(decoded(lookout, of), Permit("sha256:x", ()), observed)
     state = Forwarded(Cleared(permitted), "sha256:y")
     return Exchange("ex-1", state=state, session=Session("s-1", 0.0), **found)
 
@@ -100,7 +100,13 @@ def exchange(lookout: Lookout, *, observed: str = "", **found: Any) -> Exchange:
         pytest.param(None, {}, [], id="nothing to tell"),
         pytest.param(None, {"approved_by": ("a@x", "b@x")}, ["approved by a@x, b@x"], id="approved"),
         pytest.param(None, {"masks": ("m",)}, [], id="masked, read whole"),
-        pytest.param(None, {"masks": ("m", "n"), "streamed": True}, ["may be masked by m, n"], id="masked, streamed"),
+        pytest.param(None, {"masks": ("m",), "streamed": True}, [], id="masked, streamed"),
+        pytest.param(
+            None,
+            {"masks": ("m", "n"), "streamed": True, "of": KubeObject("", "v1", "secrets", namespace="shop")},
+            ["may be masked by m, n"],
+            id="Secrets, streamed",
+        ),
         pytest.param({"recorded"}, {"approved_by": ("a@x",)}, ["recorded as s-1"], id="recorded only"),
         pytest.param(None, {"observed": "would be denied"}, ["observed only, would be denied"], id="observed"),
         pytest.param(set(), {"approved_by": ("a@x",)}, [], id="nothing wanted"),
