@@ -59,6 +59,7 @@ def _of_head(target: Target, exchange: Exchange) -> Iterator[str]:
     if Warn.APPROVED in target.warnings and exchange.approved_by:
         yield f"approved by {', '.join(exchange.approved_by)}"
     if Warn.MASKED in target.warnings and exchange.streamed and exchange.masks:
-        yield f"masked by {', '.join(exchange.masks)}"
+        # How much will be, nobody knows before all of it came; what was masked of the head itself is known.
+        yield f"may be masked by {', '.join(exchange.masks)}"
     if Warn.RECORDED in target.warnings and exchange.session is not None:
         yield f"recorded as {exchange.session.id}"
