@@ -36,11 +36,15 @@ class Value:
     def is_masked(self) -> bool:
         """Whether the value is a mark already, or there is nothing in it."""
         bare = self.content.strip(b" \t\r\n\"'")
-        return bare in _NOTHING or MARK.fullmatch(bare) is not None or _is_encoded_mark(bare)
+        return bare in _NOTHING or MARK.fullmatch(bare) is not None
+
+    @property
+    def is_masked_bytes(self) -> bool:
+        """Whether the value is a mark in base64, as the data of a Secret has it: masked before, on another road."""
+        return _is_encoded_mark(self.content.strip(b" \t\r\n\"'"))
 
 
 def _is_encoded_mark(bare: bytes) -> bool:
-    """Tell whether a value of a Secret was masked before: a mark in base64, which stays what its neighbours are."""
     if not bare.startswith(_ENCODED):
         return False
     try:
