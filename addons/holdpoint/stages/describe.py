@@ -235,8 +235,8 @@ def metadata(exchange: Exchange, said: AuditEvent, session: str) -> JsonObject:
         kept["notes"] = [*exchange.notes]
     if (who := who_asks(state)) is not None and who.call:
         kept["call"] = who.call
-    said: JsonObject = {"upstream": exchange.upstream, "declined": exchange.declined}
-    kept |= {name: value for name, value in said.items() if value}
+    more: JsonObject = {"upstream": exchange.upstream, "declined": exchange.declined}
+    kept |= {name: value for name, value in more.items() if value}
     if requests := said.detail.get("requests"):
         kept["requests"] = requests
     if exchange.early:
