@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes.audit_trail import until_written
 from tests.fakes.byte_upstream import answer
 from tests.fakes.pod_world import Client, PodWorld
 from tests.fakes.pods import Carrier
@@ -21,6 +22,7 @@ from tests.fakes.world import UPSTREAM_TOKEN
 
 from holdpoint.protocols.kubernetes.channels import ExecChannels
 from holdpoint.protocols.kubernetes.spdy import Spdy
+from holdpoint.recording.browse import show_session
 from holdpoint.stages.screens import Screen
 from holdpoint.stages.tunnels import Tunnel
 
@@ -215,7 +217,10 @@ def test_a_gateway_that_stops_ends_its_tunnels(tmp_path: Path) -> None:
             gateway.process.send_signal(signal.SIGTERM)
             client.rest()
         gateway.stop()
-        assert world.ended()["stage"] == "Failed"
+        event = world.ended()
+        assert (event["stage"], event["detail"]["refusal"]["public"]) == ("Ended", "the gateway is stopping")
+        shown = show_session(world.var / "recordings", event["session"]).exchanges[-1]
+    assert (shown.outcome, shown.refusal) == ("ended", "the gateway is stopping")
 
 
 # -- one approval for what kubectl asks twice
@@ -238,10 +243,10 @@ async def decide(world: PodWorld, verdict: str) -> str:
     return str(request["id"])
 
 
-def upgraded(world: PodWorld, command: str, *, is_spdy: bool) -> Client:
+def upgraded(world: PodWorld, command: str, *, is_spdy: bool, namespace: str = "held") -> Client:
     """One attempt. Each test has a command of its own: a denial is remembered for a moment."""
     with Wire(world.reverse, timeout=30) as wire:
-        client = Client(wire, is_spdy).begin(head(world, world.path("exec", "held", command), is_spdy=is_spdy))
+        client = Client(wire, is_spdy).begin(head(world, world.path("exec", namespace, command), is_spdy=is_spdy))
         if client.status == 101:
             client.rest()
         return client
@@ -258,6 +263,20 @@ async def test_an_upgrade_that_was_declined_leaves_its_approval_to_the_retry(wor
     third = asyncio.create_task(asyncio.to_thread(upgraded, world, "id", is_spdy=True))
     await decide(world, "deny")  # the approval was used: a third time is another request
     assert (await third).status == 403
+
+
+@KINDS
+def test_what_the_upstream_says_in_place_of_switching_is_shown_as_its_own_words(world: PodWorld, is_spdy: bool) -> None:
+    to, words = "spdy/3.1" if is_spdy else "websocket", "unable to upgrade connection: pod web is gone"
+    before = len(world.audited())
+    world.pods.refuse[to] = answer(words, "text/plain; charset=utf-8", status="403 Forbidden")
+    try:
+        client = upgraded(world, "true", is_spdy=is_spdy, namespace="default")
+    finally:
+        del world.pods.refuse[to]
+    assert (client.status, client.body) == (403, words.encode())
+    event = until_written(world.var / "recordings", after=before, stage="Answered", action="exec")
+    assert event["detail"]["declined"] == "upgrade refused by the upstream (403)"
 
 
 @pytest.mark.failure("F-tunnel-retry")

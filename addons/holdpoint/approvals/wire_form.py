@@ -11,6 +11,7 @@ from holdpoint.domain.values import JsonObject, JsonValue, as_text
 def to_json(request: ApprovalRequest) -> JsonObject:
     """Return `id`, `state`, times (Unix seconds), who, what, the terms and how far each is met, preview, votes.
 
+    `summary` says on one line what would be done, where verb and resource do not; else it is empty.
     `grant` is the grant's id, `resolved_at` is null and `resolution` and `grant` are empty until there is one.
     """
     ask = request.ask
@@ -28,6 +29,7 @@ def to_json(request: ApprovalRequest) -> JsonObject:
         "protocol": ask.access.action.protocol.value,
         "action": ask.access.action.verb,
         "resource": as_text(ask.preview.get("resource")) or describe_resource(ask.access.resource),
+        "summary": as_text(ask.preview.get("summary")),
         "rules": rules,
         "reasons": reasons,
         "terms": terms,

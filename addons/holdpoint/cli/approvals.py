@@ -10,6 +10,10 @@ from holdpoint.recording import browse
 from holdpoint.recording.browse import LineError
 from holdpoint.settings import Settings
 
+WIDTH = 100
+"""Characters of what a request would do, in a list."""
+_MORE = " ... (cut)"
+
 
 def add(commands: Commands) -> None:
     """Add the commands of this group."""
@@ -53,12 +57,19 @@ def _list(arguments: argparse.Namespace) -> int:
             moment(r.get("deadline")),
             shown(_who(r)),
             as_text(r.get("target")),
-            shown(f"{as_text(r.get('action'))} {as_text(r.get('resource'))}"),
+            what(r),
         )
         for r in requests
     ]
     print(table(rows))
     return 0
+
+
+def what(request: JsonObject) -> str:
+    """Say on one line what a request would do, cut where it is long: `approvals show` has all of it."""
+    text = as_text(request.get("summary")) or f"{as_text(request.get('action'))} {as_text(request.get('resource'))}"
+    line = shown(text)
+    return line if len(line) <= WIDTH else f"{line[: WIDTH - len(_MORE)]}{_MORE}"
 
 
 def _who(request: JsonObject) -> str:

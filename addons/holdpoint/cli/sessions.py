@@ -91,7 +91,7 @@ def _row(exchange: RecordedExchange, before: str = "") -> tuple[str, ...]:
         exchange.outcome,
         shown(f"{exchange.action} {exchange.resource}"),
         ", ".join(exchange.rules),
-        shown(exchange.refusal),
+        shown(exchange.refusal or exchange.declined),
         exchange.id,
     )
 

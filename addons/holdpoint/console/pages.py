@@ -14,6 +14,8 @@ from holdpoint.console.view import duration
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_INLINE = 50_000
 """Characters of one value that a page holds; beyond that it leads to the plain text."""
+MOST_LINE = 200
+"""Characters of what a request would do, where it stands on one line."""
 MOST_ROWS = 100
 """Values of one object that a page holds."""
 _TAGS = {
@@ -35,6 +37,11 @@ def seen_lines(text: str) -> Markup:
 def seen_name(text: str) -> Markup:
     """Escape a name: a letter of a look-alike script is marked wherever it stands."""
     return _marked(pieces(text, identifier=True))
+
+
+def seen_cut(text: str) -> Markup:
+    """Escape what a request would do, on one line and cut where it is long: the page of the request has all of it."""
+    return seen_name(text if len(text) <= MOST_LINE else f"{text[:MOST_LINE]} ... (cut)")
 
 
 def date(at: float) -> str:
@@ -65,6 +72,7 @@ class Templates:
             "seen": seen,
             "seen_lines": seen_lines,
             "seen_name": seen_name,
+            "seen_cut": seen_cut,
             "plain": reveal,
             "date": date,
             "iso": iso,

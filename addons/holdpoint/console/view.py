@@ -74,8 +74,12 @@ class RequestView:
     target: str
     action: str
     resource: str
+    summary: str
+    """What would be done, on one line; empty where action and resource say it."""
     terms: tuple[TermView, ...]
     reasons: tuple[str, ...]
+    does: tuple[Row, ...]
+    """What would be done beside the arguments: the command of an exec, for whom it acts."""
     arguments: tuple[Row, ...]
     known: tuple[Row, ...]
     unverified: tuple[Row, ...]
@@ -115,7 +119,8 @@ def request_view(wire: JsonObject) -> RequestView:
     preview = as_object(wire.get("preview"))
     arguments = preview.get("arguments", {})
     unverified = as_object(wire.get("unverified")) | as_object(preview.get("unverified"))
-    rest = {name: value for name, value in preview.items() if name not in {"arguments", "unverified"}}
+    shown = {"arguments", "unverified", "does", "summary"}
+    rest = {name: value for name, value in preview.items() if name not in shown}
     terms = tuple(_term(as_object(term)) for term in _items(wire.get("terms")))
     told = {term.reason for term in terms}
     return RequestView(
@@ -134,8 +139,10 @@ def request_view(wire: JsonObject) -> RequestView:
         target=_line(wire.get("target")),
         action=_line(wire.get("action")),
         resource=_line(wire.get("resource")),
+        summary=as_text(wire.get("summary")),
         terms=terms,
         reasons=tuple(reason for reason in _texts(wire.get("reasons")) if reason not in told),
+        does=_rows(as_object(preview.get("does"))),
         arguments=_rows(arguments if isinstance(arguments, dict) else {"arguments": arguments}),
         known=_rows(rest),
         unverified=_rows(unverified),

@@ -25,6 +25,8 @@ class AuditStage(StrEnum):
     REPLIED = "Replied"
     """The gateway had the answer itself."""
     FAILED = "Failed"
+    ENDED = "Ended"
+    """A stream that the gateway ended: its token, its grant or what policy allows was over, or an operator said so."""
     OUTCOME_UNKNOWN = "OutcomeUnknown"
     WITHHELD = "Withheld"
     PANIC = "Panic"

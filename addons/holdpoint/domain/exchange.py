@@ -111,6 +111,8 @@ class Refused:
     refusal: Refusal
     reached: "State | None" = None
     notes: tuple[str, ...] = field(default=())
+    ended: bool = False
+    """Whether this is the end of a stream that passed as it should until then: nothing in it was withheld."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,8 @@ class KeyText:
             value = find(text, match)
             at = max(match.end(), value.end)
             action = self._keys.action(text[match.start(1) : match.end(1)].decode())
-            if value.is_masked or action is None:
+            # A mark in base64 stays, as those beside it do whose keys say nothing.
+            if value.is_masked or value.is_masked_bytes or action is None:
                 at = match.end() if action is None else at
                 continue
             mark = self._marker.mark(value.content.decode(), action).encode()

@@ -1,6 +1,7 @@
 """How far a value reaches in text that nobody parsed. In doubt further."""
 
 import re
+from base64 import b64decode
 from dataclasses import dataclass
 
 from holdpoint.masking.marks import MARK
@@ -15,6 +16,8 @@ _TOKEN = re.compile(
 )
 _NOTHING = frozenset({b"", b"{}", b"[]"})
 _SCHEME = re.compile(rb"(?:bearer|basic|token|digest|negotiate|apikey|aws4-hmac-sha256)\Z", re.IGNORECASE)
+_ENCODED = b"W21hc2tlZ"
+"""What marks in base64 begin with."""
 _FLOW_END = re.compile(rb"[,}\]\r\n]")
 
 
@@ -34,6 +37,20 @@ class Value:
         """Whether the value is a mark already, or there is nothing in it."""
         bare = self.content.strip(b" \t\r\n\"'")
         return bare in _NOTHING or MARK.fullmatch(bare) is not None
+
+    @property
+    def is_masked_bytes(self) -> bool:
+        """Whether the value is a mark in base64, as the data of a Secret has it: masked before, on another road."""
+        return _is_encoded_mark(self.content.strip(b" \t\r\n\"'"))
+
+
+def _is_encoded_mark(bare: bytes) -> bool:
+    if not bare.startswith(_ENCODED):
+        return False
+    try:
+        return MARK.fullmatch(b64decode(bare, validate=True)) is not None
+    except ValueError:
+        return False
 
 
 def line_end(text: bytes, at: int) -> int:

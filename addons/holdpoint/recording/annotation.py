@@ -12,6 +12,7 @@ _MARKERS = {
     "held": ":hourglass:",
     "withheld": ":see_no_evil:",
     "failed": ":x:",
+    "ended": ":stop_sign:",
     "unknown": ":question:",
 }
 
@@ -32,8 +33,11 @@ def comment(metadata: JsonMapping) -> str:
     who = as_text(principal.get("name")) or as_text(principal.get("id"))
     what = " ".join(t for k in ("action", "resource") if (t := as_text(metadata.get(k))))
     rules = decision.get("rules")
+    outcome = as_text(metadata.get("outcome"))
+    why = as_text(as_object(metadata.get("refusal")).get("public")) if outcome == "ended" else ""
     parts = [
-        "outcome unknown" if metadata.get("outcome") == "unknown" else as_text(metadata.get("outcome")),
+        "outcome unknown" if outcome == "unknown" else f"{outcome}: {why}" if why else outcome,
+        as_text(metadata.get("declined")),
         who and f"by {who}",
         what,
         "rules " + ", ".join(str(r) for r in rules) if isinstance(rules, list) and rules else "",

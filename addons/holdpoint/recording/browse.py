@@ -21,6 +21,7 @@ _OUTCOMES = {
     AuditStage.REFUSED.value: "refused",
     AuditStage.ANSWERED.value: "answered",
     AuditStage.FAILED.value: "failed",
+    AuditStage.ENDED.value: "ended",
     AuditStage.WITHHELD.value: "withheld",
     AuditStage.OUTCOME_UNKNOWN.value: "unknown",
     AuditStage.PANIC.value: "failed",
@@ -64,6 +65,8 @@ class RecordedExchange:
     offset: int = 0
     call: str = ""
     """Exchange of the tool call that it served, by a token that the gateway gave for it."""
+    declined: str = ""
+    """What the upstream said to an upgrade in place of switching."""
     requests: tuple[str, ...] = ()
     """Exchanges at clusters that served it, where it is a tool call."""
 
@@ -120,6 +123,7 @@ def _with_event(exchange: RecordedExchange, logged: LoggedEvent) -> RecordedExch
         file=as_text(record.get("file")) or exchange.file,
         offset=offset if isinstance(offset, int) else exchange.offset,
         call=as_text(detail.get("call")) or exchange.call,
+        declined=as_text(detail.get("declined")) or exchange.declined,
         requests=tuple(str(r) for r in requests) if isinstance(requests, list) else exchange.requests,
     )
 

@@ -18,7 +18,14 @@ LOCK = "lock"
 
 OPENS = AuditStage.FORWARDED.value
 CLOSES = frozenset(
-    s.value for s in (AuditStage.ANSWERED, AuditStage.FAILED, AuditStage.WITHHELD, AuditStage.OUTCOME_UNKNOWN)
+    s.value
+    for s in (
+        AuditStage.ANSWERED,
+        AuditStage.FAILED,
+        AuditStage.ENDED,
+        AuditStage.WITHHELD,
+        AuditStage.OUTCOME_UNKNOWN,
+    )
 )
 """After FORWARDED, exactly one of these ends an exchange. Without it, a start calls its outcome unknown."""
 

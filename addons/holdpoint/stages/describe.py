@@ -190,6 +190,8 @@ def ending(flow: http.HTTPFlow, exchange: Exchange, *, was_sent: bool) -> JsonOb
         detail["status"] = flow.response.status_code
     if flow.error is not None:
         detail["error"] = flow.error.msg[:256]
+    if exchange.declined:
+        detail["declined"] = exchange.declined
     if exchange.streamed:
         detail["streamed"] = True
     if exchange.early:
@@ -233,8 +235,8 @@ def metadata(exchange: Exchange, said: AuditEvent, session: str) -> JsonObject:
         kept["notes"] = [*exchange.notes]
     if (who := who_asks(state)) is not None and who.call:
         kept["call"] = who.call
-    if exchange.upstream:
-        kept["upstream"] = exchange.upstream
+    more: JsonObject = {"upstream": exchange.upstream, "declined": exchange.declined}
+    kept |= {name: value for name, value in more.items() if value}
     if requests := said.detail.get("requests"):
         kept["requests"] = requests
     if exchange.early:
@@ -249,6 +251,8 @@ def outcome(state: State | None) -> Outcome:
     match state:
         case Answered():
             return "answered"
+        case Refused(ended=True):
+            return "ended"
         case Refused(refusal=refusal):
             match refusal.kind:
                 case RefusalKind.HELD:

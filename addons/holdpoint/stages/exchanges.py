@@ -85,8 +85,10 @@ class Exchange:
     """Where in a stream the caller goes on, once its own id was restored in the request."""
     upgrade: Upgrade | None = None
     """What its connection was asked to become, once that was found to be clear."""
-    declined: bool = False
-    """Whether the upstream answered that it does not switch: nothing was done."""
+    declined: str = ""
+    """What the upstream said to an upgrade in place of switching; empty: it switched, or was not asked to."""
+    undone: bool = False
+    """Whether it said that it does not switch, so that nothing was done."""
     tunnel: Upgraded | None = None
     """What the bytes of its connection pass through, once the upstream has switched."""
     release: Callable[[], None] = _nothing

@@ -144,8 +144,10 @@ class Gateway:
         exchange = self.exchanges.find(flow)
         return exchange is not None and exchange.streamed
 
-    def abort(self, flow: http.HTTPFlow, refusal: Refusal, *, torn: bool = False) -> None:
+    def abort(self, flow: http.HTTPFlow, refusal: Refusal, *, torn: bool = False, ended: bool = False) -> None:
         """End a flow whose answer is already under way: nothing more of it passes.
+
+        `ended`: nothing was wrong with what came; what let it begin is over.
 
         An MCP caller reads why in a last event, and his stream ends whole; so do a watch and a log of Kubernetes. Any
         other stream ends torn, because its caller would take it for complete; so does one that nobody reads (`torn`).
@@ -155,9 +157,10 @@ class Gateway:
         ending = exchange.tunnel.last_words(refusal) if exchange.tunnel is not None else None
         if not isinstance(exchange.state, Refused):
             reached = exchange.state
-            exchange.state = Refused(exchange.id, refusal, reached, tuple(exchange.notes))
-            # Nothing was withheld of an answer that was never asked for.
-            self._write_down(exchange, refusal, AuditStage.WITHHELD if isinstance(reached, Forwarded) else None)
+            exchange.state = Refused(exchange.id, refusal, reached, tuple(exchange.notes), ended)
+            # Nothing was withheld of an answer that was never asked for, nor of one that only ended.
+            is_withheld = isinstance(reached, Forwarded) and not ended
+            self._write_down(exchange, refusal, AuditStage.WITHHELD if is_withheld else None)
         self.wire.revoke(flow)
         self._over.add(flow)
         exchange.show(last or b"")

@@ -213,7 +213,8 @@ def _refusal(services: Services, request: ApprovalRequest) -> Refusal:
     link = services.link(request.id)
     match request.state:
         case ApprovalState.DENIED:
-            why = f": {request.resolution}" if request.resolution else ""
+            said = request.resolution.removeprefix("denied by ")
+            why = f": {said}" if said else ""
             return Refusal(RefusalKind.REVIEW_DENIED, f"a reviewer denied this{why}", ticket=request.id, link=link)
         case ApprovalState.EXPIRED:
             return Refusal(RefusalKind.EXPIRED, "nobody approved this in time", ticket=request.id, link=link)

@@ -34,7 +34,7 @@ def keep(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange) -> None:
         exchange.settled = True
         # What was opened has taken effect, however it ended; what the upstream did not open has not.
         answered = stage is AuditStage.ANSWERED or exchange.tunnel is not None
-        did_something = was_sent and not exchange.declined
+        did_something = was_sent and not exchange.undone
         services.settle(forwarded.cleared.grant, exchange, sent=did_something, answered=answered)
     detail = describe.ending(flow, exchange, was_sent=was_sent)
     if linked := services.calls.requests(exchange.id):
@@ -62,6 +62,8 @@ def _ending(exchange: Exchange) -> tuple[AuditStage, Forwarded | None]:
             return AuditStage.ANSWERED, forwarded
         case Forwarded() as forwarded:
             return AuditStage.FAILED, forwarded
+        case Refused(reached=Forwarded() as forwarded, ended=True):
+            return AuditStage.ENDED, forwarded
         case Refused(reached=Forwarded() as forwarded):
             return AuditStage.FAILED, forwarded
         case Refused():

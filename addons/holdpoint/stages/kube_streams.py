@@ -39,6 +39,7 @@ SMALL: Final = 128 << 10
 """Bytes up to which a list whose length is known is read whole."""
 _JSON: Final = "application/json"
 _OK: Final = 200
+_REFUSALS: Final = 400
 _REVIEWS: Final = frozenset({"authentication.k8s.io", "authorization.k8s.io"})
 _PUBLIC: Final = re.compile(r"/(?:version|api(?:/v1)?|apis(?:/[^/]+){0,2}|openapi/v[23](?:/.+)?)/?")
 _BINARY: Final = ("protobuf", "cbor")
@@ -68,10 +69,11 @@ def is_passed_on(access: AccessRequest) -> bool:
     return access.action.verb == "proxy"
 
 
-def check_type(flow: http.HTTPFlow, access: AccessRequest) -> None:
+def check_type(flow: http.HTTPFlow, access: AccessRequest, *, upgrades: bool = False) -> None:
     """Refuse an answer by its type. Raises Refusal.
 
-    `Accept` asked for JSON. What comes in another form all the same is not read as something it is not.
+    `Accept` asked for JSON. What comes in another form all the same is not read as something it is not. An upgrade
+    (`upgrades`) is refused in plain words by a kubelet, by the container's runtime and by an API server alike.
     """
     response = flow.response
     if response is None or is_passed_on(access) or _has_no_body(flow.request, response):
@@ -81,7 +83,8 @@ def check_type(flow: http.HTTPFlow, access: AccessRequest) -> None:
         return
     if any(word in kind for word in _BINARY):
         raise withheld("it is not JSON")
-    if isinstance(access.resource, KubeObject) and kind != _JSON and not (is_log(access) and kind == "text/plain"):
+    is_text = is_log(access) or (upgrades and response.status_code >= _REFUSALS)
+    if isinstance(access.resource, KubeObject) and kind != _JSON and not (is_text and kind == "text/plain"):
         raise withheld("it is not JSON")
 
 
@@ -94,7 +97,7 @@ def stream_kubernetes(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange,
     """Send an answer on while it arrives, if it is one that streams. Raises Refusal."""
     state = gateway.exchanges.expect(flow, Forwarded)
     access, response = asked_of(state), flow.response
-    check_type(flow, access)
+    check_type(flow, access, upgrades=exchange.upgrade is not None)
     if response is None or response.status_code != _OK or _has_no_body(flow.request, response):
         return False
     begin = _reader(access, response, exchange)
@@ -145,7 +148,7 @@ def _register(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, state: 
             since=gateway.clock.now(),
             until=min(ends, default=NO_END),
             approval=grant.approval if grant is not None else "",
-            end=partial(gateway.abort, flow),
+            end=partial(gateway.abort, flow, ended=True),
         )
     )
     before = exchange.release

@@ -10,6 +10,7 @@ from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
 from holdpoint.masking.masker import Masker
 from holdpoint.recording import secrets_in_text
 from holdpoint.settings import Target
+from holdpoint.stages import kube_words
 from holdpoint.stages.sealing import masked_path, sealed_object, shown_resource
 
 
@@ -59,7 +60,14 @@ def _arguments(access: AccessRequest, target: Target, masker: Masker) -> JsonVal
 
 def preview(asked: Decoded, target: Target, masker: Masker, intent: JsonValue) -> JsonObject:
     """Return what a reviewer reads: what would be done, masked, with nothing of it left out. `intent` is sealed."""
+    said: JsonObject = {}
+    if target.protocol is Protocol.KUBERNETES:
+        said = {
+            "summary": kube_words.summary(asked.access, intent, masker),
+            "does": kube_words.does(asked.access, intent, masker),
+        }
     return {
+        **said,
         "protocol": target.protocol.value,
         "target": target.name,
         "upstream": f"{target.scheme}://{target.host}:{target.port}",

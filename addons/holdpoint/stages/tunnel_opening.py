@@ -28,7 +28,9 @@ def open_tunnel(gateway: Gateway, flow: http.HTTPFlow) -> bool:
     if exchange.upgrade is None or response is None:
         return False
     if response.status_code != SWITCHING:
-        exchange.declined = is_declined(response)
+        exchange.undone = is_declined(response)
+        said = "upgrade refused by the upstream" if exchange.undone else "the upstream did not switch"
+        exchange.declined = f"{said} ({response.status_code})"
         return False
     state = gateway.exchanges.expect(flow, Forwarded)
     permitted = state.cleared.permitted
@@ -73,7 +75,7 @@ def _register(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, state: 
         since=gateway.clock.now(),
         until=_until(state),
         approval=grant.approval if grant else "",
-        end=lambda refusal: gateway.abort(flow, refusal),
+        end=lambda refusal: gateway.abort(flow, refusal, ended=True),
     )
     closers = [exchange.release, services.live.open(stream)]
     if gateway.connections is not None:

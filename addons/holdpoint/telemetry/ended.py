@@ -5,7 +5,7 @@ from typing import Literal
 
 from holdpoint.domain.access import Protocol
 
-type Outcome = Literal["answered", "refused", "held", "withheld", "failed"]
+type Outcome = Literal["answered", "refused", "held", "withheld", "ended", "failed"]
 
 TOOL_ERROR = "tool_error"
 """`error.type` of a tool's result with `isError` (OpenTelemetry semantic conventions for MCP)."""

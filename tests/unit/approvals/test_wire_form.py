@@ -40,6 +40,7 @@ def test_shape_is_what_console_and_command_line_read(shown):
         "protocol": "mcp",
         "action": "tools/call",
         "resource": "tool deploy",
+        "summary": "",
         "rules": ["prod/writes"],
         "reasons": ["it writes"],
         "terms": [

@@ -66,6 +66,27 @@ async def test_a_request_shows_everything_that_a_decision_needs(browser: Browser
         assert shown in page
 
 
+async def test_the_command_of_an_exec_is_read_where_it_says_what_would_be_done(browser: Browser) -> None:
+    does: JsonObject = {"command": "sh -c $'id\\n\\u202e'", "container": "app", "tty": True, "as": ["user 'jane'"]}
+    preview: JsonObject = {"does": does, "summary": "exec demo/web: sh -c id", "arguments": {}, "verb": "exec"}
+    wire = request_wire(preview=preview, summary="exec demo/web: <b>sh</b> -c id\u202e", action="exec")
+    browser.gateway.add(wire)
+    page = (await browser.get("/requests/apr-1")).text
+    would, _, known = page.partition("What it would do")[2].partition("What the gateway knows")
+    for shown in (
+        "exec demo/web: &lt;b&gt;sh&lt;/b&gt; -c id",
+        "\u27e6U+202E\u27e7",
+        "sh -c $&#39;id\\n",
+        "jane",
+        "tty",
+    ):
+        assert shown in would
+    assert "No arguments." not in page
+    assert "does" not in known.partition("Decision")[0]
+    listed = (await browser.get("/")).text
+    assert "exec demo/web: &lt;b&gt;sh&lt;/b&gt; -c id" in listed
+
+
 async def test_a_number_and_the_same_text_look_different(browser: Browser) -> None:
     browser.gateway.add(request_wire(preview={"arguments": {"a": 3, "b": "3"}}))
     page = (await browser.get("/requests/apr-1")).text

@@ -22,6 +22,8 @@ def masker(action: MaskAction = MaskAction.REDACT) -> Masker:
     ("text", "expected"),
     [
         pytest.param("password: x y\nb: c", 'password: "[masked]"\nb: c', id="yaml"),
+        pytest.param("password: W21hc2tlZF0=", "password: W21hc2tlZF0=", id="coded-mark"),
+        pytest.param("password: W21hc2tlZF0gbm90\nb: c", 'password: "[masked]"\nb: c', id="a-mark-and-more-in-base64"),
         pytest.param("  Password:\tx\n", '  Password:\t"[masked]"\n', id="case-and-tab"),
         pytest.param("- password: x\n  b: c", '- password: "[masked]"\n  b: c', id="list-item"),
         pytest.param("- - password: x\n    b: c", '- - password: "[masked]"\n    b: c', id="nested-list-item"),

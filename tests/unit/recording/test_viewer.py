@@ -4,7 +4,9 @@ import pytest
 from mitmproxy import contentviews, exceptions
 from mitmproxy.contentviews import Metadata
 from mitmproxy.test import taddons, tflow, tutils
+from mitmproxy.utils.emoji import emoji
 
+from holdpoint.recording.annotation import comment, marker
 from holdpoint.recording.mcp_view import McpContentview
 from holdpoint.recording.viewer import Viewer
 
@@ -19,6 +21,38 @@ DECIDED = {
 
 def rpc(**more):
     return json.dumps({"jsonrpc": "2.0", "id": 1, **more}).encode()
+
+
+ENDED = {"kind": "denied", "public": "an operator ended this stream"}
+
+
+@pytest.mark.parametrize(
+    ("said", "line", "mark"),
+    [
+        pytest.param(
+            {"outcome": "ended", "refusal": ENDED},
+            "ended: an operator ended this stream; by Alice; exec pods/exec demo/web",
+            ":stop_sign:",
+            id="ended",
+        ),
+        pytest.param(
+            {"outcome": "answered", "declined": "upgrade refused by the upstream (403)"},
+            "answered; upgrade refused by the upstream (403); by Alice; exec pods/exec demo/web",
+            ":white_check_mark:",
+            id="upgrade refused",
+        ),
+        pytest.param(
+            {"outcome": "withheld", "refusal": ENDED},
+            "withheld; by Alice; exec pods/exec demo/web",
+            ":see_no_evil:",
+            id="withheld",
+        ),
+    ],
+)
+def test_end_of_a_stream_is_shown_for_what_it_was(said, line, mark):
+    metadata = {"principal": {"name": "Alice"}, "action": "exec", "resource": "pods/exec demo/web", **said}
+    assert (comment(metadata), marker(metadata)) == (line, mark)
+    assert mark in emoji
 
 
 def show(data, metadata=None):
