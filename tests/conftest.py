@@ -1,7 +1,8 @@
-"""What holds for every test: hypothesis profiles, and no silent skips where a machine should have everything."""
+"""What holds for every test: hypothesis profiles, what runs first, no silent skips where all should be there."""
 
 import os
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,6 +23,50 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci" if IS_CI else "dev"))
+
+LONGEST = (
+    "e2e/test_held_75_seconds.py",
+    "failure_modes/test_tunnels.py",
+    "stages/test_no_hook_fails_open.py",
+    "e2e/test_recorded_tunnels.py",
+    "failure_modes/test_life.py",
+    "stages/test_hold_ladder.py",
+    "e2e/test_tool_pins.py",
+    "e2e/test_kubeconfig.py",
+    "attacks/test_request_states.py",
+    "attacks/test_wire_streams.py",
+    "failure_modes/test_kills.py",
+    "e2e/test_conformance_parity.py",
+    "e2e/test_demo_tour.py",
+    "e2e/test_tutorial.py",
+    "e2e/test_hold_ladder_clients.py",
+    "attacks/test_one_caller_against_all.py",
+    "e2e/test_replayed_session.py",
+    "failure_modes/test_two_gateways.py",
+    "failure_modes/test_holds.py",
+    "attacks/test_wire_held.py",
+    "stages/test_many_on_the_ladder.py",
+    "e2e/test_kube_streams.py",
+    "e2e/test_kubectl_session.py",
+    "failure_modes/test_identity_provider.py",
+    "e2e/test_real_mcp_servers.py",
+)
+"""Files of more than ten seconds, the longest first: workers begin with them, or one would work alone at the end."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # With `--dist loadfile`, xdist would begin with the files of most tests, and those are the quickest.
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+    if missing := [name for name in LONGEST if not (Path(__file__).parent / name).exists()]:
+        raise pytest.UsageError(f"tests/conftest.py names files that are gone: {', '.join(missing)}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    tests = Path(__file__).parent
+    rank = {tests / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))  # stable: within a file, and after these, as it was
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -157,12 +157,15 @@ class Located:
 
     def duration(self) -> float:
         """Return seconds from `30s`, `10m`, `12h`, `7d`. Raises ConfigError."""
-        text = self.text()
+        # A bare number is text here, so that one answer serves with quotes and without.
+        is_number = self._is(ScalarNode) and self.tag in (_TAG + "int", _TAG + "float")
+        text = str(self.node.value) if is_number else self.text()
         units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
         number = text.rstrip("smhd")
         unit = text[len(number) :]
         if unit not in units or not _is_count(number):
-            raise self.error(f"`{text}` is no duration; write `30s`, `10m`, `12h` or `7d`")
+            hint = f"`{text}s`" if _is_count(text) else "`30s`, `10m`, `12h` or `7d`"
+            raise self.error(f"`{text}` is no duration; write {hint}")
         return int(number) * units[unit]
 
     def size(self) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.fakes.audit_trail import trail, until_written
+from tests.fakes.processes import NO_AUTHORITIES
 from tests.fakes.raw_upstream import RawUpstream
 from tests.fakes.world import World, call
 
@@ -60,7 +61,7 @@ def aside() -> Iterator[Callable[..., Future[Any]]]:
 
 
 def ask(world: World, tool: str, name: str, *, timeout: float = 30) -> httpx.Response:
-    with httpx.Client(trust_env=False, timeout=timeout) as http:
+    with httpx.Client(verify=NO_AUTHORITIES, trust_env=False, timeout=timeout) as http:
         return http.post(world.url, headers=world.headers(), json=call(tool, {"name": name}))
 
 

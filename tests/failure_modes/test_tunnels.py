@@ -64,6 +64,7 @@ def shell(world: PodWorld, wire: Wire, *, is_spdy: bool, namespace: str = "defau
     assert client.status == 101, client.body
     client.say("stdin", b"ready\n")
     client.until(lambda: client.text("stdout") == "ready\n")
+    assert client.text("stdout") == "ready\n", client.heard
     return client
 
 
@@ -110,7 +111,7 @@ def test_whatever_fails_in_a_tunnel_lets_nothing_through(
             return original(*args, **kwargs)
 
         monkeypatch.setattr(owner, name, broken)
-        with Wire(sabotaged.reverse) as wire:
+        with Wire(sabotaged.reverse, timeout=30) as wire:
             client = shell(sabotaged, wire, is_spdy=is_spdy)
             opened = sabotaged.pods.opened[-1]
             passed = bytes(opened.heard["stdin"])
@@ -125,7 +126,7 @@ def test_whatever_fails_in_a_tunnel_lets_nothing_through(
                 assert "after" not in client.text("stdout"), failure
         assert opened.gone.wait(20), failure
         monkeypatch.setattr(owner, name, original)
-    with Wire(sabotaged.reverse) as wire:
+    with Wire(sabotaged.reverse, timeout=30) as wire:
         client = shell(sabotaged, wire, is_spdy=is_spdy)
         client.say("stdin", b"", final=True)
         assert client.rest().outcome["status"] == "Success"
@@ -177,7 +178,7 @@ def test_a_guard_ends_what_shows_its_pattern(world: PodWorld, is_spdy: bool) -> 
 @pytest.mark.failure("F-tunnel-expired")
 @KINDS
 def test_a_tunnel_ends_with_its_token(world: PodWorld, is_spdy: bool) -> None:
-    token = world.token(exp=int(time.time()) + 4)
+    token = world.token(exp=int(time.time()) + 3)
     path = world.path("exec", "default", "cat", stdin=True)
     asked = head(world, path, is_spdy=is_spdy).replace(world.token().encode(), token.encode())
     lines = [

@@ -1,16 +1,15 @@
 """An OpenTelemetry collector on loopback: takes OTLP over HTTP and keeps what it got."""
 
 import gzip
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from queue import Queue
-from types import TracebackType
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from tests.fakes.serving import Handler, Threaded
 
 
-class Collector:
+class Collector(Threaded):
     """A context manager."""
 
     def __init__(self) -> None:
@@ -18,27 +17,15 @@ class Collector:
         self.metrics: Queue[str] = Queue()
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Taking(Handler, BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
+                body = self.heard()
                 if self.headers.get("content-encoding") == "gzip":
                     body = gzip.decompress(body)
                 outer.take(self.path, body)
-                self.send_response(200)
-                self.send_header("content-type", "application/x-protobuf")
-                self.send_header("content-length", "0")
-                self.end_headers()
+                self.say(200, b"", content_type="application/x-protobuf")
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-
-    @property
-    def url(self) -> str:
-        """The OTLP endpoint."""
-        return f"http://127.0.0.1:{self._server.server_port}"
+        super().__init__(Taking)
 
     def take(self, path: str, body: bytes) -> None:
         """Keep what an export holds."""
@@ -62,17 +49,6 @@ class Collector:
                 for scope in metrics.scope_metrics:
                     for metric in scope.metrics:
                         self.metrics.put(metric.name)
-
-    def __enter__(self) -> "Collector":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 def _value(value: object) -> object:

@@ -1,20 +1,19 @@
 """An MCP upstream that says yes to everything and remembers what it was asked, byte by byte."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+from tests.fakes.serving import Handler, Threaded
 from tests.fakes.world import World
 
 SESSION = "session-of-the-echo"
 
 
-class EchoMcp:
+class EchoMcp(Threaded):
     """A context manager."""
 
     def __init__(self) -> None:
@@ -22,11 +21,9 @@ class EchoMcp:
         """HTTP method and body of every request, in order."""
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Echo(Handler, BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers.get("content-length", "0")))
+                body = self.heard()
                 outer.seen.append(("POST", body))
                 message = json.loads(body)
                 if isinstance(message, list):
@@ -46,37 +43,14 @@ class EchoMcp:
                 self._say(b"")
 
             def _say(self, body: bytes, kind: str = "application/json", *, is_first: bool = False) -> None:
-                self.send_response(200 if body else 202)
-                if body:
-                    self.send_header("content-type", kind)
-                if is_first:
-                    self.send_header("mcp-session-id", SESSION)
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                self.say(200 if body else 202, body, kind, **({"mcp_session_id": SESSION} if is_first else {}))
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        super().__init__(Echo)
 
     @property
     def url(self) -> str:
         """Its endpoint."""
-        return f"http://127.0.0.1:{self._server.server_port}/mcp"
-
-    def __enter__(self) -> "EchoMcp":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+        return f"{super().url}/mcp"
 
 
 def _answer(message: dict[str, Any]) -> dict[str, Any]:

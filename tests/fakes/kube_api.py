@@ -7,13 +7,11 @@ them; every name and every value is invented.
 import base64
 import hmac
 import json
-import ssl
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
+from tests.fakes.serving import Handler, Threaded
 from tests.fakes.wire import certificate
 
 TOKEN = "token-of-the-mcp-server-at-the-cluster"
@@ -115,8 +113,7 @@ _ANSWERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(Handler, BaseHTTPRequestHandler):
     seen: list[str]
     tokens: set[str]
 
@@ -146,23 +143,15 @@ class _Handler(BaseHTTPRequestHandler):
         return {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason, "code": code}
 
     def _answer(self, status: int, kind: str, answer: dict[str, Any]) -> None:
-        self.rfile.read(int(self.headers.get("content-length", "0")))
+        self.heard()
         self.seen.append(f"{self.command} {self._path}")
         self.tokens.add(self.headers.get("authorization", "").removeprefix("Bearer "))
         if not hmac.compare_digest(self.headers.get("authorization", ""), f"Bearer {TOKEN}"):
             status, kind, answer = 401, "application/json", self._status("Unauthorized", 401)
-        body = json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("content-type", kind)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *_args: object) -> None:  # noqa: A002  # the name in the base class
-        """Say nothing."""
+        self.say(status, json.dumps(answer).encode(), kind)
 
 
-class KubeApi:
+class KubeApi(Threaded):
     """The server on a port of its own, in threads. A context manager."""
 
     def __init__(self, folder: Path) -> None:
@@ -172,31 +161,10 @@ class KubeApi:
         self.tokens: set[str] = set()
         """Every token that somebody came with."""
         handler = type("Handler", (_Handler,), {"seen": self.seen, "tokens": self.tokens})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self._server.daemon_threads = True
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(self._authority, key)
-        self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="kube-api", daemon=True)
-
-    @property
-    def url(self) -> str:
-        """Base URL."""
-        return f"https://127.0.0.1:{self._server.server_address[1]}"
+        super().__init__(handler, tls=(self._authority, key))
 
     def write_kubeconfig(self, file: Path, token: str) -> Path:
         """Write a kubeconfig with a token; returns the file."""
         file.write_text(KUBECONFIG.format(url=self.url, authority=self._authority, token=token))
         file.chmod(0o600)
         return file
-
-    def __enter__(self) -> "KubeApi":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._thread.join(10)
-        self._server.server_close()

@@ -4,57 +4,17 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import httpx
 import pytest
-from tests.fakes.issuer import FakeIssuer
+from tests.fakes.gateway_folder import GatewayFolder
 from tests.fakes.kube_identity import ALICE_TOKEN, GATEWAY_TOKEN
 from tests.fakes.kube_server import KubeServer
-from tests.fakes.processes import GATEWAY, MITMDUMP, ROOT, Program, free_port
+from tests.fakes.processes import Program
 from tests.fakes.wire import certificate
-
-from holdpoint.admin.client import AdminClient
-
-SETTINGS = """\
-apiVersion: holdpoint/v1
-kind: Gateway
-listeners:
-  - {{name: routes, mode: reverse, listen: "127.0.0.1:{reverse}", tls: {{certificate: "{certificate}", key: "{key}"}}}}
-  - {{name: proxy, mode: forward, listen: "127.0.0.1:{forward}"}}
-keys:
-  ca: {{folder: var/ca}}
-  audit: {{active: audit-1, ring: [{{id: audit-1, file: var/keys/audit-1.pem, create: true}}]}}
-  digest: {{file: var/keys/digest.key}}
-issuers:
-  - name: test
-    url: {issuer}
-    algorithms: [RS256, ES256]
-    audiences: ["{audience}"]
-    claims: {{person: email, groups: groups}}
-    workloads: {{subjects: ["agent-*"], owners: {{"agent-*": ["alice@corp.example"]}}}}
-    login: {{client_id: holdpoint-cli}}
-targets:
-  - name: cluster
-    protocol: kubernetes
-    url: {cluster}
-    ca_file: "{authority}"
-    routes: [/k8s/cluster]
-    credential: {credential}
-    hold: {{wait: {hold_wait}}}
-{target_lines}
-{more_targets}
-policies: [cluster.yaml, masks/credentials.yaml, masks/personal-data.yaml]
-store: {{path: var/holdpoint.sqlite}}
-recordings: {{folder: var/recordings}}
-admin: {{socket: var/run/admin.sock}}
-reviewers: {{issuers: [test], max_age: 12h}}
-console: {{listen: "127.0.0.1:{console}", issuer: test, client_id: holdpoint-console}}
-{more_settings}
-"""
 
 ALL = """\
   - name: discover
@@ -118,110 +78,60 @@ class Ran:
 
 
 @dataclass
-class KubeWorld:
+class KubeWorld(GatewayFolder):
     """A folder of settings with an issuer and an API server around it. A context manager; `start` starts mitmdump."""
 
-    folder: Path
     rules: str = ALL
     """Rules of the cluster's policy, indented by two."""
-    hold_wait: str = "50s"
     credential: str = "{kind: static, from: {env: CLUSTER_TOKEN}}"
-    target_lines: str = ""
-    """More keys of the target `cluster`, indented by four."""
-    more_targets: str = ""
     more_settings: str = ""
-    env: dict[str, str] = field(default_factory=dict)
+
+    SCHEME = "https"
+    ROUTE = "/k8s/cluster"
+    TARGET = """\
+  - name: cluster
+    protocol: kubernetes
+    url: {cluster}
+    ca_file: "{authority}"
+    routes: [/k8s/cluster]
+    credential: {credential}
+    hold: {{wait: {hold_wait}}}
+"""
+    MORE = "{more_settings}\n"
+    SECRETS: ClassVar[dict[str, str]] = {"CLUSTER_TOKEN": GATEWAY_TOKEN}
 
     def __post_init__(self) -> None:
-        self.reverse, self.forward, self.console = free_port(), free_port(), free_port()
-        self.base = f"https://127.0.0.1:{self.reverse}"
-        self.url = f"{self.base}/k8s/cluster"
-        self.issuer = FakeIssuer(audience=self.url)
+        super().__post_init__()
         self.cluster = KubeServer(self.folder)
         self.certificate, self.key = certificate(self.folder / "listener")
-        self.gateway: Program | None = None
-        self.policies = self.folder / "policies"
-        shutil.copytree(ROOT / "policies", self.policies)
-        self.settings_file = self.policies / "gateway.yaml"
 
-    @property
-    def var(self) -> Path:
-        """Folder of the gateway's state."""
-        return self.policies / "var"
+    def values(self) -> dict[str, object]:
+        return {
+            "listener": f', tls: {{certificate: "{self.certificate}", key: "{self.key}"}}',
+            "cluster": self.cluster.url,
+            "authority": self.cluster.authority,
+            "credential": self.credential,
+            "policy": "cluster",
+            "more_settings": self.more_settings,
+        }
 
     def write_settings(self, **changes: str) -> None:
         """Write gateway.yaml and the policy; `changes` replace text in the former, key by value."""
-        text = SETTINGS.format(
-            reverse=self.reverse,
-            forward=self.forward,
-            console=self.console,
-            certificate=self.certificate,
-            key=self.key,
-            issuer=self.issuer.url,
-            audience=self.url,
-            cluster=self.cluster.url,
-            authority=self.cluster.authority,
-            credential=self.credential,
-            hold_wait=self.hold_wait,
-            target_lines=self.target_lines,
-            more_targets=self.more_targets,
-            more_settings=self.more_settings,
-        )
-        for old, new in changes.items():
-            assert old in text, old
-            text = text.replace(old, new)
-        self.settings_file.write_text(text)
+        super().write_settings(**changes)
         self.write_policy(self.rules)
 
     def write_policy(self, rules: str) -> None:
         """Write the cluster's rules, indented by two."""
         (self.policies / "cluster.yaml").write_text(POLICY.format(rules=rules))
 
-    def __enter__(self) -> "KubeWorld":
-        self.issuer.start()
+    def __enter__(self) -> Self:
+        super().__enter__()
         self.cluster.__enter__()
         self.write_settings()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if self.gateway is not None:
-                self.gateway.stop()
-                if kind is not None:
-                    print(self.gateway.output)
-        finally:
-            self.cluster.__exit__(None, None, None)
-            self.issuer.stop()
-
-    def launch(self, *more: str, script: Path = GATEWAY) -> Program:
-        """Start mitmdump and return at once, whether or not it will come up."""
-        command = [str(MITMDUMP), "-s", str(script), "--set", f"holdpoint_config={self.settings_file}", *more]
-        self.gateway = Program(command, env={"CLUSTER_TOKEN": GATEWAY_TOKEN, "HOME": str(self.folder), **self.env})
-        return self.gateway
-
-    def start(self, *more: str, script: Path = GATEWAY) -> Program:
-        """Start mitmdump and wait until it serves."""
-        gateway = self.launch(*more, script=script)
-        gateway.wait_for("holdpoint: serving")
-        return gateway
-
-    # Who calls
-
-    def token(self, sub: str = "u-alice", **claims: Any) -> str:
-        """An access token of the test issuer for the cluster."""
-        return self.issuer.mint({"sub": sub, **claims})
-
-    def id_token(self, person: str = "rita@corp.example", *groups: str) -> str:
-        """An ID token of a reviewer, as the console would hold it."""
-        return self.issuer.mint_id_token(
-            {"sub": f"u-{person.split('@', maxsplit=1)[0]}", "email": person, "groups": list(groups or ("reviewers",))}
-        )
-
-    def admin(self) -> AdminClient:
-        """A client of the gateway's admin socket."""
-        return AdminClient(self.var / "run" / "admin.sock")
+    def close(self) -> None:
+        self.cluster.__exit__(None, None, None)
 
     def client(self, token: str | None = None, *, http2: bool = True, **more: Any) -> httpx.Client:
         """A plain client of the reverse route, with a caller's token."""

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 import httpx
+from tests.fakes.processes import NO_AUTHORITIES
 from tests.fakes.raw_upstream import RawUpstream
 from tests.fakes.world import World, call
 
@@ -108,7 +109,7 @@ class LadderWorld(World):
         self, message: Any, headers: dict[str, str], target: str = "demo", *, patience: float = 30
     ) -> httpx.Response:
         """Post a message to a target; `patience` is in seconds."""
-        with httpx.Client(trust_env=False, timeout=patience) as http:
+        with httpx.Client(verify=NO_AUTHORITIES, trust_env=False, timeout=patience) as http:
             return http.post(f"{self.base}/mcp/{target}", headers=headers, content=json.dumps(message))
 
     def ask(

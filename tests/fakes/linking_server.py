@@ -7,17 +7,16 @@ it was given it keeps: it stands for a server that was broken into, too.
 import base64
 import json
 import ssl
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
 import httpx
+from tests.fakes.serving import Handler, Threaded
 
 
-class LinkingServer:
+class LinkingServer(Threaded):
     """The server on a port of its own, in threads. A context manager."""
 
     def __init__(self, cluster: str, authority: Path) -> None:
@@ -30,40 +29,26 @@ class LinkingServer:
         self._authority = authority
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
+        class Linking(Handler, BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                message = json.loads(self.rfile.read(int(self.headers.get("content-length", "0"))))
+                message = json.loads(self.heard())
                 token = self.headers.get("authorization", "").removeprefix("Bearer ")
                 outer.tokens.append((message.get("method", ""), token))
                 if "id" not in message:
-                    self._say(202, b"")
+                    self.say(202, b"")
                     return
                 answer = {"jsonrpc": "2.0", "id": message["id"], "result": outer.answer(message, token)}
-                self._say(200, json.dumps(answer).encode())
+                self.say(200, json.dumps(answer).encode())
 
             def do_GET(self) -> None:
-                self._say(405, b"")
+                self.say(405, b"")
 
-            def _say(self, status: int, body: bytes) -> None:
-                self.send_response(status)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, name="linking-server", daemon=True)
+        super().__init__(Linking)
 
     @property
     def url(self) -> str:
         """URL of the MCP endpoint."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/mcp"
+        return f"{super().url}/mcp"
 
     def answer(self, message: dict[str, Any], token: str) -> dict[str, Any]:
         """Return the result of a message."""
@@ -92,17 +77,6 @@ class LinkingServer:
         told = {"path": path, "status": answer.status_code, "body": answer.text}
         self.answers.append(told)
         return told
-
-    def __enter__(self) -> "LinkingServer":
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
 
 
 def _text(text: str) -> dict[str, Any]:

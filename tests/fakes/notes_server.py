@@ -8,15 +8,12 @@ import argparse
 import hmac
 import json
 import os
-import socket
-import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 
-import uvicorn
 from mcp.server.mcpserver import MCPServer
 from starlette.types import ASGIApp, Receive, Scope, Send
+from tests.fakes.serving import Asgi
 
 SECRET_NOTE = {
     "service": "billing",
@@ -103,7 +100,7 @@ class Door:
         await self._app(scope, receive, send)
 
 
-class NotesServer:
+class NotesServer(Asgi):
     """The server on a port of its own, in a thread. A context manager."""
 
     def __init__(
@@ -117,51 +114,7 @@ class NotesServer:
     ) -> None:
         self.seen = Seen()
         app = make_server(self.seen).streamable_http_app(json_response=json_response, stateless_http=stateless)
-        self._socket = socket.socket()
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._socket.bind(("127.0.0.1", port))
-        self.port: int = self._socket.getsockname()[1]
-        config = uvicorn.Config(
-            Door(app, token, self.seen),
-            log_level="warning",
-            lifespan="on",
-            ssl_certfile=str(tls[0]) if tls else None,
-            ssl_keyfile=str(tls[1]) if tls else None,
-            timeout_graceful_shutdown=1,
-        )
-        self._server = uvicorn.Server(config)
-        self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name="notes-server", daemon=True)
-
-    @property
-    def url(self) -> str:
-        """Base URL of the MCP endpoint, plain HTTP."""
-        return f"http://127.0.0.1:{self.port}/mcp"
-
-    def _serve(self) -> None:
-        import asyncio
-
-        async def main() -> None:
-            serving = asyncio.ensure_future(self._server.serve(sockets=[self._socket]))
-            while not self._server.started and not serving.done():
-                await asyncio.sleep(0.005)
-            self._ready.set()
-            await serving
-
-        asyncio.run(main())
-
-    def __enter__(self) -> "NotesServer":
-        self._thread.start()
-        if not self._ready.wait(20):
-            raise RuntimeError("the notes server did not start")
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.should_exit = True
-        self._thread.join(10)
-        self._socket.close()
+        super().__init__(Door(app, token, self.seen), port=port, tls=tls)
 
 
 def main() -> None:
@@ -174,7 +127,7 @@ def main() -> None:
     args = parser.parse_args()
     with NotesServer(token=os.environ["HOLDPOINT_DEMO_TOKEN"], port=args.port) as server:
         print(f"notes server at {server.url}", flush=True)
-        server._thread.join()
+        server.join()
 
 
 if __name__ == "__main__":

@@ -8,14 +8,12 @@ import select
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
 import wsproto.events as ws
 from tests.fakes.kube_tunnels import SpdyEnd, client_end
 from tests.fakes.pods import CHANNELS, Pods
-from tests.fakes.processes import free_port
 from tests.fakes.wire import Wire, certificate, request
 from tests.fakes.world import World
 
@@ -49,7 +47,7 @@ rules:
   - name: short
     effect: hold
     match: {verbs: [exec], resources: [pods/exec], namespaces: [short]}
-    approval: {reviewers: ["group:reviewers"], timeout: 10m, grant: {for: 10s, scope: session}}
+    approval: {reviewers: ["group:reviewers"], timeout: 10m, grant: {for: 2s, scope: session}}
 """
 
 TARGETS = """\
@@ -80,21 +78,10 @@ class PodWorld(World):
         self.tls_files = certificate(folder / "tls")
         (folder / "pod").mkdir()
         self.pods, self.safe = Pods(folder / "pod"), Pods(folder / "pod", self.tls_files)
-        self.reverse_tls, self.forward_tls = free_port(), free_port()
         more = TARGETS.format(pods=self.pods.port, safe=self.safe.port, ca=self.tls_files[0])
         super().__init__(folder, more_targets=more, json_response=True, stateless=True)
         (self.policies / "pods.yaml").write_text(POLICY + policy)
-        files = f"{{certificate: {self.tls_files[0]}, key: {self.tls_files[1]}}}"
-        listeners = "".join(
-            f'  - {{name: {name}, mode: {mode}, listen: "127.0.0.1:{port}", tls: {files}}}\n'
-            for name, mode, port in (("safe", "reverse", self.reverse_tls), ("safe-proxy", "forward", self.forward_tls))
-        )
-        self.write_settings(
-            **{
-                "keys:\n  ca:": listeners + "keys:\n  ca:",
-                "policies: [demo.yaml,": "policies: [demo.yaml, pods.yaml,",
-            }
-        )
+        self.add_tls_listeners(*self.tls_files, {"policies: [demo.yaml,": "policies: [demo.yaml, pods.yaml,"})
 
     def __enter__(self) -> "PodWorld":
         super().__enter__()
@@ -102,14 +89,10 @@ class PodWorld(World):
         self.safe.__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            super().__exit__(kind, error, trace)
-        finally:
-            self.pods.__exit__(None, None, None)
-            self.safe.__exit__(None, None, None)
+    def close(self) -> None:
+        super().close()
+        self.pods.__exit__(None, None, None)
+        self.safe.__exit__(None, None, None)
 
     def kubeconfig(self, target: str = "pods", *, sub: str = "u-alice", **claims: Any) -> Path:
         """A kubeconfig whose only road is the gateway."""
@@ -163,15 +146,6 @@ class PodWorld(World):
         """The head of an upgrade to SPDY/3.1."""
         fields = [("Connection", "Upgrade"), ("Upgrade", "SPDY/3.1"), ("X-Stream-Protocol-Version", protocols)]
         return request("POST", f"/k8s/{target}{path}", self.plain(*fields))
-
-    def audited(self) -> list[dict[str, Any]]:
-        """Every event of the audit log."""
-        events: list[dict[str, Any]] = []
-        for file in sorted((self.var / "recordings" / "audit").glob("*.jsonl")):
-            for line in file.read_bytes().splitlines():
-                if (event := json.loads(line).get("event")) is not None:
-                    events.append(event)
-        return events
 
     def ended(self, exchange: str = "", *, seconds: float = 15) -> dict[str, Any]:
         """Wait for the event of the last tunnel's end."""

@@ -7,6 +7,7 @@ import queue
 import random
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,8 @@ MITMDUMP = Path(sys.executable).parent / "mitmdump"
 GATEWAY = ROOT / "addons" / "gateway.py"
 _PORTS = random.SystemRandom()
 """Not seeded: the workers of a test run must not all take the same."""
+NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""What a client of plain HTTP trusts: to read the public authorities takes longer than most requests of a test."""
 DEADLINE = 60.0
 """Seconds after which a program that says nothing is taken for dead."""
 

@@ -2,11 +2,9 @@
 
 import json
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from tests.fakes.byte_upstream import H2Upstream, RawUpstream
-from tests.fakes.processes import free_port
 from tests.fakes.wire import Answer, Wire, certificate, request
 from tests.fakes.world import World, call
 
@@ -81,7 +79,6 @@ class WireWorld(World):
         self.tls_files = certificate(folder / "tls")
         self.raw, self.rawmcp, self.secure = RawUpstream(), RawUpstream(), RawUpstream(self.tls_files)
         self.h2up = H2Upstream(self.tls_files)
-        self.reverse_tls, self.forward_tls = free_port(), free_port()
         more = TARGETS.format(
             raw=self.raw.port,
             secure=self.secure.port,
@@ -91,17 +88,7 @@ class WireWorld(World):
         )
         super().__init__(folder, more_targets=more, json_response=True, stateless=True)
         (self.policies / "wire.yaml").write_text(POLICY)
-        files = f"{{certificate: {self.tls_files[0]}, key: {self.tls_files[1]}}}"
-        listeners = "".join(
-            f'  - {{name: {name}, mode: {mode}, listen: "127.0.0.1:{port}", tls: {files}}}\n'
-            for name, mode, port in (("safe", "reverse", self.reverse_tls), ("safe-proxy", "forward", self.forward_tls))
-        )
-        self.write_settings(
-            **{
-                "keys:\n  ca:": listeners + "keys:\n  ca:",
-                "policies: [demo.yaml,": "policies: [demo.yaml, wire.yaml,",
-            }
-        )
+        self.add_tls_listeners(*self.tls_files, {"policies: [demo.yaml,": "policies: [demo.yaml, wire.yaml,"})
 
     def __enter__(self) -> "WireWorld":
         super().__enter__()
@@ -109,14 +96,10 @@ class WireWorld(World):
             upstream.__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            super().__exit__(kind, error, trace)
-        finally:
-            for upstream in (self.raw, self.rawmcp, self.secure, self.h2up):
-                upstream.__exit__(None, None, None)
+    def close(self) -> None:
+        super().close()
+        for upstream in (self.raw, self.rawmcp, self.secure, self.h2up):
+            upstream.__exit__(None, None, None)
 
     def add_settings(self, line: str, more: str) -> None:
         """Put more lines of settings after one that is there."""
@@ -175,17 +158,8 @@ class WireWorld(World):
         modern = [(n, "2026-07-28" if n == "MCP-Protocol-Version" else v) for n, v in self.mcp()]
         return request("POST", "/rawmcp", [*modern, ("Mcp-Method", "subscriptions/listen")], body.encode())
 
-    # What was seen, and what was written down
+    # What was seen
 
     def reached(self) -> int:
         """How many requests reached an upstream, whichever."""
         return sum(len(u.requests) for u in (self.raw, self.rawmcp, self.secure, self.h2up))
-
-    def audited(self) -> list[dict[str, Any]]:
-        """Every event of the audit log."""
-        events: list[dict[str, Any]] = []
-        for file in sorted((self.var / "recordings" / "audit").glob("*.jsonl")):
-            for line in file.read_bytes().splitlines():
-                if (event := json.loads(line).get("event")) is not None:
-                    events.append(event)
-        return events

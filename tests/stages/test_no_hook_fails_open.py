@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from tests.fakes.processes import NO_AUTHORITIES
 from tests.fakes.saboteur import FAILURES, STYLES, SabotagedGateway
 from tests.fakes.world import UPSTREAM_TOKEN, World, call
 
@@ -48,7 +49,7 @@ def gateway(world: World) -> Iterator[SabotagedGateway]:
 
 def ask(world: World) -> httpx.Response:
     """One call on a connection of its own."""
-    with httpx.Client(trust_env=False, timeout=20) as client:
+    with httpx.Client(verify=NO_AUTHORITIES, trust_env=False, timeout=20) as client:
         return client.post(world.url, headers=world.headers(), json=call("read_secret", {"name": "matrix"}))
 
 
@@ -127,7 +128,7 @@ def test_later_stages_do_not_see_what_the_gateway_answers_itself(world: World, g
     gateway.plan.disarm()
     gateway.plan.seen.clear()
     before = reached(world)
-    assert httpx.get(world.base + METADATA, trust_env=False).json()["resource"] == world.url
+    assert httpx.get(world.base + METADATA, verify=NO_AUTHORITIES, trust_env=False).json()["resource"] == world.url
     for hook in ("requestheaders", "request", "responseheaders", "response"):
         assert {stage for stage, name in gateway.plan.seen if name == hook} <= {"lockdown", "record"}, hook
     assert reached(world) == before
@@ -143,11 +144,11 @@ def test_a_failure_in_an_answer_of_its_own_reaches_no_upstream(
     for failure in FAILURES:
         before = reached(world)
         gateway.plan.arm(stage, hook, failure, style)
-        answer = httpx.get(world.base + METADATA, trust_env=False, timeout=20)
+        answer = httpx.get(world.base + METADATA, verify=NO_AUTHORITIES, trust_env=False, timeout=20)
         assert reached(world) == before, failure
         assert answer.status_code >= 500 or answer.json()["resource"] == world.url, failure
     gateway.plan.disarm()
-    assert httpx.get(world.base + METADATA, trust_env=False).status_code == 200
+    assert httpx.get(world.base + METADATA, verify=NO_AUTHORITIES, trust_env=False).status_code == 200
 
 
 def connect_through(world: World) -> bytes:

@@ -56,6 +56,10 @@ class Echoes:
             self._pattern = cast("_Regex", engine.compile(everything, options))
             self._inside = cast("_Regex", engine.compile(b"|".join(sorted(inside)), options))
 
+    def __bool__(self) -> bool:
+        """Whether there is anything to look for."""
+        return self._pattern is not None
+
     def hide(self, data: bytes) -> tuple[bytes, int]:
         """Return the data with every secret masked, and how many there were; the very same bytes where none was."""
         if self._pattern is None or self._inside is None or self._inside.search(data) is None:

@@ -7,6 +7,7 @@ from holdpoint.masking.marks import stricter
 from holdpoint.masking.regex import Regex, any_of, literal
 
 MAX_KEY = 128
+_BLANK = r"[^\x00!-~]"
 _IN_TEXT = r"[A-Za-z0-9_.\-]*"
 
 
@@ -29,6 +30,7 @@ class Keys:
             pattern = any_of([f"(?is:{_glob(key, '.*')})" for key in keys])
             if pattern is not None:
                 self._by_action.append((action, pattern))
+        self._globs: tuple[str, ...] = tuple(dict.fromkeys(k for k, _ in masks))
         self.text = "|".join(dict.fromkeys(_glob(k, _IN_TEXT) for k, _ in masks))
         """A pattern that matches such a key in text (case is for the caller to fold); empty without masks."""
 
@@ -44,6 +46,21 @@ class Keys:
                 if pattern.fullmatch(raw) is not None:
                     found = stricter(found, action)
         return found
+
+    @property
+    def whole(self) -> str:
+        r"""A pattern that matches `\0NAME\0`, or its end, for every name that `action` knows; empty without masks.
+
+        It says nothing of case, and takes more for a blank than `str.strip` does.
+        """
+        return "|".join(_whole(k) for k in self._globs)
+
+
+def _whole(key: str) -> str:
+    parts = key.strip().split("*")
+    start = "" if not parts[0] else rf"\x00{_BLANK}*"
+    end = r"[^\x00]*\x00" if not parts[-1] else rf"{_BLANK}*\x00"
+    return start + r"[^\x00]*".join(literal(part) for part in parts if part) + end
 
 
 def _glob(key: str, star: str) -> str:

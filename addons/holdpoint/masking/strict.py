@@ -12,6 +12,7 @@ from holdpoint.domain.values import JsonValue
 
 _EXACT = msgspec.json.Decoder(float_hook=Decimal)
 _PLAIN = msgspec.json.Decoder()
+_RAW = msgspec.json.Decoder(msgspec.Raw)
 _ENCODER = msgspec.json.Encoder(decimal_format="number")
 
 
@@ -35,6 +36,21 @@ def loads(data: bytes, *, exact: bool = True) -> JsonValue:
     if isinstance(value, dict | list) and _quotes(data) != _quotes(_again(value)):
         raise NotJson("an object has the same key twice")
     return value
+
+
+def check(data: bytes) -> None:
+    """Read through a text without keeping anything of it: many times as fast as `loads`. Raises NotJson.
+
+    Of two equal keys it says nothing: for what was looked at as it stands, both of them.
+    """
+    try:
+        _RAW.decode(data)
+        if not data.isascii():
+            data.decode("utf-8", "strict")
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError):
+        raise NotJson("not valid JSON") from None
+    except RecursionError:
+        raise NotJson("nested too deep") from None
 
 
 def _again(value: JsonValue) -> bytes:

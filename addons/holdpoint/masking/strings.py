@@ -32,6 +32,13 @@ _SHAPES = (
     r"\[sealed:",
 )
 """What a string may look like that hides something: a document, base64, escapes."""
+_TELLTALES = (r"\n[ \t]*[\[{][^\n]*[\]}][ \t\r]*(?:\n|\z)", r"\\(?:u00|x|u\{)[2-7]", r"\[sealed:")
+"""The same of one text alone, without base64, and without what its first byte says."""
+_CODED = (r"[A-Za-z0-9+/]{16}", r"[A-Za-z0-9_\-]{40}")
+"""How a match of `_BASE64` begins."""
+_CHUNK = 4 << 10
+_MOST_OPEN = 3
+"""Bytes that a character of UTF-8 may lack."""
 
 type Tree = Callable[[JsonValue, int], tuple[JsonValue, int]]
 """Masks a document found at this depth; returns it, and how many values were masked."""
@@ -49,7 +56,11 @@ class Strings:
         self._tree = tree
         self._anchored = rules.detectors.anchored
         self._yaml = YamlPaths(rules)
-        self._suspect = any_of([*_SHAPES, *self._yaml.probes, *rules.detectors.probes, *rules.keytext.probes])
+        self.probes: list[str] = [*self._yaml.probes, *rules.detectors.probes, *rules.keytext.probes]
+        """Patterns without anchors: where none matches, no rule says anything of a text as it stands."""
+        self._suspect = any_of([*_SHAPES, *self.probes])
+        self._telltale = any_of([*_TELLTALES, *self.probes])
+        self._coded = any_of(_CODED)
 
     def suspects(self, texts: Sequence[str]) -> Iterator[int]:
         """Yield the indexes of the texts that `mask` may change, from one scan over all of them joined."""
@@ -72,6 +83,16 @@ class Strings:
                 return
             yield index
             at = starts[index + 1] - 1
+
+    def is_plain(self, raw: bytes) -> bool:
+        """Tell that `mask` surely changes nothing in this text, of UTF-8, from two scans and a look into its base64."""
+        if self._anchored or self._telltale is None or self._coded is None:
+            return False
+        if raw.lstrip()[:1] in {b"{", b"[", b'"'}:
+            return False
+        if self._telltale.search(raw) is not None:
+            return False
+        return self._coded.search(raw) is None or not self._encoded(raw, 0)[1]
 
     def mask(self, text: str, depth: int = 0) -> tuple[str, int]:
         """Mask one string. `depth` counts the documents around it. Returns it, and how many values were masked."""
@@ -135,25 +156,68 @@ class Strings:
 
     def _encoded(self, raw: bytes, depth: int) -> tuple[bytes, int]:
         """Mask whole every piece of base64 that decodes to text with something to mask."""
-        count = 0
+        out: list[bytes] = []
+        done = count = 0
+        for match in _BASE64.finditer(raw):
+            made, masked = self._wrapped(match.group(), depth)
+            if masked:
+                out += (raw[done : match.start()], made)
+                done = match.end()
+                count += masked
+        if not count:
+            return raw, 0
+        out.append(raw[done:])
+        return b"".join(out), count
 
-        def replace(match: re.Match[bytes]) -> bytes:
-            nonlocal count
-            out: list[bytes] = []
-            lines = match.group().splitlines(keepends=True)
-            at = 0
-            while at < len(lines):
-                size = next((n for n in _sizes(lines, at) if self._hides(b"".join(lines[at : at + n]), depth)), 0)
-                last = lines[at + max(size, 1) - 1]
-                out.append(MASKED.encode() + last[len(last.rstrip()) :] if size else last)
-                count += size > 0
-                at += max(size, 1)
-            return b"".join(out)
+    def _wrapped(self, token: bytes, depth: int) -> tuple[bytes, int]:
+        """Mask base64 that may be wrapped into lines, and may be several pieces."""
+        if b"\n" not in token:
+            return (MASKED.encode(), 1) if self._hides(token, depth) else (token, 0)
+        lines = token.splitlines(keepends=True)
+        if self._holds_nothing(lines, depth):
+            return token, 0
+        out: list[bytes] = []
+        at = count = 0
+        while at < len(lines):
+            size = next((n for n in _sizes(lines, at) if self._hides(b"".join(lines[at : at + n]), depth)), 0)
+            last = lines[at + max(size, 1) - 1]
+            out.append(MASKED.encode() + last[len(last.rstrip()) :] if size else last)
+            count += size > 0
+            at += max(size, 1)
+        return b"".join(out), count
 
-        made = _BASE64.sub(replace, raw)
-        return (made, count) if count else (raw, 0)
+    def hides(self, raw: bytes, depth: int) -> bool:
+        """Tell whether a piece of a text holds base64 with something to mask in it."""
+        return self._encoded(raw, depth)[1] > 0
+
+    def _holds_nothing(self, lines: list[bytes], depth: int) -> bool:
+        """Tell that nothing wrapped hides in these lines, whichever of them belong together.
+
+        A line that breaks UTF-8 within itself breaks every piece that it is in, and what is unprintable adds up. So
+        each line is looked at once; where that does not tell, False. Pieces are those of `_sizes`.
+        """
+        before = before_unseen = 0
+        above = -1
+        for at, line in enumerate(lines):
+            width = len(line.strip())
+            goes_on = at + 1 < len(lines) and len(lines[at + 1].strip()) <= width
+            if goes_on and width % 4:
+                return False
+            decoded = decode_base64(line)
+            size = 0 if decoded is None else len(decoded)
+            unseen = 0 if decoded is None else len(decoded.translate(None, _PRINTABLE))
+            if decoded is None or unseen * 4 <= size or not _is_broken(decoded):
+                # It may still be the end of what stands before it, but the beginning of nothing.
+                if goes_on or self._hides(line, depth):
+                    return False
+                if width <= above and (before_unseen + unseen) * 4 <= before + size:
+                    return False
+            before, before_unseen, above = size, unseen, width
+        return True
 
     def _hides(self, token: bytes, depth: int) -> bool:
+        if len(token) > _CHUNK and _begins_binary(token):
+            return False
         decoded = decode_base64(token)
         if decoded is None:
             return False
@@ -167,6 +231,34 @@ class Strings:
         if depth >= MAX_EMBEDDED:
             return text.isprintable()
         return self.mask(text, depth + 1)[1] > 0
+
+
+def _begins_binary(token: bytes) -> bool:
+    """Tell, from no more of a long token than it takes, that it decodes to no text, nor to text with a little else."""
+    if b"\n" in token:
+        return False
+    most, unseen = len(token) * 3 // 4, 0
+    for at in range(0, len(token), _CHUNK):
+        # Four characters are three bytes, wherever in the token they stand.
+        decoded = decode_base64(token[at : at + _CHUNK])
+        if decoded is None or (not at and not _is_broken(decoded)):
+            return False
+        unseen += len(decoded.translate(None, _PRINTABLE))
+        if unseen * 4 > most:
+            return True
+    return False
+
+
+def _is_broken(raw: bytes) -> bool:
+    """Tell whether no text of UTF-8 can hold these bytes, whatever stands before and after them."""
+    begin = 0
+    while begin < min(_MOST_OPEN, len(raw)) and raw[begin] & 0xC0 == 0x80:  # noqa: PLR2004  # inside a character
+        begin += 1
+    try:
+        raw[begin:].decode()
+    except UnicodeDecodeError as error:
+        return error.reason != "unexpected end of data"
+    return False
 
 
 def _sizes(lines: list[bytes], at: int) -> tuple[int, ...]:

@@ -109,6 +109,8 @@ class TerminalMasker:
         return shown
 
     def _changes(self, whole: bytes, begin: int) -> list[_Change]:
+        if self._masker.is_plain(whole) and (self._also is None or not self._also(whole)[1]):
+            return []
         made, count = self._mask(whole)
         if not count:
             return []
@@ -173,6 +175,8 @@ class TerminalMasker:
 
 def _as_text(data: bytes) -> bytes:
     """Return what may be read as UTF-8, byte for byte as long: where it is not, all but ASCII is made one character."""
+    if data.isascii():
+        return data
     try:
         data.decode()
     except UnicodeDecodeError:

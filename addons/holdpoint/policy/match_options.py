@@ -95,8 +95,8 @@ def _ports(wanted: tuple[range, ...], effect: Effect | None) -> _KubeTest:
     """Make the test of the ports of a port-forward.
 
     Over SPDY they are named one by one, and each is decided before a byte of it passes. So a connection that names none
-    yet may be opened for those that a rule allows, and waits for those that a rule denies. What a reviewer must agree to
-    is asked before it is opened.
+    yet may be opened for those that a rule allows, and waits for those that a rule denies. What a reviewer must agree
+    to is asked before it is opened.
     """
     unknown = {Effect.ALLOW: True, Effect.DENY: False, None: False}.get(effect, True)
     restricts = effect not in (Effect.ALLOW, None)

@@ -8,6 +8,7 @@ from holdpoint.domain.access import Protocol
 from holdpoint.located_yaml import Fields, Located
 from holdpoint.policy import verbs
 from holdpoint.policy.globs import compile_globs
+from holdpoint.policy.kubectl_words import VERBS as WORDS_FOR_VERBS
 from holdpoint.policy.rules import PRINCIPAL_KEYS, Effect, Globs, Match, PrincipalKey
 from holdpoint.policy.schema_globs import read_globs
 from holdpoint.policy.schema_match_kubernetes import (
@@ -26,6 +27,7 @@ from holdpoint.policy.schema_match_mcp import (
     read_pins,
     read_protocol_versions,
 )
+from holdpoint.policy.schema_match_names import check_names
 
 _MCP = frozenset({Protocol.MCP})
 _MCP_GLOBS = frozenset({"tools", "prompts", "uris", "server_requests"})
@@ -92,6 +94,7 @@ def read_match(node: Located, effect: Effect, protocols: AbstractSet[Protocol]) 
         check_mcp(node, fields, match, effect)
     if Protocol.KUBERNETES in protocols:
         check_kubernetes(node, fields, match, effect)
+        check_names(fields, match)
     if not any(reaches(match, protocol) for protocol in protocols):
         raise node.error("this can match nothing here: on an `http` target name `paths` (`*` is all of them)")
     return match
@@ -170,6 +173,8 @@ def _check_verbs(fields: Fields, protocols: AbstractSet[Protocol]) -> None:
         verb = element.text()
         if verb == verbs.BATCH and Protocol.MCP in protocols:
             raise element.error("no rule is about a `batch`: each of its messages is decided by itself")
+        if Protocol.KUBERNETES in protocols and verb not in known and verb.lower() in WORDS_FOR_VERBS:
+            raise element.error(f"unknown verb `{verb}`; on a cluster this is {WORDS_FOR_VERBS[verb.lower()]}")
         if Protocol.MCP in protocols:
             # Methods of extensions are welcome; what looks like a slip of a known one is not.
             close = [] if "*" in verb else get_close_matches(verb, verbs.MCP | known, n=1, cutoff=0.85)

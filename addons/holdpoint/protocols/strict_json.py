@@ -23,6 +23,7 @@ MAX_NODES = 500_000
 
 _MANY_DIGITS = re.compile(rb"[0-9][0-9.]{15}")
 """Shorter numbers have one double each, and no two of them the same one."""
+_BITS = 1023
 
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
@@ -35,10 +36,12 @@ def loads(
     max_depth: int = MAX_DEPTH,
     max_nodes: int = MAX_NODES,
     exact: bool = False,
+    int64: bool = False,
 ) -> JsonValue:
     """Parse one JSON value. Raises Undecodable, which never quotes the data.
 
     `exact` also refuses a fraction with more digits than a double has: readers that keep decimals read another number.
+    `int64` with it refuses such a whole number beyond 64 bits, which Go reads as a double.
     `max_depth` counts nested arrays and objects; `max_nodes` counts values, and is checked before any is built.
     """
     if len(data) > max_bytes:
@@ -54,7 +57,7 @@ def loads(
         if _has_duplicates(data, value):
             raise _broken("an object has the same key twice")
         if exact and _MANY_DIGITS.search(data):
-            _EXACT.decode(data.decode())
+            (_EXACT_INT64 if int64 else _EXACT).decode(data.decode())
     except RecursionError:
         raise _broken(f"nested deeper than {max_depth}") from None
     except UnicodeError:
@@ -118,7 +121,17 @@ def _exact(text: str) -> float:
     return double
 
 
+def _exact_whole(text: str) -> int:
+    """Return a whole number that Go keeps, which has it as an `int64`, and rounds what is larger to a double."""
+    value = int(text)
+    # A double is less than 2 to the power of 1024, and its conversion of more an error.
+    if not -(1 << 63) <= value < 1 << 63 and (value.bit_length() > _BITS or int(float(value)) != value):
+        raise _broken("a number has more digits than every reader keeps")
+    return value
+
+
 _EXACT = json.JSONDecoder(parse_float=_exact)
+_EXACT_INT64 = json.JSONDecoder(parse_float=_exact, parse_int=_exact_whole)
 
 
 def _is_deeper(value: JsonValue, limit: int) -> bool:

@@ -178,11 +178,13 @@ def flow_state(state: FlowState, bodies: Bodies, metadata: JsonObject) -> FlowSt
     if "messages" in state:
         kept["messages"] = []
         notes.append(_MESSAGES)
-    given = cast("JsonObject", json_safe(metadata))
-    before = given.get("notes")
+    before = metadata.get("notes")
     if notes:
-        given["notes"] = [*(before if isinstance(before, list) else []), *notes]
-    kept["metadata"] = {KEY: given}
-    kept["comment"] = comment(given)
-    kept["marked"] = marker(given)
-    return kept
+        metadata = {**metadata, "notes": [*(before if isinstance(before, list) else []), *notes]}
+    return described(kept, metadata)
+
+
+def described(kept: FlowState, metadata: JsonObject) -> FlowState:
+    """Return what `flow_state` returned, with other metadata. The given state is not changed."""
+    given = cast("JsonObject", json_safe(metadata))
+    return {**kept, "metadata": {KEY: given}, "comment": comment(given), "marked": marker(given)}

@@ -5,6 +5,7 @@ This is the last net under masking, for what is not a body: it knows shapes, not
 
 import hashlib
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from urllib.parse import unquote_plus
 
@@ -40,6 +41,13 @@ _TEXT = re.compile(
     |(?P<query>(?<=[?&;\#])(?P<name>[^=&;\s\#?]+)=)(?P<value>[^&;\s\#"'<>]*)""",
     re.IGNORECASE | re.VERBOSE,
 )
+_FLAG = re.compile(
+    r"""(?P<flag>(?<![A-Za-z0-9_-])--?(?P<name>[A-Za-z][A-Za-z0-9_.-]{0,63})(?:(?:[ +]|%20)+|&command=))
+    (?P<value>(?:(?!%20)[^&+\s])+)""",
+    re.VERBOSE,
+)
+"""An option of a command and its value: in a shell's line, or as two arguments of an exec in a query."""
+_COMMAND = "command="
 _EKS_BYTES = re.compile(rb"k8s-aws-v1\.[A-Za-z0-9_=-]+")
 _HANDLES = frozenset({"mcp-session-id"})
 _CHALLENGES = frozenset({"www-authenticate", "proxy-authenticate"})
@@ -115,13 +123,35 @@ def is_plain(name: bytes, value: bytes) -> bool:
 
 def path(value: str) -> str:
     """Take credentials out of a request's path and query."""
-    clean = text(value)
+    clean = _path(value)
     if "%" not in clean:
         return clean
     # NOTE: percent-encoding hides tokens from the patterns. Where decoding uncovers one, the reader loses the encoding.
     plain = _decoded(clean)
-    uncovered = text(plain)
+    uncovered = _path(plain)
     return clean if uncovered == plain else uncovered.replace(" ", "%20")
+
+
+def _path(value: str) -> str:
+    clean = text(value)
+    return _FLAG.sub(_hide_flag, clean) if _COMMAND in clean else clean
+
+
+def _hide_flag(found: re.Match[str]) -> str:
+    if found["value"] in (MASKED, _MASKED_QUERY) or not is_secret_name(found["name"]):
+        return found[0]
+    return found["flag"] + _MASKED_QUERY
+
+
+def in_command(argv: Sequence[str]) -> frozenset[int]:
+    """Return which arguments of a command hold a credential: what follows an option of such a name, or holds both."""
+    found: set[int] = set()
+    for index, argument in enumerate(argv):
+        if any(is_secret_name(each["name"]) for each in _FLAG.finditer(argument)):
+            found.add(index)
+        if argument.startswith("-") and "=" not in argument and is_secret_name(argument.lstrip("-")):
+            found.add(index + 1)
+    return frozenset(index for index in found if index < len(argv))
 
 
 def header(name: str, value: str) -> str:

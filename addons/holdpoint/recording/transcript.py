@@ -15,7 +15,7 @@ from holdpoint.domain.values import JsonObject, JsonValue
 from holdpoint.recording import secrets_in_text
 from holdpoint.recording.json_text import read
 
-PIECE_BYTES: Final = 64 << 10
+PIECE_BYTES: Final = 256 << 10
 PIECE_SECONDS: Final = 1.0
 WHOLE_BYTES: Final = 1 << 20
 MOST_BYTES: Final = 64 << 20

@@ -8,13 +8,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Final, Protocol
 
+import msgspec
+
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject, JsonValue, as_text
 from holdpoint.masking.kubernetes import Shape
 from holdpoint.masking.lines import LineMasker
 from holdpoint.masking.masker import Masker
-from holdpoint.masking.strict import dumps, loads
+from holdpoint.masking.strict import NotJson, dumps, loads
+from holdpoint.masking.strict import check as check_json
 from holdpoint.masking.strings import Unmaskable
+from holdpoint.masking.walk import is_secret
 from holdpoint.protocols.kubernetes import lists, watch
 
 EVENT_TYPES: Final = frozenset({"ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"})
@@ -52,6 +56,28 @@ class Reader[P](Protocol):
         ...
 
 
+class _Event(msgspec.Struct, forbid_unknown_fields=True):
+    type: str
+    object: msgspec.Raw
+
+
+_ENVELOPE: Final = msgspec.json.Decoder(_Event)
+_TABLE: Final = b'"rows"'
+"""What every Table has. In a text that is clean nothing is written by another name."""
+
+
+def _is_plain(piece: bytes) -> bool:
+    """Tell whether a clean text is an event, well-formed, and not of a Table, whose columns may be masked by name."""
+    if _TABLE in piece:
+        return False
+    try:
+        check_json(piece)
+        event = _ENVELOPE.decode(piece)
+    except (NotJson, msgspec.DecodeError):
+        return False
+    return event.type in EVENT_TYPES
+
+
 class WatchReader:
     """The events of a watch, one on a line."""
 
@@ -77,7 +103,12 @@ class WatchReader:
     def show(self, pieces: Sequence[bytes]) -> bytes:
         """Return the events, masked."""
         shown: list[bytes] = []
-        for piece in pieces:
+        closely = self._masker.unclean(pieces, self._shape)
+        for index, piece in enumerate(pieces):
+            if index not in closely and _is_plain(piece):
+                self._check(piece)
+                shown += (piece, b"\n")
+                continue
             event = loads(piece)
             if not isinstance(event, dict) or event.keys() != _EVENT or as_text(event["type"]) not in EVENT_TYPES:
                 raise watch.NotEvents("expected an event of a watch")
@@ -148,20 +179,35 @@ class ListReader:
             raw = b",".join([e.value for e in elements])
             self._check(b"[" + raw + b"]")
             return raw
-        values: list[JsonValue] = [loads(e.value) for e in elements]
         if of == "rows" and not self._has_columns:
             raise lists.NotList("rows come before their columns")
-        holder: JsonObject = {of: values} if self._kind is None else {"kind": self._kind, of: values}
-        masked = self._masker.kubernetes(holder, self._shape, in_place=True)
-        self.count += masked.count
-        written = b",".join([dumps(value) for value in values])
+        texts = [e.value for e in elements]
+        # What is clean passes as it came; it is read through all the same, for nothing that is no JSON may.
+        closely = self._masker.unclean(texts, self._shape)
+        for index, text in enumerate(texts):
+            if index not in closely:
+                check_json(text)
+        self._mask(of, texts, sorted(closely))
+        written = b",".join(texts)
         self._check(b"[" + written + b"]")
         return written
+
+    def _mask(self, of: str, texts: list[bytes], indexes: Sequence[int]) -> None:
+        """Mask some of the elements, in their places."""
+        if not indexes:
+            return
+        values: list[JsonValue] = [loads(texts[index]) for index in indexes]
+        holder: JsonObject = {of: values} if self._kind is None else {"kind": self._kind, of: values}
+        self.count += self._masker.kubernetes(holder, self._shape, in_place=True).count
+        for index, value in zip(indexes, values, strict=True):
+            texts[index] = dumps(value)
 
     def _member(self, piece: lists.Member) -> bytes:
         value = loads(piece.value)
         if piece.name == "kind":
             self._kind = value
+            if is_secret({"kind": value}):
+                self._shape = replace(self._shape, is_secret=True)
         elif piece.name == "columnDefinitions":
             self._has_columns = True
             self._shape = replace(self._shape, columns=_names(value))
@@ -218,6 +264,17 @@ def whole(masker: Masker, value: JsonValue, shape: Shape) -> tuple[JsonValue, in
     except Unmaskable as error:
         raise withheld(str(error)) from None
     return masked.value, masked.count
+
+
+def is_clean(masker: Masker, body: bytes, shape: Shape) -> bool:
+    """Tell whether a document of an answer may pass as it is: nothing in it is masked. False where it is not plain."""
+    if _TABLE in body or masker.unclean([body], shape):
+        return False
+    try:
+        check_json(body)
+    except NotJson:
+        return False
+    return True
 
 
 def withheld(detail: str) -> Refusal:

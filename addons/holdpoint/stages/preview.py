@@ -6,7 +6,7 @@ import hmac
 from holdpoint.domain.access import AccessRequest, Protocol
 from holdpoint.domain.canonical import canonical
 from holdpoint.domain.exchange import Decoded
-from holdpoint.domain.values import JsonObject, JsonValue, as_object
+from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
 from holdpoint.masking.masker import Masker
 from holdpoint.recording import secrets_in_text
 from holdpoint.settings import Target
@@ -27,9 +27,16 @@ def sealed_intent(intent: JsonValue, masker: Masker, key: bytes, *, access: Acce
         return found
     sealed: JsonObject = {**found}
     named, query = sealed.get("headers"), sealed.get("query")
+    if access is not None and "unread" in sealed:
+        # Without a key, whoever reads the digest could try what he guesses of the body.
+        sealed["unread"] = _sealed(sealed["unread"], key)
     if isinstance(named, dict):
         headers: JsonObject = {name: _header(name, value, key) for name, value in named.items()}
         sealed["headers"] = headers
+    if access is not None and isinstance(query, dict) and isinstance(argv := query.get("command"), list):
+        hidden = secrets_in_text.in_command([as_text(each) for each in argv])
+        command: JsonValue = [_sealed(each, key) if at in hidden else each for at, each in enumerate(argv)]
+        sealed["query"] = {**query, "command": command}
     if isinstance(query, str) and masked_path(f"?{query}", masker) != f"?{query}":
         # As it was sent, percent-encoded, it may hide a name or a value from the masks.
         sealed["query"] = _sealed(query, key)

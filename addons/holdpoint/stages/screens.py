@@ -21,16 +21,14 @@ class Screen:
     """One stream of output."""
 
     def __init__(self, masker: Masker, guards: tuple[GuardAnswer, ...], echoes: Echoes) -> None:
-        self._masker = TerminalMasker(masker)
+        self._masker = TerminalMasker(masker, also=echoes.hide if echoes else None)
         self._guards = guards
-        self._echoes = echoes
         self._before = b""
-        self._own = 0
 
     @property
     def masked(self) -> int:
         """How many values were masked so far."""
-        return self._masker.count + self._own
+        return self._masker.count
 
     @property
     def holds(self) -> bool:
@@ -48,8 +46,6 @@ class Screen:
     def _shown(self, data: bytes) -> bytes:
         if not data:
             return b""
-        data, found = self._echoes.hide(data)
-        self._own += found
         if self._guards:
             seen = self._before + data
             check_bytes(self._guards, seen)

@@ -63,6 +63,7 @@ class TunnelRecord:
         self._later = later
         self._timer: Cancellable | None = None
         self._ended: float | None = None
+        self._head: FlowState | None = None
         self.transcript = Transcript(kept)
 
     def add(self, frame: Frame) -> None:
@@ -114,16 +115,22 @@ class TunnelRecord:
             logger.error("a piece of `%s` was not recorded: %s", self._exchange.id, error)  # noqa: TRY400  # its own words
 
     def _state(self, event: AuditEvent, session: str, piece: tuple[Message, ...]) -> FlowState:
-        flow, exchange, services = self._flow, self._exchange, self._gateway.services
-        masker = services.policies.masker(exchange.masks)
+        flow, number = self._flow, self.transcript.pieces
+        if self._head is None or flow.error is not None:
+            self._head = self._scrubbed()
+        # An id of its own: mitmproxy shows one flow for each id.
+        state = {**self._head, "id": f"{flow.id}-{number}", "websocket": websocket_state(piece)}
+        kept = describe.metadata(self._exchange, event, session) | {"outcome": "under way", "piece": number}
+        return scrub.described(state, kept)
+
+    def _scrubbed(self) -> FlowState:
+        """Return what is the same in every piece."""
+        flow, services = self._flow, self._gateway.services
+        masker = services.policies.masker(self._exchange.masks)
         state = scrub.state_of(flow, services.connections)
         path = sealing.masked_path(flow.request.path, masker).encode("utf-8", "surrogateescape")
         state["request"] |= {"path": path, "headers": sealing.masked_headers(raw(flow.request.headers), masker)}
-        number = self.transcript.pieces
-        # An id of its own: mitmproxy shows one flow for each id.
-        state["id"] = f"{flow.id}-{number}"
-        kept = describe.metadata(exchange, event, session) | {"outcome": "under way", "piece": number}
-        return scrub.flow_state(state, scrub.Bodies(websocket=websocket_state(piece)), kept)
+        return scrub.flow_state(state, scrub.Bodies(websocket=websocket_state(())), {})
 
 
 def kept_of(exchange: Exchange, verb: str, seals: Seals) -> Kept:

@@ -277,7 +277,7 @@ async def test_timer_fires_by_itself_on_the_machines_clock(tmp_path):
         home.clock.advance(599.99)
         home.broker._wake.set()  # as a new request does: the timer looks again
         assert not (await home.broker.wait(held.id, timeout=0)).resolution
-        while (await home.broker.wait(held.id, timeout=5)).state is ApprovalState.PENDING:
+        while (await home.broker.wait(held.id, timeout=0.05)).state is ApprovalState.PENDING:
             home.clock.advance(0.01)
         assert (await home.broker.get(held.id)).state is ApprovalState.EXPIRED
 

@@ -3,13 +3,13 @@
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fakes.serving import Handler, Threaded
 
 from holdpoint.identity.token_review import POD_UID, Reviewed, ask_api_server
 from holdpoint.settings import TokenReview
@@ -17,7 +17,7 @@ from holdpoint.settings import TokenReview
 OWN = "token-of-the-gateway"
 
 
-class ApiServer:
+class ApiServer(Threaded):
     """Answers `tokenreviews`, and keeps what it was asked."""
 
     def __init__(self) -> None:
@@ -26,39 +26,19 @@ class ApiServer:
         self.code = 201
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Reviewing(Handler, BaseHTTPRequestHandler):
             def do_POST(self) -> None:  # the name that http.server calls
-                body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+                body = json.loads(self.heard())
                 outer.asked.append((self.path, self.headers["authorization"], body))
-                answer = json.dumps({**body, "status": outer.status}).encode()
-                self.send_response(outer.code)
-                self.send_header("content-type", "application/json")
-                self.send_header("content-length", str(len(answer)))
-                self.end_headers()
-                self.wfile.write(answer)
+                self.say(outer.code, json.dumps({**body, "status": outer.status}).encode())
 
-            def log_message(self, *_: object) -> None:
-                return
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.thread = threading.Thread(target=self.server.serve_forever)
-        self.thread.start()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server.server_port}"
-
-    def close(self) -> None:
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
+        super().__init__(Reviewing)
 
 
 @pytest.fixture
 def api() -> Iterator[ApiServer]:
-    api = ApiServer()
-    yield api
-    api.close()
+    with ApiServer() as api:
+        yield api
 
 
 @pytest.fixture

@@ -1,3 +1,5 @@
+import random
+
 import pytest
 from tests.fakes.mask_profiles import KEY, shipped
 
@@ -173,3 +175,23 @@ def test_controls_are_told_from_text() -> None:
     assert seen.text == b"abc"
     assert [seen.raw_at(i) for i in range(4)] == [0, 6, 13, 14]
     assert CONTROLS.fullmatch(b"\x1b(B")
+
+
+PIECES = (
+    *(b"\x1b[31m", b"\x1b]0;t\x07", b"\x1b", b"\x1b[", b"\x00", b"\x08\x07", b"\x7f"),
+    *(b"a", b"bc", b"\n", b"\xff", b"m", b"\\"),
+)
+
+
+def test_every_byte_of_text_is_found_where_it_stood() -> None:
+    some = random.Random(2)  # noqa: S311  # the same pieces each time
+    for _ in range(3_000):
+        raw = b"".join(some.choices(PIECES, k=some.randrange(1, 14)))
+        seen = visible(raw)
+        places = [seen.raw_at(i) for i in range(len(seen.text))]
+        assert bytes(raw[at] for at in places) == seen.text
+        assert places == sorted(set(places))
+        assert seen.raw_at(len(seen.text)) == seen.ends
+        # What is not text is a control, or one byte of many that stand for themselves.
+        between = zip([-1, *places], [*places, seen.ends], strict=True)
+        assert all(not CONTROLS.sub(b"", raw[a + 1 : b]) for a, b in between)

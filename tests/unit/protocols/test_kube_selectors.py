@@ -136,3 +136,9 @@ def test_what_is_no_field_selector_is_refused(text):
 def test_one_selector_against_another(asked, wanted, implied, excluded):
     found = parse_labels(asked), parse_labels(wanted)
     assert (implies(*found), excludes(*found)) == (implied, excluded)
+
+
+def test_selector_that_takes_long_to_read_is_none():
+    with pytest.raises(BadSelector):
+        parse_labels(",".join("a" for _ in range(513)))
+    assert len(parse_labels(",".join("a" for _ in range(512)))) == 512

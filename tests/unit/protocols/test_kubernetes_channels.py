@@ -117,6 +117,13 @@ def test_a_close_passes_and_so_does_its_answer(first: Side) -> None:
     assert closes(heard(ends[first], back)) == [1000]
 
 
+def test_a_client_is_told_goodbye_where_that_of_the_server_was_not_passed_on() -> None:
+    codec, client = exec_codec(), client_end()
+    (item,) = codec.receive(Side.SERVER, server_end().send(CloseConnection(1000)))
+    assert item.closes  # type: ignore[union-attr]
+    assert closes(heard(client, codec.end("", STATUS).client)) == [1000]
+
+
 def test_what_comes_after_a_close_reaches_nobody() -> None:
     codec, client = exec_codec(), client_end()
     closed = client.send(CloseConnection(1000))

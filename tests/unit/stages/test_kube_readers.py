@@ -1,12 +1,15 @@
 """What streams of a Kubernetes answer is masked object by object, and the same however it is cut."""
 
 import json
+import re
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.fakes.mask_profiles import shipped
 
 from holdpoint.domain.decision import GuardAnswer, RuleRef
 from holdpoint.domain.mask import DetectorMask, KeyMask, MaskProfile
@@ -42,6 +45,10 @@ def read[P](reader: Reader[P], *chunks: bytes) -> bytes:
 def cut(data: bytes, cuts: list[int]) -> list[bytes]:
     at = sorted({0, *(c % (len(data) + 1) for c in cuts), len(data)})
     return [data[a:b] for a, b in pairwise(at)]
+
+
+def pieces(data: bytes, size: int) -> list[bytes]:
+    return [data[at : at + size] for at in range(0, len(data), size)]
 
 
 def item(name: str, **data: str) -> dict[str, Any]:
@@ -96,6 +103,39 @@ def test_object_in_the_place_of_a_list_is_held_to_be_a_secret() -> None:
     assert CODED not in read(ListReader(MASKER, SECRETS, nothing, 1 << 20), json.dumps(odd).encode()).decode()
 
 
+def test_of_two_equal_keys_in_a_clean_item_both_were_looked_at() -> None:
+    data = b'{"items":[{"a":1,"a":2}]}'
+    assert read(ListReader(MASKER, NOTHING, nothing, 1 << 20), data) == data
+    for one, other in (("b", "AKIAIOSFODNN7EXAMPLE"), ("AKIAIOSFODNN7EXAMPLE", "b")):
+        with pytest.raises(NotJson):
+            read(
+                ListReader(shipped(), NOTHING, nothing, 1 << 20),
+                f'{{"items":[{{"a":"{one}","a":"{other}"}}]}}'.encode(),
+            )
+
+
+OBJECTS = (Path(__file__).parents[2] / "fakes" / "kube_data" / "objects.jsonl").read_bytes().splitlines()
+
+
+@pytest.mark.parametrize("chunk", [1, 700, 1 << 20])
+def test_objects_as_a_cluster_has_them_pass_byte_for_byte(chunk: int) -> None:
+    assert shipped().unclean(OBJECTS, NOTHING) == set()
+    data = b'{"kind":"List","apiVersion":"v1","metadata":{},"items":[' + b",".join(OBJECTS * 3) + b"]}"
+    assert read(ListReader(shipped(), NOTHING, nothing, 1 << 20), *pieces(data, chunk)) == data
+    events = b"".join(b'{"type":"ADDED","object":' + item + b"}\n" for item in OBJECTS if b'"cells"' not in item)
+    assert read(WatchReader(shipped(), NOTHING, nothing, 1 << 20), *pieces(events, chunk)) == events
+
+
+@pytest.mark.parametrize("item", OBJECTS, ids=[str(i) for i in range(len(OBJECTS))])
+def test_secret_in_any_string_of_an_object_is_found(item: bytes) -> None:
+    places = [found.end() for found in re.finditer(rb'":"', item)]
+    assert places
+    for place in places[:: max(1, len(places) // 40)]:
+        planted = item[:place] + b"AKIAIOSFODNN7EXAMPLE " + item[place:]
+        listed = b'{"items":[' + b",".join([item, planted, item]) + b"]}"
+        assert b"AKIA" not in read(ListReader(shipped(), NOTHING, nothing, 1 << 20), listed)
+
+
 def test_numbers_keep_every_digit() -> None:
     data = b'{"items":[{"a":1.10,"b":123456789012345678901234567890,"c":-0.0,"d":1e2}]}'
     shown = read(ListReader(MASKER, NOTHING, nothing, 1 << 20), data)
@@ -106,7 +146,7 @@ def test_numbers_keep_every_digit() -> None:
 @pytest.mark.parametrize(
     ("data", "error"),
     [
-        pytest.param(b'{"items":[{"a":1,"a":2}]}', NotJson, id="key twice in an item"),
+        pytest.param(b'{"items":[{"password":1,"a":1,"a":2}]}', NotJson, id="key twice in an item that is masked"),
         pytest.param(b'{"items":[{"a":01}]}', NotJson, id="not JSON in an item"),
         pytest.param(b'{"items":[{"a":"\xff"}]}', NotJson, id="not UTF-8"),
         pytest.param(b'{"items":[}', NotList, id="wrong bracket"),

@@ -1,5 +1,6 @@
 """Request bodies: one object that every reader reads the same way, in each form that the API server takes."""
 
+import hashlib
 import re
 from dataclasses import dataclass, field
 
@@ -26,12 +27,14 @@ _OPERATIONS = {
     "add": frozenset({"op", "path", "value"}),
     "remove": frozenset({"op", "path"}),
     "replace": frozenset({"op", "path", "value"}),
-    "move": frozenset({"op", "path", "from"}),
-    "copy": frozenset({"op", "path", "from"}),
     "test": frozenset({"op", "path", "value"}),
 }
+_UNSEEN = frozenset({"copy", "move"})
+"""Operations that write what nobody here sees: no rule, no reviewer, and no mask of the place it is taken from."""
 _MOST_OPERATIONS = 10_000
 """`maxJSONPatchOperations` of the API server."""
+_RENAMED = re.compile(r".*/env/[^/]*/name", re.DOTALL)
+"""The name of a variable, whose value stays: a mask knows the value by the name beside it."""
 _POINTER = re.compile(r"(?:/(?:[^~/]|~[01])*)*")
 """RFC 6901 section 3."""
 
@@ -43,6 +46,8 @@ class Body:
     object: JsonMapping = field(default_factory=dict[str, JsonValue])
     known: bool = True
     """False where a part of it was not understood."""
+    unread: str = ""
+    """SHA-256 of the bytes where a part of them was not understood: what `object` does not tell apart, this does."""
     patch: str = ""
     """`json`, `merge`, `strategic` or `apply`, of a PATCH."""
     is_there: bool = True
@@ -79,7 +84,7 @@ def read(method: str, content_type: str | None, content_encoding: str | None, da
         return Body(_object(_yaml(data, max_bytes)))
     if media == _PROTOBUF:
         decoded = protobuf.decode(data, max_bytes=max_bytes)
-        return Body(decoded.object, decoded.known)
+        return Body(decoded.object, decoded.known, unread="" if decoded.known else hashlib.sha256(data).hexdigest())
     raise _unsupported(media)
 
 
@@ -114,7 +119,7 @@ def _unsupported(media: str) -> Undecodable:
 
 
 def _json(data: bytes, max_bytes: int) -> JsonValue:
-    return strict_json.loads(data, max_bytes=max_bytes, max_depth=MAX_DEPTH, exact=True)
+    return strict_json.loads(data, max_bytes=max_bytes, max_depth=MAX_DEPTH, exact=True, int64=True)
 
 
 def _yaml(data: bytes, max_bytes: int) -> JsonValue:
@@ -139,13 +144,17 @@ def _operations(value: JsonValue) -> JsonValue:
         raise Undecodable(f"a JSON patch is an array of at most {_MOST_OPERATIONS} operations")
     for item in value:
         operation = as_object(item)
-        wanted = _OPERATIONS.get(as_text(operation.get("op")))
+        name = as_text(operation.get("op"))
+        if name in _UNSEEN:
+            raise Undecodable(f"`{name}` of a JSON patch writes a value that the patch does not show: write the value")
+        wanted = _OPERATIONS.get(name)
         if wanted is None or frozenset(operation) != wanted:
             raise Undecodable(
                 "a JSON patch holds what is no operation, or an operation with other members than its own"
             )
-        for key in ("path", "from"):
-            pointer = operation.get(key, "")
-            if not isinstance(pointer, str) or not _POINTER.fullmatch(pointer):
-                raise Undecodable("a JSON patch holds what is no JSON pointer")
+        pointer = operation["path"]
+        if not isinstance(pointer, str) or not _POINTER.fullmatch(pointer):
+            raise Undecodable("a JSON patch holds what is no JSON pointer")
+        if name != "test" and _RENAMED.fullmatch(pointer):
+            raise Undecodable("a JSON patch renames a variable and leaves its value: write the whole variable")
     return value

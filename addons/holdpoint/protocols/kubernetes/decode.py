@@ -61,8 +61,7 @@ def _path(info: RequestInfo, at: address.Address, body: Body) -> Call:
     intent: JsonObject = {"verb": info.verb, "path": info.path}
     if said := query.intent():
         intent["query"] = said
-    if body.is_there:
-        intent["object"] = dict(body.object)
+    intent |= _said(body)
     return Call(
         action=Action(Protocol.KUBERNETES, info.verb),
         resource=KubePath(info.path),
@@ -102,10 +101,7 @@ def _resource(method: str, info: RequestInfo, at: address.Address, body: Body, i
         intent |= {"name": name, "query": query.intent()}
         if rest := _rest(info, at).strip("/"):
             intent["path"] = rest
-    if body.is_there:
-        intent["object"] = dict(body.object)
-    if body.patch:
-        intent["patch"] = body.patch
+    intent |= _said(body)
     return Call(
         action=Action(Protocol.KUBERNETES, verb),
         resource=KubeObject(
@@ -121,6 +117,18 @@ def _resource(method: str, info: RequestInfo, at: address.Address, body: Body, i
         intent=intent,
         is_write=verb not in READS,
     )
+
+
+def _said(body: Body) -> JsonObject:
+    """Return what a body adds to the intent. INVARIANT: two bodies that the API server may read differently differ."""
+    said: JsonObject = {}
+    if body.is_there:
+        said["object"] = dict(body.object)
+    if body.patch:
+        said["patch"] = body.patch
+    if body.unread:
+        said["unread"] = body.unread
+    return said
 
 
 def _check_method(method: str, info: RequestInfo, verb: str, body: Body) -> None:

@@ -11,13 +11,14 @@ from typing import Final
 
 from holdpoint.protocols import strict_json
 from holdpoint.protocols.call import Undecodable
-from holdpoint.protocols.kubernetes.scanning import Scanner
+from holdpoint.protocols.kubernetes.scanning import Scanner, is_whole
 from holdpoint.protocols.sse import TooLarge
 
 STREAMED: Final = frozenset({"items", "rows"})
 """Members whose elements come out one by one."""
 _MAX_NAME: Final = 4_096
 _MAX_MEMBERS: Final = 64
+_MAX_START: Final = 64
 _SPACE: Final = re.compile(rb"[ \t\r\n]*+")
 _SCALAR: Final = re.compile(rb"[-+.0-9A-Za-z]++")
 
@@ -67,6 +68,8 @@ class Splitter:
         self._name = ""
         self._array = ""
         """Name of the member whose elements are read."""
+        self._next = b""
+        """What stands between an element and the next, by the last one."""
         self._step = self._start
 
     def feed(self, chunk: bytes) -> list[Piece]:
@@ -156,9 +159,10 @@ class Splitter:
         return self._end_array(found) if self._data[self._at : self._at + 1] == b"]" else self._element(found)
 
     def _element(self, found: list[Piece]) -> bool:
-        value = self._value()
+        value = self._like_the_last() or self._value()
         if value is None:
             return False
+        self._next = b"}," + value[: value.find(b":", 0, _MAX_START) + 1] if value[:2] == b'{"' else b""
         found.append(Element(self._array, value))
         self._step = self._after_element
         return True
@@ -189,6 +193,20 @@ class Splitter:
             raise NotList("not valid JSON")
         self._at += 1
         found.append(Raw(token))
+
+    def _like_the_last(self) -> bytes | None:
+        """Return the element at hand and go past it, where the next begins as this one does. None where it is unclear.
+
+        It is a guess, and made sure of: what is one JSON value from its first bracket on ends with its last.
+        """
+        if not self._next or self._scanner.is_inside:
+            return None
+        end = self._data.find(self._next, self._at) + 1
+        value = self._data[self._at : end]
+        if value[:1] != b"{" or not is_whole(value):
+            return None
+        self._at = end
+        return value
 
     def _value(self) -> bytes | None:
         """Return the value at hand and go past it. None where it is not all there."""

@@ -8,6 +8,8 @@ bracket.
 import re
 from typing import Final
 
+import msgspec
+
 _LEVELS: Final = 12
 """Levels of nesting that are passed over in one step. Most objects have fewer; deeper ones take more steps."""
 _MORE: Final = rb"(?:[^\"\\]++|\\.)*+"
@@ -22,9 +24,19 @@ def _balanced(levels: int) -> bytes:
     return pattern
 
 
+_READER: Final = msgspec.json.Decoder(msgspec.Raw)
 _WHOLE: Final = re.compile(rb"[{\[]" + _balanced(_LEVELS) + rb'[}\]]|"' + _MORE + rb'"', re.DOTALL)
 _BALANCED: Final = re.compile(_balanced(_LEVELS), re.DOTALL)
 _INSIDE: Final = re.compile(_MORE, re.DOTALL)
+
+
+def is_whole(data: bytes) -> bool:
+    """Tell whether bytes that begin with a bracket are one JSON value from the first to the last."""
+    try:
+        _READER.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, ValueError, RecursionError):
+        return False
+    return True
 
 
 class Scanner:

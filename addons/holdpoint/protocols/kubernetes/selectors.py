@@ -11,6 +11,8 @@ from typing import Literal
 type Operator = Literal["in", "notin", "exists", "absent", "gt", "lt"]
 
 MAX_SELECTOR = 16 << 10
+MAX_REQUIREMENTS = 512
+"""Of label selectors: each rule that looks at one reads it anew."""
 _TOKEN = re.compile(r"[ \t\r\n]*(?:(?P<sign>==|!=|=|!|\(|\)|,|>|<)|(?P<word>[^ \t\r\n=!(),><]+))")
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 _PREFIX = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*")
@@ -44,6 +46,8 @@ def parse_labels(text: str) -> Selector:
     tokens = list(_tokens(text))
     found: list[Requirement] = []
     while tokens:
+        if len(found) == MAX_REQUIREMENTS:
+            raise BadSelector("too many requirements")
         requirement, tokens = _requirement(tokens)
         found.append(requirement)
         if not tokens:

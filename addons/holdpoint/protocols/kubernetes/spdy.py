@@ -51,8 +51,6 @@ class Spdy:
         self._readers = {Side.CLIENT: wire.Reader(), Side.SERVER: wire.Reader()}
         self._open: dict[int, _Stream] = {}
         self._last = 0
-        self._gone = False
-        """GOAWAY was passed on to the client."""
         self._failed = ""
 
     def receive(self, side: Side, data: bytes) -> list[Item]:
@@ -90,9 +88,8 @@ class Spdy:
             if Side.SERVER in stream.told:
                 continue
             to_client += wire.data_frame(number, status if stream.name == "error" else b"", final=True)
-        if not self._gone:
-            to_client += wire.goaway(self._last)
-        return Ending(to_client, to_server + wire.goaway(0))
+        # Said again where the server has said it: that one may never have been passed on.
+        return Ending(to_client + wire.goaway(self._last), to_server + wire.goaway(0))
 
     def _speaking(self) -> Iterator[int]:
         wanted = "stdout" if self._tty else "stderr"
@@ -129,7 +126,6 @@ class Spdy:
             case wire.RST_STREAM:
                 yield self._reset(side, heard)
             case wire.GOAWAY:
-                self._gone = self._gone or side is Side.SERVER
                 yield Raw(side, heard.wire, closes=True)
             case _:
                 yield Raw(side, heard.wire)

@@ -54,6 +54,8 @@ class WebSocketPair:
         self._gathering = {Side.CLIENT: _Gathering(), Side.SERVER: _Gathering()}
         self._closed: set[Side] = set()
         """To whom a close was written."""
+        self._unsure: set[Side] = set()
+        """To whom it was written by the last `receive`: whoever failed at what came before has not passed it on."""
         self._failed = ""
 
     def receive(self, side: Side, data: bytes) -> Iterator[WholeMessage | Raw]:
@@ -64,6 +66,7 @@ class WebSocketPair:
         if self._failed:
             raise BadTunnel(self._failed)
         end = self._ends[side]
+        self._unsure.clear()
         if end.state in _CLOSING:
             return
         try:
@@ -96,7 +99,11 @@ class WebSocketPair:
         return bytes(end.send(BytesMessage(data)))
 
     def close(self, to: Side) -> bytes:
-        """Return the bytes of a normal close; empty where one was sent."""
+        """Return the bytes of a normal close; empty where one was surely sent.
+
+        A second one is read by nobody (RFC 6455 section 5.5.1); without any, the other side would wait.
+        """
+        self._closed -= self._unsure
         return self.goodbye(to, CloseConnection(_NORMAL))
 
     def _pass(self, side: Side, event: Ping | Pong | CloseConnection) -> bytes:
@@ -106,7 +113,9 @@ class WebSocketPair:
         if isinstance(event, CloseConnection):
             # NOTE: written beside the end it is for, which stays open: frames that came before this, in the same bytes
             # or kept back by a mask, are written after it and sent before.
-            return self.goodbye(side.other, event)
+            if said := self.goodbye(side.other, event):
+                self._unsure.add(side.other)
+            return said
         try:
             return bytes(self._ends[side.other].send(event))
         except LocalProtocolError:
