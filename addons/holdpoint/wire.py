@@ -10,9 +10,9 @@ Four things cannot be done with mitmproxy's public API, and the gateway needs ea
   and noticing that the client of a held stream has left;
 - **early events**: telling a caller how his request fares while a hook of it still waits.
 
-This module, `wire_events`, `wire_layers`, `wire_streams`, `wire_answers`, `wire_tunnel`, `wire_early`, `wire_http1` and
-`wire_http2` are the one place that touches mitmproxy's private names. `Connections` lists those that they rely on, and
-they are checked at start.
+This module, `wire_cut`, `wire_events`, `wire_layers`, `wire_streams`, `wire_answers`, `wire_tunnel`, `wire_early`,
+`wire_http1` and `wire_http2` are the one place that touches mitmproxy's private names. `Connections` lists those that
+they rely on, and they are checked at start.
 """
 
 # mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
@@ -36,6 +36,7 @@ from mitmproxy.proxy.server import TimeoutWatchdog
 
 from holdpoint.passes import Pass
 from holdpoint.through import Through
+from holdpoint.wire_cut import cut_off
 from holdpoint.wire_events import AbortStream, BeginEvents, FlowEvent, GiveUp, SendEvents
 
 
@@ -233,6 +234,19 @@ class Connections:
             return lambda: None
         transport.pause_reading()
         return lambda: None if transport.is_closing() else transport.resume_reading()
+
+    def cutter(self, flow: http.HTTPFlow) -> Callable[[float, float], None]:
+        """Return what cuts off the client's and the server's connection of a flow in so many seconds, if still there.
+
+        One that is closed stays open as long as its other side does not read what waits for it. Only for a flow that
+        has both for itself.
+        """
+        handler = self._proxyserver.connections.get(flow.client_conn.id)
+        found = [
+            handler.transports.get(c) if handler is not None else None for c in (flow.client_conn, flow.server_conn)
+        ]
+        writers = [one.writer if one is not None else None for one in found]
+        return lambda *seconds: cut_off(zip(writers, seconds, strict=True))
 
     async def abort_stream(self, abort: AbortStream) -> None:
         """End the one stream of a flow."""

@@ -41,7 +41,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PodWorld]:
 @pytest.fixture(autouse=True)
 def made(world: PodWorld, monkeypatch: pytest.MonkeyPatch) -> list[Tunnel]:
     """The gateway's own side of each tunnel."""
-    world.pods.say = None
+    world.pods.say = world.pods.deaf = None
     found: list[Tunnel] = []
     begin = Tunnel.__init__
 
@@ -113,6 +113,35 @@ async def test_a_tunnel_that_opens_after_policy_has_changed_does_not(world: PodW
     assert client.status == 403
     assert b"policy has changed" in client.body
     assert world.pods.opened[-1].gone.wait(10)
+
+
+@pytest.mark.threat("T49")
+@KINDS
+async def test_a_tunnel_that_is_ended_leaves_nothing_to_come_for_a_program_that_does_not_read(
+    world: PodWorld, is_spdy: bool
+) -> None:
+    hears = threading.Event()
+    cut: list[bool] = []
+
+    def deaf(carrier: Carrier) -> None:
+        cut.append(carrier.is_cut(seconds=15))
+        hears.set()
+
+    def flood() -> None:
+        with contextlib.suppress(OSError):
+            for _ in range(1000):
+                client.say("stdin", b"x" * 32768)
+
+    world.pods.say, world.pods.deaf = deaf, hears
+    with Wire(world.reverse, timeout=2) as wire:
+        client = Client(wire, is_spdy)
+        streams = ("error", "stdin", "stdout", "stderr") if is_spdy else ()
+        client.begin(world.spdy(EXEC) if is_spdy else world.websocket(EXEC), streams=streams)
+        await asyncio.to_thread(flood)
+        (stream,) = (await world.admin().call("streams.list", {}))["streams"]
+        await world.admin().call("streams.end", {"id": stream["exchange"], "reason": ""})
+        assert await asyncio.to_thread(hears.wait, 20)
+    assert cut == [True]
 
 
 @pytest.mark.threat("T49")

@@ -7,6 +7,7 @@ import base64
 import contextlib
 import hashlib
 import json
+import select
 import socket
 import struct
 import subprocess
@@ -65,6 +66,12 @@ class Carrier:
         self._lock = threading.Lock()
         self.on_data: Callable[[str, bytes], None] = lambda _stream, _data: None
         self.on_end: Callable[[str], None] = lambda _stream: None
+
+    def is_cut(self, *, seconds: float) -> bool:
+        """Wait for the connection to be gone, whatever was not read of it."""
+        watch = select.poll()
+        watch.register(self._connection, 0)
+        return bool(watch.poll(1000 * seconds))
 
     def write(self, data: bytes) -> None:
         """Send bytes as they are."""
@@ -241,6 +248,8 @@ class Pods(RawUpstream):
         self.attached = ["sh", "-c", "while read line; do echo got $line; done"]
         self.say: Callable[[Carrier], None] | None = None
         """Runs in place of a program."""
+        self.deaf: threading.Event | None = None
+        """Nothing is read before it is set."""
         self.head: Callable[[bytes], bytes] = lambda head: head
         """Changes the head of a switch."""
         self.processes: list[subprocess.Popen[bytes]] = []
@@ -257,6 +266,8 @@ class Pods(RawUpstream):
         run: Callable[[Carrier], None] = self.say or (self._forward if kind == "portforward" else self._run)
         worker = threading.Thread(target=run, args=(carrier,), daemon=True)
         worker.start()
+        if self.deaf is not None:
+            self.deaf.wait(60)
         carrier.listen()
         worker.join(10)
 

@@ -3,12 +3,14 @@
 # mitmproxy is typed by halves; mypy checks this file strictly, and pyright all but what mitmproxy leaves unknown.
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
+from typing import Final
+
 from mitmproxy import http
 from mitmproxy.websocket import WebSocketData
 
 from holdpoint.domain.access import KubeObject
 from holdpoint.domain.decision import Scope
-from holdpoint.domain.exchange import Forwarded
+from holdpoint.domain.exchange import Forwarded, Refused
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
 from holdpoint.protocols.kubernetes.frames import BadTunnel
 from holdpoint.protocols.kubernetes.tunnels import Codec, codec_for
@@ -17,6 +19,12 @@ from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.live import NO_END, LiveStream, refuse_changed
 from holdpoint.stages.tunnels import Tunnel
 from holdpoint.stages.upgrades import SWITCHING, Switched, is_declined, switched
+from holdpoint.wire_tunnel import LINGER
+
+_ENDED: Final = (LINGER + 1.0, 1.0)
+"""Seconds, of client and server, after which connections that were ended are cut off: no program is to read on."""
+_OVER: Final = (60.0, 60.0)
+"""The same where they were closed by those who had them, for what they sent before to arrive."""
 
 
 def open_tunnel(gateway: Gateway, flow: http.HTTPFlow) -> bool:
@@ -80,6 +88,8 @@ def _register(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, state: 
     closers = [exchange.release, services.live.open(stream)]
     if gateway.connections is not None:
         closers.append(gateway.connections.keep_open(flow.client_conn))
+        cut = gateway.connections.cutter(flow)
+        closers.append(lambda: cut(*(_ENDED if isinstance(exchange.state, Refused) else _OVER)))
 
     def release() -> None:
         while closers:
