@@ -102,6 +102,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LinkedWorld]:
         yield world
 
 
+def test_the_start_tells_whom_the_linked_target_shuts_out_and_which_targets_one_token_opens(world: LinkedWorld) -> None:
+    assert world.gateway is not None
+    said = world.gateway.output
+    assert "target `cluster` refuses everybody but tool calls of `ops`, `real`" in said
+    assert "one token of issuer `" in said
+
+
 class Session:
     """A plain MCP client of one target."""
 
