@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -317,6 +318,24 @@ def said(world: LinkedWorld, *arguments: str) -> str:
         check=True,
     )
     return done.stdout.decode()
+
+
+@pytest.mark.threat("T54")
+def test_refusal_for_the_servers_sake_is_explained_with_the_servers_name(world: LinkedWorld, session: Session) -> None:
+    refused = session.ask("/api/v1/namespaces/default/secrets")
+    assert refused["status"] == 403
+    causes = {c["reason"]: c["message"] for c in json.loads(refused["body"])["details"]["causes"]}
+    # What is linked stands in the recordings when the exchange is whole.
+    explained = until(
+        lambda: (
+            linked if "linked" in (linked := json.loads(said(world, "explain", causes["HoldpointRefusal"]))) else None
+        )
+    )
+    assert explained["detail"] == (
+        "no rule allows this; the call came through `holdpoint#mcp-server:ops`, for whom no rule allows this"
+    )
+    assert datetime.fromisoformat(explained["at"]).tzinfo is not None
+    assert [datetime.fromisoformat(one["at"]).year for one in explained["linked"]]
 
 
 @pytest.mark.threat("T58")

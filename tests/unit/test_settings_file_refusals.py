@@ -83,13 +83,13 @@ CASES = [
     ("issuer url with a fragment", IDP, "«https://idp.example.com/#x", "neither query nor fragment"),
     ("symmetric algorithm", "[RS256]", "[RS256, «HS256]", "algorithm `HS256` is not accepted; choose from `RS256`"),
     ("no algorithm", "[RS256]", "[«none]", "algorithm `none` is not accepted"),
-    ("empty algorithms", "[RS256]", "«[]", "an empty list of algorithms accepts nothing"),
+    ("empty algorithms", "[RS256]", "«[]", "key `algorithms` is missing: an empty list names nothing"),
     ("algorithm twice", "[RS256]", "[RS256, «RS256]", "`RS256` stands here twice"),
     (
         "empty audiences",
         '[RS256]\n    audiences: ["https://gateway.example.com"]',
         "[RS256]\n    audiences: «[]",
-        "an empty list of audiences",
+        "key `audiences` is missing: an empty list",
     ),
     (
         "blank audience",

@@ -13,6 +13,8 @@ from holdpoint.settings import Settings
 WIDTH = 100
 """Characters of what a request would do, in a list."""
 _MORE = " ... (cut)"
+_TIMES = frozenset({"at", "created_at", "deadline", "resolved_at"})
+"""Keys of Unix seconds."""
 
 
 def add(commands: Commands) -> None:
@@ -116,15 +118,24 @@ def _decide(arguments: argparse.Namespace) -> int:
 def _explain(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     linked = _linked(settings, arguments.id)
+    found: JsonObject = {}
     try:
-        print(_pretty(ask(settings, "explain", {"id": arguments.id})))
+        found = as_object(ask(settings, "explain", {"id": arguments.id}))
     except Failure:
         # One that was not refused is known to the recordings alone.
         if not linked:
             raise
-    if linked:
-        print(_pretty({"linked": linked}))
+    print(_pretty(_readable({**found, "linked": linked} if linked else found)))
     return 0
+
+
+def _readable(value: JsonValue) -> JsonValue:
+    """Return the same with its times as people read them."""
+    if isinstance(value, list):
+        return [_readable(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {key: moment(item) or item if key in _TIMES else _readable(item) for key, item in value.items()}
 
 
 def _linked(settings: Settings, exchange: str) -> list[JsonValue]:

@@ -154,6 +154,8 @@ class Deny:
     """With reason SCOPE: every scope that a token needs for this (RFC 6750 section 3.1, `insufficient_scope`)."""
     members: "tuple[Decision, ...]" = ()
     """What was decided of each member of the request, in order."""
+    legs: tuple[str, ...] = ()
+    """Who of those that the call came through may not, and why: for the operator."""
 
     @property
     def by_rule(self) -> bool:

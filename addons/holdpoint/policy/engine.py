@@ -109,7 +109,8 @@ class Engine:
 
     def _with_legs(self, request: AccessRequest) -> Decision:
         # Each leg asks for the same on its own: what travels together belongs to it in its own request.
-        return combine_legs(self.bundle.hash, [self._whole(one) for one in each_leg(request)])
+        decided = [(one.principal, self._whole(one)) for one in each_leg(request)]
+        return combine_legs(self.bundle.hash, decided)
 
     def _together(self, request: AccessRequest) -> Decision:
         if not request.members:

@@ -9,12 +9,13 @@ from types import MappingProxyType
 from holdpoint.protocols.kubernetes.built_in import BUILT_IN
 
 _SHORT = (
-    "cs componentstatuses, cm configmaps, ep endpoints, endpoint endpoints, ev events, limits limitranges, ns namespaces, no nodes, "
-    "pvc persistentvolumeclaims, pv persistentvolumes, po pods, rc replicationcontrollers, quota resourcequotas, "
-    "sa serviceaccounts, svc services, crd customresourcedefinitions, crds customresourcedefinitions, ds daemonsets, "
-    "deploy deployments, rs replicasets, sts statefulsets, hpa horizontalpodautoscalers, cj cronjobs, "
-    "csr certificatesigningrequests, ing ingresses, netpol networkpolicies, ip ipaddresses, pdb poddisruptionbudgets, "
-    "pc priorityclasses, sc storageclasses, vac volumeattributesclasses"
+    "cs componentstatuses, cm configmaps, ep endpoints, endpoint endpoints, ev events, limits limitranges, ns "
+    "namespaces, no nodes, pvc persistentvolumeclaims, pv persistentvolumes, po pods, rc replicationcontrollers, "
+    "quota resourcequotas, sa serviceaccounts, svc services, crd customresourcedefinitions, crds "
+    "customresourcedefinitions, ds daemonsets, deploy deployments, rs replicasets, sts statefulsets, hpa "
+    "horizontalpodautoscalers, cj cronjobs, csr certificatesigningrequests, ing ingresses, netpol "
+    "networkpolicies, ip ipaddresses, pdb poddisruptionbudgets, pc priorityclasses, sc storageclasses, vac "
+    "volumeattributesclasses"
 )
 _IDENTITIES = "user users, uid uids, userextra userextras"
 

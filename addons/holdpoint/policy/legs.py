@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from holdpoint.domain.access import AccessRequest
-from holdpoint.domain.decision import Decision, Permit, UseCredential
+from holdpoint.domain.access import AccessRequest, Principal
+from holdpoint.domain.decision import Decision, Deny, Permit, UseCredential
 from holdpoint.domain.refusal import GatewayFault
 from holdpoint.policy.members import combine
 
@@ -23,11 +23,13 @@ def each_leg(request: AccessRequest) -> Iterator[AccessRequest]:
         yield replace(request, principal=leg, members=members)
 
 
-def combine_legs(bundle: str, decisions: Sequence[Decision]) -> Decision:
+def combine_legs(bundle: str, decided: Sequence[tuple[Principal, Decision]]) -> Decision:
     """Combine what was decided for a principal, which comes first, and for each of its legs: all of them pass.
 
     The credential is the principal's choice: a leg whose rules ask for none takes it, one that asks for another denies.
+    A denial tells the operator which of the legs may not.
     """
+    decisions = [decision for _, decision in decided]
     first = decisions[0]
     chosen = [d for d in first.obligations if isinstance(d, UseCredential)] if isinstance(first, Permit) else []
     alike = [first, *(_with_credential(d, chosen) for d in decisions[1:])]
@@ -35,7 +37,16 @@ def combine_legs(bundle: str, decisions: Sequence[Decision]) -> Decision:
     # One that was refused before its members were looked at has none: the whole is denied then.
     each = zip(*(d.members for d in alike), strict=True) if len(counts) == 1 else ()
     members = tuple(combine(bundle, of_member, ()) for of_member in each)
-    return combine(bundle, alike, members)
+    whole = combine(bundle, alike, members)
+    legs = tuple(_refused(leg, found) for leg, found in decided[1:] if isinstance(found, Deny))
+    return replace(whole, legs=legs) if isinstance(whole, Deny) else whole
+
+
+def _refused(leg: Principal, decision: Deny) -> str:
+    through = f" (agent `{leg.actor.subject}`)" if leg.actor else ""
+    rules = ", ".join(f"`{rule}`" for rule in decision.rules)
+    why = f"{decision.reason.value}: {rules}" if rules else decision.reason.value
+    return f"the call came through `{leg.id}`{through}, for whom {why}"
 
 
 def _with_credential(decision: Decision, chosen: list[UseCredential]) -> Decision:

@@ -18,12 +18,17 @@ _VERSION = re.compile(r"v[0-9]+((alpha|beta)[0-9]+)?")
 _LABEL = re.compile(r"[a-z0-9*]([a-z0-9*-]*[a-z0-9*])?")
 """RFC 1123, and a glob of it."""
 _SUBDOMAIN = re.compile(r"[a-z0-9*]([a-z0-9.*-]*[a-z0-9*])?")
-_DOTTED = {group.partition(".")[0]: group for group in BUILT_IN if "." in group}
+_DOTTED = {group.partition(".")[0]: group for group in BUILT_IN if "." in group and not group.startswith("internal.")}
 _BARE = sorted(group for group in BUILT_IN if group and "." not in group)
+_OLD = "extensions"
+"""What ingresses were in until Kubernetes 1.22."""
 _NAMED_BY_DOMAINS = frozenset(
-    "configmaps cronjobs daemonsets deployments endpoints horizontalpodautoscalers ingresses jobs limitranges namespaces "
-    "networkpolicies nodes persistentvolumeclaims persistentvolumes poddisruptionbudgets pods replicasets "
-    "replicationcontrollers resourcequotas secrets serviceaccounts services statefulsets".split()
+    {
+        *(BUILT_IN[""].keys() - {"bindings", "componentstatuses", "events", "podtemplates"}),
+        *(BUILT_IN["apps"].keys() - {"controllerrevisions"}),
+        *BUILT_IN["batch"],
+        *("horizontalpodautoscalers", "ingresses", "networkpolicies", "poddisruptionbudgets"),
+    }
 )
 """What has names of RFC 1123. Others, as roles, may have nearly any."""
 _COPIES = ("tar", "test")
@@ -68,12 +73,12 @@ def _check_group(element: Located) -> None:
         raise element.error(f"`{text}` is no API group: a group has no version, {hint}")
     if text and not (_SUBDOMAIN.fullmatch(text) and len(text.replace("*", "")) <= _MAX_SUBDOMAIN):
         raise element.error(f'`{text}` is no API group; write it as `""` (core), `apps` or `networking.k8s.io`')
-    if text in BUILT_IN or "." in text or "*" in text:
+    if text in BUILT_IN or text == _OLD or "." in text or "*" in text:
         return
     # A custom resource has a dot in its group. An aggregated API server need not: only slips are refused.
-    close = get_close_matches(text, [*_BARE, *_DOTTED], n=1, cutoff=0.8)
+    close = [_DOTTED[text]] if text in _DOTTED else get_close_matches(text, _BARE, n=1, cutoff=0.8)
     if close:
-        raise element.error(f"no API group is named `{text}`; did you mean `{_DOTTED.get(close[0], close[0])}`?")
+        raise element.error(f"no API group is named `{text}`; did you mean `{close[0]}`?")
 
 
 def _check_resource(element: Located, match: Match, group_fits: TextTest, verb_fits: TextTest) -> None:

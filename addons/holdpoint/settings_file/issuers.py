@@ -46,8 +46,8 @@ def _issuer(value: Located, places: Places) -> Issuer:
     return Issuer(
         name=name,
         url=read_url(fields["url"], what=f"issuer `{name}`").text,
-        algorithms=frozenset(read_set(fields["algorithms"], "algorithms", _algorithm)),
-        audiences=frozenset(read_set(fields["audiences"], "audiences", printable)),
+        algorithms=frozenset(read_set(fields["algorithms"], "algorithms", _algorithm, required="algorithms")),
+        audiences=frozenset(read_set(fields["audiences"], "audiences", printable, required="audiences")),
         jwks_url=read_url(jwks, what=f"the keys of issuer `{name}`").text if jwks else "",
         types=frozenset(read_set(types, "types", _type)) if types else frozenset({"at+jwt"}),
         clients=frozenset(read_set(clients, "clients", printable)) if clients else frozenset(),
@@ -78,7 +78,7 @@ def _cluster(value: Located, places: Places) -> Issuer:
         name=name,
         url=read_url(fields["url"], what=f"issuer `{name}`").text,
         algorithms=frozenset(read_set(algorithms, "algorithms", _algorithm)) if algorithms else frozenset({"RS256"}),
-        audiences=frozenset(read_set(fields["audiences"], "audiences", printable)),
+        audiences=frozenset(read_set(fields["audiences"], "audiences", printable, required="audiences")),
         jwks_url=read_url(jwks, what=f"the keys of issuer `{name}`").text if jwks else "",
         # The API server writes no `typ`, which counts as this one.
         types=frozenset({"jwt"}),

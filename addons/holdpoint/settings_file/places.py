@@ -148,9 +148,14 @@ def read_name(value: Located, what: str) -> str:
     return text
 
 
-def read_set(value: Located, what: str, read: Callable[[Located], str]) -> tuple[str, ...]:
-    """Read a list that holds something, and nothing twice. Raises ConfigError."""
+def read_set(value: Located, what: str, read: Callable[[Located], str], *, required: str = "") -> tuple[str, ...]:
+    """Read a list that holds something, and nothing twice. Raises ConfigError.
+
+    `required` is the key of one that cannot be left out: empty, it is missing.
+    """
     elements = value.elements()
+    if not elements and required:
+        raise value.error(f"key `{required}` is missing: an empty list names nothing, name at least one")
     if not elements:
         raise value.error(f"an empty list of {what} accepts nothing: name at least one, or leave the key out")
     found: dict[str, None] = {}

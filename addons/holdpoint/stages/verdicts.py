@@ -28,7 +28,7 @@ def denied(decision: Deny) -> Refusal:
     Where only scopes are missing the caller learns all that this needs at once (RFC 6750 section 3.1).
     """
     rules = ", ".join(str(r) for r in decision.rules)
-    detail = "; ".join(filter(None, (decision.reason.value, rules, *decision.errors)))
+    detail = "; ".join(filter(None, (decision.reason.value, rules, *decision.errors, *decision.legs)))
     if decision.reason is DenyReason.SCOPE and decision.scopes:
         return Refusal(
             RefusalKind.DENIED,

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from tests.fakes.policies import ADA, bundle_of, call, impersonation, kube, policy_text
 
-from holdpoint.domain.access import McpTool, Principal
+from holdpoint.domain.access import Actor, McpTool, Principal
 from holdpoint.domain.decision import Deny, DenyReason, Permit, UseCredential
 from holdpoint.policy.engine import Engine
 
@@ -107,6 +107,31 @@ def test_leg_that_asks_for_a_credential_that_its_principal_does_not_is_denied(tm
     engine = Engine(bundle_of(tmp_path, policy_text(*rules, targets="cluster")))
     assert isinstance(engine.decide(POD), Permit)
     assert isinstance(engine.decide(through(POD, AGENT)), Deny)
+
+
+def test_denial_tells_the_operator_which_leg_may_not(engine):
+    listing = replace(POD, action=kube("list", "pods").action)
+    found = engine.decide(through(listing, AGENT, SERVER))
+    assert isinstance(found, Deny)
+    assert found.legs == (
+        f"the call came through `{AGENT.id}`, for whom no rule allows this",
+        "the call came through `holdpoint#mcp-server:ops`, for whom no rule allows this",
+    )
+    assert not found.message
+    assert found.errors == ()
+
+
+def test_leg_of_an_agent_is_told_by_its_agent_and_its_rule(engine):
+    acting = replace(AGENT, actor=Actor("helper"))
+    found = engine.decide(through(kube("get", "pods", "dev", "db"), acting))
+    assert isinstance(found, Deny)
+    assert found.legs == (f"the call came through `{AGENT.id}` (agent `helper`), for whom a rule denies this: `p/no`",)
+
+
+def test_denial_of_the_principal_alone_names_no_leg(engine):
+    found = engine.decide(through(replace(POD, principal=replace(ADA, groups=frozenset())), AGENT, SERVER))
+    assert isinstance(found, Deny)
+    assert found.legs == ()
 
 
 def test_leg_of_a_leg_is_refused(engine):

@@ -38,6 +38,12 @@ def test_empty_denial_is_a_denial_that_explains_nothing() -> None:
     assert refusal.public == "policy does not allow this"
 
 
+def test_leg_that_may_not_is_named_to_the_operator_alone() -> None:
+    refusal = denied(Deny(DenyReason.NO_RULE, legs=("the call came through `holdpoint#mcp-server:ops`",)))
+    assert refusal.public == "policy does not allow this"
+    assert refusal.detail == "no rule allows this; the call came through `holdpoint#mcp-server:ops`"
+
+
 # -- batches -----------------------------------------------------------------------------------------------------------
 
 PRINCIPAL = Principal("https://i", "u", "human")
