@@ -139,15 +139,13 @@ class Located:
         """Return true or false. Raises ConfigError."""
         if not self._is(ScalarNode) or self.tag != _TAG + "bool":
             raise self.error("expected `true` or `false`")
-        text = str(self.node.value).lower()
-        if text not in ("true", "false"):
+        if (text := str(self.node.value).lower()) not in ("true", "false"):
             raise self.error("expected `true` or `false`")
         return text == "true"
 
     def choice(self, *values: str) -> str:
         """Return a string that is one of `values`. Raises ConfigError."""
-        text = self.text()
-        if text not in values:
+        if (text := self.text()) not in values:
             raise self.error(f"`{text}` is none of {', '.join(f'`{v}`' for v in values)}")
         return text
 
@@ -157,12 +155,10 @@ class Located:
 
     def duration(self) -> float:
         """Return seconds from `30s`, `10m`, `12h`, `7d`. Raises ConfigError."""
-        # A bare number is text here, so that one answer serves with quotes and without.
-        is_number = self._is(ScalarNode) and self.tag in (_TAG + "int", _TAG + "float")
-        text = str(self.node.value) if is_number else self.text()
+        # A bare number gets the same answer as one in quotes.
+        text = str(self.node.value) if self.tag in (_TAG + "int", _TAG + "float") else self.text()
         units = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0}
-        number = text.rstrip("smhd")
-        unit = text[len(number) :]
+        unit = text[len(number := text.rstrip("smhd")) :]
         if unit not in units or not _is_count(number):
             hint = f"`{text}s`" if _is_count(text) else "`30s`, `10m`, `12h` or `7d`"
             raise self.error(f"`{text}` is no duration; write {hint}")
