@@ -246,7 +246,11 @@ class Connections:
             handler.transports.get(c) if handler is not None else None for c in (flow.client_conn, flow.server_conn)
         ]
         writers = [one.writer if one is not None else None for one in found]
-        return lambda *seconds: cut_off(zip(writers, seconds, strict=True))
+
+        def cut(client: float, server: float) -> None:
+            cut_off(zip(writers, (client, server), strict=True))
+
+        return cut
 
     async def abort_stream(self, abort: AbortStream) -> None:
         """End the one stream of a flow."""

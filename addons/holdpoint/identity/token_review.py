@@ -7,9 +7,9 @@ that asks nobody never pays for it. Where the API server cannot be asked, nobody
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from holdpoint.clock import Clock
 from holdpoint.domain.values import JsonObject
@@ -140,7 +140,7 @@ def ask_api_server(settings: TokenReview, token: str, audiences: frozenset[str])
     if status is None:
         raise ValueError("a token review without a status")
     user = status.user
-    extra = (user.extra or {}) if user is not None else {}
+    extra = cast("Mapping[str, list[str]]", (user.extra or {}) if user is not None else {})
     pods = extra.get(POD_UID) or [""]
     return Reviewed(
         authenticated=status.authenticated is True and not status.error,

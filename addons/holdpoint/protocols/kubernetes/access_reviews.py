@@ -140,4 +140,4 @@ def _table(access: AccessRequest, answer: JsonObject, decide: Decide) -> JsonVal
         found = row.get("object") if isinstance(row, dict) else None
         shown = isinstance(row, dict) and isinstance(found, dict) and found.get("kind") != "Table"
         made.append({**as_object(row), "object": corrected(access, found, decide)} if shown else row)
-    return answer | {"rows": made}
+    return {**answer, "rows": made}
