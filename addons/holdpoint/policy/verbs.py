@@ -1,5 +1,7 @@
 """The verbs of each protocol: what a rule may name, so that a slip in a deny rule is an error and not a hole."""
 
+from holdpoint.protocols.kubernetes.request_info import STREAMS
+
 MCP_NAMED: dict[str, str] = {
     "tools/call": "tools",
     "prompts/get": "prompts",
@@ -111,7 +113,7 @@ HTTP = frozenset(
 )
 """The methods that IANA registers (RFC 9110 section 16.1), and `purge`, in lower case."""
 
-KUBERNETES_STREAMS = frozenset({"attach", "exec", "portforward", "proxy"})
+KUBERNETES_STREAMS = STREAMS
 """Verbs of the gateway's own: each is about the subresource of the same name."""
 
 COPY = "cp"

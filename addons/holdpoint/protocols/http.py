@@ -76,7 +76,7 @@ def _path(raw: str, length: int) -> str:
         raise Undecodable("the path can be read in more than one way")
     if any(segment in {".", ".."} for segment in raw.split("/")):
         raise Undecodable("the path holds dot segments")
-    return _plain(raw)
+    return plain(raw)
 
 
 def _query(raw: str) -> tuple[tuple[str, str], ...]:
@@ -85,11 +85,12 @@ def _query(raw: str) -> tuple[tuple[str, str], ...]:
     pairs: list[tuple[str, str]] = []
     for part in filter(None, raw.split("&")):
         key, _, value = part.partition("=")
-        pairs.append((_plain(key.replace("+", " ")), _plain(value.replace("+", " "))))
+        pairs.append((plain(key.replace("+", " ")), plain(value.replace("+", " "))))
     return tuple(pairs)
 
 
-def _plain(raw: str) -> str:
+def plain(raw: str) -> str:
+    """Undo percent-encoding. Raises Undecodable where it is broken, or no UTF-8."""
     if "%" not in raw:
         return raw
     if _BROKEN_ESCAPE.search(raw):

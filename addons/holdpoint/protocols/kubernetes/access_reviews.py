@@ -9,6 +9,7 @@ from collections.abc import Callable
 from holdpoint.domain.access import AccessRequest, KubeObject, KubePath, Principal, Resource
 from holdpoint.domain.prospect import Outlook, Prospect
 from holdpoint.domain.values import JsonMapping, JsonObject, JsonValue, as_object, as_text
+from holdpoint.protocols.kubernetes.request_info import STREAMS
 from holdpoint.protocols.kubernetes.rules_reviews import corrected_rules
 
 type Decide = Callable[[str, Resource], Prospect]
@@ -17,7 +18,6 @@ type Decide = Callable[[str, Resource], Prospect]
 GROUP = "authorization.k8s.io"
 _ACCESS = frozenset({"selfsubjectaccessreviews", "localsubjectaccessreviews", "subjectaccessreviews"})
 _RULES = "selfsubjectrulesreviews"
-_STREAMS = frozenset({"attach", "exec", "portforward", "proxy"})
 
 
 def is_review(access: AccessRequest) -> bool:
@@ -78,7 +78,7 @@ def prospect_of(spec: JsonMapping, decide: Decide, *, namespace: str = "") -> Pr
         text("namespace") or namespace,
         text("name"),
     )
-    if resource.subresource in _STREAMS:
+    if resource.subresource in STREAMS:
         # The API server knows them as `get` or `create` of the subresource; here they are verbs of their own.
         found = decide(resource.subresource, resource)
         return decide("cp", resource) if resource.subresource == "exec" and not found.possible else found

@@ -2,9 +2,9 @@
 
 import re
 from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes
 
 from holdpoint.protocols.call import Undecodable
+from holdpoint.protocols.http import plain
 
 MAX_TARGET = 512 << 10
 """Bytes. The API server takes a head of 1 MiB (net/http, `DefaultMaxHeaderBytes`); `argv` is in the query."""
@@ -13,7 +13,6 @@ MAX_PAIRS = 20_000
 type Pairs = tuple[tuple[str, str], ...]
 
 _TARGET = re.compile(r"[!-~]*")
-_BROKEN_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _FORBIDDEN_ESCAPE = re.compile(r"%(2[EFef]|5[Cc]|25|3[Bb]|[01][0-9A-Fa-f]|7[Ff])")
 """Dot, slash, backslash, percent sign, semicolon and control characters: escaped, they are none for some readers."""
 
@@ -45,7 +44,7 @@ def _path(raw: str) -> str:
         raise Undecodable("the path can be read in more than one way")
     if any(segment in {".", ".."} for segment in raw.split("/")):
         raise Undecodable("the path holds dot segments")
-    path = _plain(raw)
+    path = plain(raw)
     if not path.isprintable():
         raise Undecodable("the path holds control characters")
     return path
@@ -61,16 +60,5 @@ def _query(raw: str) -> Pairs:
     pairs: list[tuple[str, str]] = []
     for part in parts:
         key, _, value = part.partition("=")
-        pairs.append((_plain(key.replace("+", " ")), _plain(value.replace("+", " "))))
+        pairs.append((plain(key.replace("+", " ")), plain(value.replace("+", " "))))
     return tuple(pairs)
-
-
-def _plain(raw: str) -> str:
-    if "%" not in raw:
-        return raw
-    if _BROKEN_ESCAPE.search(raw):
-        raise Undecodable("a percent sign stands alone")
-    try:
-        return unquote_to_bytes(raw).decode()
-    except UnicodeDecodeError:
-        raise Undecodable("percent-encoded text is not UTF-8") from None

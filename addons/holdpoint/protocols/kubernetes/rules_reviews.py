@@ -11,13 +11,13 @@ from holdpoint.domain.access import KubeObject, KubePath, Resource
 from holdpoint.domain.prospect import Prospect
 from holdpoint.domain.values import JsonObject, JsonValue, as_object
 from holdpoint.protocols.kubernetes.built_in import BUILT_IN, SUBRESOURCES, VERBS
+from holdpoint.protocols.kubernetes.request_info import STREAMS
 
 type Decide = Callable[[str, Resource], Prospect]
 
 NOTE = "filtered by holdpoint: ask for one thing to learn the whole truth, as in `kubectl auth can-i VERB RESOURCE`"
 MAX_ASKED = 5_000
 """Combinations that are looked at; what is beyond is left out of the list."""
-_STREAMS = frozenset({"attach", "exec", "portforward", "proxy"})
 _PATHS = ("/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi/*", "/readyz", "/version")
 
 
@@ -79,7 +79,7 @@ class _Asker:
     def _verbs(self, verbs: list[str], group: str, resource: str, name: str) -> Iterator[str]:
         asked = self._object(group, resource, name)
         for verb in verbs:
-            if asked.subresource in _STREAMS:
+            if asked.subresource in STREAMS:
                 words = {"exec": ("exec", "cp")}.get(asked.subresource, (asked.subresource,))
                 if any(self._may(word, asked) for word in words):
                     yield from ("create", "get") if verb == "*" else (verb,)
