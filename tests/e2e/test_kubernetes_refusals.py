@@ -118,6 +118,7 @@ def test_command_that_a_reviewer_denies_shows_why(world: Refusing, running: tupl
     world.decide(world.held(name), "deny", "not on a friday")
     line = kubectl.wait_for("not on a friday")
     assert "Error from server (Forbidden): holdpoint: a reviewer denied this" in line
+    assert line.count("denied") == 1
     assert world.deleted(f"{CONFIG_MAPS}/{name}") == 0
 
 
