@@ -1,12 +1,15 @@
 """A session of kubectl, step by step, to be run more than once: without the gateway and through it."""
 
 import contextlib
+import fcntl
 import os
 import pty
 import re
 import select
 import socket
+import struct
 import subprocess
+import termios
 import threading
 import time
 import urllib.request
@@ -161,10 +164,6 @@ def _proxy(road: Road) -> str:
 def terminal(road: Road, *args: str, env: dict[str, str], until: bytes = b"", then: bytes = b"") -> str:
     """Run a kubectl on a terminal of 100 by 30 and return what it showed; types `then` once `until` was shown."""
     ours, theirs = pty.openpty()
-    import fcntl
-    import struct
-    import termios
-
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
     process = subprocess.Popen(
         [road.program, "-n", "shop", *args],
