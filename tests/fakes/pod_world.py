@@ -35,10 +35,16 @@ rules:
     match: {verbs: [get], paths: ["/*"]}
   - name: shells
     effect: allow
-    match: {verbs: [exec, attach, cp, portforward], resources: [pods/exec, pods/attach, pods/portforward], namespaces: [default]}
+    match:
+      verbs: [exec, attach, cp, portforward]
+      resources: [pods/exec, pods/attach, pods/portforward]
+      namespaces: [default]
   - name: held
     effect: hold
-    match: {verbs: [exec, attach, cp, portforward], resources: [pods/exec, pods/attach, pods/portforward], namespaces: [held]}
+    match:
+      verbs: [exec, attach, cp, portforward]
+      resources: [pods/exec, pods/attach, pods/portforward]
+      namespaces: [held]
     approval: {reviewers: ["group:reviewers"], timeout: 10m}
   - name: short
     effect: hold
@@ -212,6 +218,9 @@ class Client:
             data += more
         self.head, _, rest = data.partition(b"\r\n\r\n")
         self.status = int(self.head.split(b" ")[1]) if self.head else 0
+        length = re.search(rb"(?i)content-length: *([0-9]+)", self.head)
+        while self.status != 101 and length and len(rest) < int(length[1]) and (more := self.wire.socket.recv(65536)):
+            rest += more
         self.body = rest
         if self.status == 101:
             if self.is_spdy:

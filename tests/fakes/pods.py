@@ -263,7 +263,7 @@ class Pods(RawUpstream):
     def _switch(self, connection: socket.socket, request: RawRequest, opened: Opened, to: str, kind: str) -> Carrier:
         if to == "websocket":
             offered = [p.strip() for p in request.header("sec-websocket-protocol")[0].split(",")]
-            accept = base64.b64encode(hashlib.sha1(request.header("sec-websocket-key")[0].encode() + _GUID).digest())
+            accept = base64.b64encode(hashlib.sha1(request.header("sec-websocket-key")[0].encode() + _GUID).digest())  # noqa: S324  # RFC 6455
             more = f"Sec-WebSocket-Accept: {accept.decode()}\r\nSec-WebSocket-Protocol: {offered[0]}"
         else:
             offered = request.header("x-stream-protocol-version")
@@ -276,7 +276,7 @@ class Pods(RawUpstream):
             return OverSpdy(connection, opened)
         return OverTunnelledSpdy(connection, opened) if kind == "portforward" else OverWebSocket(connection, opened)
 
-    def _run(self, carrier: Carrier) -> None:
+    def _run(self, carrier: Carrier) -> None:  # noqa: C901  # one program, from its streams to its end
         query = parse_qs(urlsplit(carrier.opened.request.head.split(b" ")[1].decode()).query)
         argv = query.get("command") or self.attached
         wants_in = query.get("stdin") == ["true"]
@@ -345,7 +345,7 @@ class Pods(RawUpstream):
                 there[stream].sendall(data)
 
         def back(stream: str, connection: socket.socket) -> None:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError), connection:
                 while data := connection.recv(65536):
                     carrier.send(stream, data)
             carrier.send(stream, b"", final=True)
@@ -357,6 +357,10 @@ class Pods(RawUpstream):
                     there[stream].shutdown(socket.SHUT_WR)
 
         carrier.on_data, carrier.on_end = taken, ended
+        carrier.opened.gone.wait()
+        for connection in list(there.values()):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
 
 def _pump(carrier: Carrier, stream: str, file: object) -> None:

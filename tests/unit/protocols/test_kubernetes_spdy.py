@@ -124,6 +124,12 @@ def big_block() -> bytes:
     return end.control(1, struct.pack("!IIH", 1, 0, 0) + end.compressed(struct.pack("!II", 1, 4) + b"a" * (1 << 20)))
 
 
+def long_block() -> bytes:
+    end = SpdyEnd()
+    text = struct.pack("!II", 1, 10) + b"streamtype" + struct.pack("!I", 5) + b"error" + b"stdin"
+    return end.control(1, struct.pack("!IIH", 1, 0, 0) + end.compressed(text))
+
+
 def finished_block() -> bytes:
     end = SpdyEnd()
     block = end.block({"streamtype": "error"}) + end._deflate.flush()
@@ -155,7 +161,7 @@ E_ = SpdyEnd()
         pytest.param(Side.CLIENT, E_.control(1, b"\0\0\0\1" + b"\0" * 20), id="headers that are not compressed"),
         pytest.param(Side.CLIENT, E_.data(1, b"x"), id="data on a stream nobody opened"),
         pytest.param(Side.CLIENT, E_.data(0, b"x"), id="data on stream 0"),
-        pytest.param(Side.CLIENT, E_.data(1, b"x", flags=2), id="compressed data"),
+        pytest.param(Side.CLIENT, long_block(), id="headers that go on after their count"),
         pytest.param(Side.CLIENT, struct.pack("!II", 1, MAX_FRAME_BYTES + 1), id="frame too large"),
         pytest.param(Side.CLIENT, E_.rst(1), id="end of a stream nobody opened"),
         pytest.param(Side.SERVER, SpdyEnd().syn_reply(1), id="answer to a stream nobody opened"),
@@ -194,6 +200,13 @@ def test_data_from_the_wrong_side_is_refused(side: Side, number: int, data: byte
     opened(codec)
     with pytest.raises(BadTunnel):
         codec.receive(side, SpdyEnd().data(number, data, flags=flags))
+
+
+def test_compressed_data_is_refused() -> None:
+    codec = exec_codec()
+    opened(codec)
+    with pytest.raises(BadTunnel, match="compressed"):
+        codec.receive(Side.SERVER, SpdyEnd().data(5, b"x", flags=2))
 
 
 def test_data_after_the_end_of_its_stream_is_refused() -> None:
