@@ -14,7 +14,7 @@ from tests.fakes.kube_world import ALL, KubeWorld
 
 pytestmark = [
     pytest.mark.e2e,
-    # The client leaves connections of watches and of refused handshakes open; `connect` collects them.
+    # The client leaves connections of streams to the garbage collector.
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
@@ -56,12 +56,16 @@ def connect(world: KubeWorld) -> Iterator[client.ApiClient]:
     configuration = client.Configuration(host=world.url)
     configuration.ssl_ca_cert = str(world.certificate)
     configuration.api_key = {"authorization": f"Bearer {world.token()}"}
-    try:
-        with client.ApiClient(configuration) as api:
-            yield api
-            api.rest_client.pool_manager.clear()  # it keeps its connections otherwise
-    finally:
-        gc.collect()
+    with client.ApiClient(configuration) as api:
+        yield api
+        api.rest_client.pool_manager.clear()  # it keeps its connections otherwise
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """Collect here what would otherwise be an error of a test that comes later."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture
@@ -142,8 +146,6 @@ def test_a_program_in_a_closed_namespace_never_starts(world: KubeWorld) -> None:
     with connect(world) as api, pytest.raises(ApiException) as denied:
         stream(client.CoreV1Api(api).connect_get_namespaced_pod_exec, "one", "closed", command=["true"], stdout=True)
     assert "403" in str(denied.value)
-    del denied
-    gc.collect()  # the client's WebSocket library leaves the connection of a refused handshake open
     assert len(world.cluster.api.terminals.ran) == before
 
 

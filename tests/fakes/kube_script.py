@@ -1,12 +1,15 @@
 """A session of kubectl, step by step, to be run more than once: without the gateway and through it."""
 
 import contextlib
+import fcntl
 import os
 import pty
 import re
 import select
 import socket
+import struct
 import subprocess
+import termios
 import threading
 import time
 import urllib.request
@@ -42,13 +45,18 @@ class Road:
     config: Path
     program: str
     prefix: str = ""
-    """What goes before a path that kubectl takes as it is: it keeps the server's path out of `--raw` and `proxy`."""
+    """The path of the server, which an older kubectl leaves out of `--raw`."""
 
     def run(self, *args: str, stdin: str | bytes | None = None, env: dict[str, str] | None = None) -> str:
         """Run a kubectl to its end; return what a person sees."""
         return self.world.kubectl(
             "-n", "shop", *args, config=self.config, stdin=stdin, env=env, program=self.program
         ).text
+
+    def raw(self, path: str) -> str:
+        """Get a path as it is; an older kubectl must be told the whole of it."""
+        first = self.run("get", "--raw", path)
+        return first if "(NotFound)" not in first else self.run("get", "--raw", self.prefix + path)
 
     def start(self, *args: str) -> Program:
         """Start one that goes on."""
@@ -161,10 +169,6 @@ def _proxy(road: Road) -> str:
 def terminal(road: Road, *args: str, env: dict[str, str], until: bytes = b"", then: bytes = b"") -> str:
     """Run a kubectl on a terminal of 100 by 30 and return what it showed; types `then` once `until` was shown."""
     ours, theirs = pty.openpty()
-    import fcntl
-    import struct
-    import termios
-
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
     process = subprocess.Popen(
         [road.program, "-n", "shop", *args],
@@ -238,8 +242,8 @@ STEPS = (
     k("api-resources", "api-resources"),
     k("api-resources-of-a-group", "api-resources --api-group=apps -o wide"),
     k("api-versions", "api-versions"),
-    Step("healthz", lambda road: road.run("get", "--raw", f"{road.prefix}/healthz")),
-    Step("openapi-index", lambda road: road.run("get", "--raw", f"{road.prefix}/openapi/v3")),
+    Step("healthz", lambda road: road.raw("/healthz")),
+    Step("openapi-index", lambda road: road.raw("/openapi/v3")),
     k("explain", "explain deployment.spec.strategy"),
     k("explain-recursive", "explain cronjob.spec --recursive"),
     k("create-namespace", "create namespace shop"),

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from tests.fakes.kube_identity import Identities, Refused, User
-from tests.fakes.kube_kinds import kind_of
+from tests.fakes.kube_kinds import kind_of, kinds
 from tests.fakes.kube_server_api import Api
 from tests.fakes.kube_server_http import Break, Connection, Headers, Request, Response, Upgrade
 from tests.fakes.kube_store import ApiError, Object, Store
@@ -190,8 +190,6 @@ class KubeServer:
 
     def put(self, body: Object, namespace: str = "default") -> Object:
         """Keep an object as if the cluster had made it, whatever its kind; its namespace comes by itself."""
-        from tests.fakes.kube_kinds import kinds
-
         group, _, version = body["apiVersion"].rpartition("/")
         kind = next(k for k in kinds().values() if (k.group, k.version, k.kind) == (group, version, body["kind"]))
         spaces = kind_of("", "namespaces")

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from ssl import create_default_context
 from typing import Any, ClassVar, Self
 
 import httpx
@@ -136,8 +137,6 @@ class KubeWorld(GatewayFolder):
     def client(self, token: str | None = None, *, http2: bool = True, **more: Any) -> httpx.Client:
         """A plain client of the reverse route, with a caller's token."""
         headers = {"authorization": f"Bearer {token or self.token()}"}
-        from ssl import create_default_context
-
         trust = create_default_context(cafile=self.certificate)
         return httpx.Client(
             base_url=self.url, http2=http2, verify=trust, trust_env=False, timeout=30, headers=headers, **more
