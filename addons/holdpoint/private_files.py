@@ -75,6 +75,23 @@ def create_private(file: Path, data: bytes, *, mode: int = 0o600) -> None:
         raise ConfigError(f"cannot be written: {error.strerror}", where=where) from error
 
 
+def replace_whole(file: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Put a file in the place of another one, durably: whole or not at all. Raises OSError, and leaves nothing then."""
+    scratch = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(scratch, flags, 0o600), "wb") as stream:
+            os.fchmod(stream.fileno(), mode)
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        scratch.replace(file)
+    except OSError:
+        with contextlib.suppress(OSError):
+            scratch.unlink()
+        raise
+
+
 def private_folder(folder: Path) -> None:
     """Make a folder of mode 0700, or check the one that is there. Raises ConfigError."""
     where = str(folder)

@@ -1,12 +1,11 @@
 """Changes a kubeconfig that kubectl changes too: under its lock, whole or not at all."""
 
 import os
-import secrets
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from holdpoint.domain.refusal import ConfigError
+from holdpoint.private_files import replace_whole
 
 _NEW = 0o600
 
@@ -47,17 +46,4 @@ def _replace(file: Path, work: Callable[[str], str]) -> None:
             text = file.read_text(encoding="utf-8")
         except UnicodeDecodeError:
             raise ConfigError("not UTF-8", where=str(file)) from None
-    made = work(text)
-    scratch = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
-    try:
-        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, _NEW)
-        with os.fdopen(descriptor, "wb") as stream:
-            os.fchmod(stream.fileno(), mode)
-            stream.write(made.encode())
-            stream.flush()
-            os.fsync(stream.fileno())
-        scratch.replace(file)
-    except OSError:
-        with suppress(OSError):
-            scratch.unlink()
-        raise
+    replace_whole(file, work(text).encode(), mode=mode)

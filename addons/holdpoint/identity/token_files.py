@@ -4,9 +4,8 @@ import asyncio
 import fcntl
 import hashlib
 import os
-import secrets
 from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -15,7 +14,7 @@ from holdpoint.domain.refusal import ConfigError
 from holdpoint.domain.values import JsonObject, as_text
 from holdpoint.identity.documents import MAX_BYTES, BadDocument, parse_object
 from holdpoint.identity.errors import LoginError
-from holdpoint.private_files import private_folder, read_private
+from holdpoint.private_files import private_folder, read_private, replace_whole
 
 _LOCK = "lock"
 
@@ -57,21 +56,8 @@ class TokenFiles:
     def write(self, tokens: StoredTokens) -> None:
         """Keep the tokens in place of those for the same issuer, client and resource. Whole or not at all."""
         file = self._file(tokens.issuer, tokens.client_id, tokens.resource)
-        scratch = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
         with self._checked():
-            try:
-                descriptor = os.open(
-                    scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-                )
-                with os.fdopen(descriptor, "wb") as stream:
-                    stream.write(canonical(asdict(tokens)))
-                    stream.flush()
-                    os.fsync(stream.fileno())
-                scratch.replace(file)
-            except OSError:
-                with suppress(OSError):
-                    scratch.unlink()
-                raise
+            replace_whole(file, canonical(asdict(tokens)))
 
     def forget(self, issuer: str, client_id: str, resource: str) -> None:
         """Remove the tokens kept for a resource, if any."""

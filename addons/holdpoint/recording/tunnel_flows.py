@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 from mitmproxy import http
 from mitmproxy.flow import Flow
 
-from holdpoint.domain.values import JsonMapping, JsonObject, JsonValue, as_object, as_text
+from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
 from holdpoint.recording.annotation import KEY
 from holdpoint.recording.browse import RecordedSession, session_flows
 from holdpoint.recording.json_text import json_safe
@@ -56,11 +56,6 @@ class _Gathered:
         pieces = tuple(message for number in sorted(self.pieces) for message in self.pieces[number])
         messages = pieces if self.pieces else self.whole or ()
         return RecordedTunnel(exchange, self.path, self.metadata, messages, self.whole is not None)
-
-
-def is_piece(metadata: JsonMapping) -> bool:
-    """Whether a flow record is a piece of a tunnel, and no exchange by itself."""
-    return isinstance(metadata.get("piece"), int)
 
 
 def tunnels(flows: Iterable[Flow]) -> Iterator[RecordedTunnel]:
