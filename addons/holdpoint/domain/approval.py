@@ -4,8 +4,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from holdpoint.domain.access import AccessRequest
+from holdpoint.domain.canonical import digest
 from holdpoint.domain.decision import RequireApproval
-from holdpoint.domain.values import JsonObject
+from holdpoint.domain.values import JsonObject, JsonValue
 
 
 class ApprovalState(StrEnum):
@@ -24,6 +25,62 @@ class Verdict(StrEnum):
 
     APPROVE = "approve"
     DENY = "deny"
+    BREAK_GLASS = "break-glass"
+    """The requester opens it without reviewers, where the rule lets him; it is reviewed afterwards."""
+    REVIEW = "review"
+    """What was opened so was looked at."""
+
+
+class Glass(StrEnum):
+    """Whether a request was opened by breaking the glass, and looked at since."""
+
+    NONE = ""
+    BROKEN = "broken"
+    """Open, and to be reviewed: who broke it breaks no other until then."""
+    REVIEWED = "reviewed"
+
+
+class DryRunState(StrEnum):
+    """What is known of what a request would change."""
+
+    NONE = "none"
+    """Nothing was tried: the target has no credential for it, or the protocol no such thing."""
+    PENDING = "pending"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What a request would change, by trying it without storing anything."""
+
+    state: DryRunState = DryRunState.NONE
+    why: str = ""
+    """Why there is none, or how it failed. For reviewers."""
+    at: float = 0.0
+    """Unix seconds."""
+    shown: JsonObject = field(default_factory=dict[str, JsonValue])
+    """What reviewers read: `diff`, `object`, `hangs_on_it`. Masked: safe to store and show."""
+    digest: str = ""
+    """Of all that voids an approval when it changes: uid, generation, and the difference made. Sealed."""
+    live: JsonObject = field(default_factory=dict[str, JsonValue])
+    """`uid`, `generation`, `resource_version` of the object as it was read; empty where there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What makes a vote evidence: who signed which words."""
+
+    statement: JsonObject
+    """What was signed: request, intent, preview, verdict, reviewer, time."""
+    key: str = ""
+    """Id of the key that signed it; empty where only the ID token vouches for it."""
+    signature: str = ""
+    """Ed25519 over the canonical form of the statement, base64url without padding."""
+    id_token: str = ""
+    """A token of the reviewer's issuer whose `nonce` is the statement's digest. As a login it is refused."""
+    issuer_key: JsonObject = field(default_factory=dict[str, JsonValue])
+    """The issuer's public key (JWK) that the token was verified with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +93,9 @@ class Reviewer:
     groups: frozenset[str]
     name: str = ""
     roles: frozenset[str] = frozenset()
+    """`auditor`, `admin`."""
+    acting_for: frozenset[str] = frozenset()
+    """`group:NAME` or `person:NAME` that a delegation in force lends to this person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +107,7 @@ class Vote:
     comment: str
     at: float
     """Unix seconds."""
+    proof: Proof | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +126,12 @@ class Ask:
     """Id of the exchange that asked first."""
     session: str = ""
     """Protocol session id, for grants of scope `session`."""
+    window: str = ""
+    """Digest of what a window pins, `sha256:` and hexadecimal; empty where the terms give none."""
+    opens: str = ""
+    """The sentence that says what an approval lets pass. Masked."""
+    reason: str = ""
+    """Why, in the caller's own words: for display, never for a decision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +152,10 @@ class ApprovalRequest:
     resolved_at: float | None = None
     grant: str = ""
     """Id of the grant that an approval made."""
+    dry_run: DryRun = DryRun()
+    reason: str = ""
+    """Why, as the requester said: with the request, or afterwards. Text, never markup."""
+    glass: Glass = Glass.NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,8 +174,24 @@ class Quorum:
 
 def may_review(reviewer: Reviewer, term: RequireApproval) -> bool:
     """Tell whether a reviewer is among those whom a term names."""
-    names = {f"group:{g}" for g in reviewer.groups} | {f"person:{reviewer.person}"}
-    return bool(names & term.reviewers)
+    names = reviewer_names(reviewer)
+    return any(names & clause.reviewers for clause in term.clauses)
+
+
+def reviewer_names(reviewer: Reviewer) -> frozenset[str]:
+    """Return every name under which a rule may have meant this person: groups, the person, whom they stand in for."""
+    own = {f"group:{g}" for g in reviewer.groups}
+    if reviewer.person:
+        own.add(f"person:{reviewer.person}")
+    return reviewer.acting_for | own
+
+
+def preview_digest(request: ApprovalRequest) -> str:
+    """Return the digest of all that a reviewer read: what was asked, and what it would change."""
+    dry_run = request.dry_run
+    tried: JsonObject = {"state": dry_run.state.value, "why": dry_run.why, "shown": dry_run.shown}
+    read: JsonObject = {"preview": request.ask.preview, "opens": request.ask.opens, "dry_run": tried}
+    return digest({**read, "reason": request.reason})
 
 
 def is_requester(reviewer: Reviewer, access: AccessRequest) -> bool:

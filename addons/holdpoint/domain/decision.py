@@ -44,6 +44,26 @@ class RuleRef:
 
 
 @dataclass(frozen=True, slots=True)
+class Clause:
+    """One set of reviewers, and how many of it must say yes."""
+
+    reviewers: frozenset[str]
+    """`group:NAME` or `person:NAME`: any of them. Empty means that nobody can."""
+    required: int = 1
+    """How many distinct persons."""
+
+
+@dataclass(frozen=True, slots=True)
+class BreakGlass:
+    """Who may open what they asked for at once, to be reviewed afterwards."""
+
+    who: frozenset[str]
+    """`group:NAME` or `person:NAME`."""
+    duration: float
+    """Seconds for which it opens, at most."""
+
+
+@dataclass(frozen=True, slots=True)
 class RequireApproval:
     """A human must say yes first. Several of these on one decision must all be satisfied."""
 
@@ -60,6 +80,25 @@ class RequireApproval:
     auto_approve_after: float | None = None
     """Seconds after which silence is consent, or None. Only while reviewers can be reached."""
     reason: str = ""
+    also: tuple[Clause, ...] = ()
+    """Further sets of reviewers that must all say yes. One person counts in one set alone."""
+    require_reason: bool = False
+    """Whether the requester has to say why before anybody can approve."""
+    require_preview: bool = False
+    """Whether nobody can approve what could not be tried before (`preview: required`)."""
+    widen: frozenset[str] = frozenset()
+    """What a window does not pin."""
+    break_glass: BreakGlass | None = None
+
+    @property
+    def clauses(self) -> tuple[Clause, ...]:
+        """All sets of reviewers."""
+        return (Clause(self.reviewers, self.required), *self.also)
+
+    @property
+    def persons(self) -> int:
+        """How many distinct persons must say yes, in all."""
+        return sum(clause.required for clause in self.clauses)
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,14 @@ class Grant:
     """Digest of what was dispatched, once spent."""
     exchange: str = ""
     """Exchange that spent it."""
+    window: str = ""
+    """Digest of what a window pins; empty: the intent alone."""
+    opens: str = ""
+    """The sentence that the reviewers read: what it lets pass. Masked."""
+    stream_until: float = 0.0
+    """Unix seconds at which a stream that it opened ends; 0: with the token."""
+    ended_at: float = 0.0
+    ended_why: str = ""
 
     def covers(self, *, principal: str, target: str, intent: str, at: float) -> bool:
         """Tell whether this grant clears that request at that time (Unix seconds)."""
