@@ -1,6 +1,5 @@
 """Approval requests and votes as rows. Every function runs inside the writer's transaction."""
 
-import sqlite3
 from dataclasses import dataclass, replace
 
 from holdpoint.domain.access import McpMethod, Resource
@@ -10,11 +9,12 @@ from holdpoint.domain.values import JsonMapping
 from holdpoint.store import grant_rows
 from holdpoint.store.codec import from_text, to_text
 from holdpoint.store.protocol import Key, Resolution, StaleWrite
+from holdpoint.store.rows import Connection
 
 _COLUMNS = "id, state, ask, arguments, created_at, deadline, resolution, resolved_at, grant_id"
 
 
-def add(connection: sqlite3.Connection, request: ApprovalRequest, key: Key, session: str) -> None:
+def add(connection: Connection, request: ApprovalRequest, key: Key, session: str) -> None:
     """Insert a pending request. Raises StaleWrite where one with that key and session is pending."""
     ask, arguments = _ask_texts(request.ask)
     row = (
@@ -32,20 +32,20 @@ def add(connection: sqlite3.Connection, request: ApprovalRequest, key: Key, sess
         raise StaleWrite("the same request is pending already", found=ApprovalState.PENDING)
 
 
-def get(connection: sqlite3.Connection, approval_id: str) -> ApprovalRequest | None:
+def get(connection: Connection, approval_id: str) -> ApprovalRequest | None:
     """Read one request with its votes."""
     rows = connection.execute(f"SELECT {_COLUMNS} FROM approvals WHERE id = ?", (approval_id,)).fetchall()  # noqa: S608  # constants
     return _request(connection, rows[0]) if rows else None
 
 
-def pending(connection: sqlite3.Connection) -> tuple[ApprovalRequest, ...]:
+def pending(connection: Connection) -> tuple[ApprovalRequest, ...]:
     """Read every pending request, oldest first."""
     rows = connection.execute(f"SELECT {_COLUMNS} FROM approvals WHERE state = 'pending' ORDER BY seq").fetchall()  # noqa: S608  # constants
     return tuple(_request(connection, r) for r in rows)
 
 
 def page(
-    connection: sqlite3.Connection, states: frozenset[ApprovalState] | None, limit: int, before: str
+    connection: Connection, states: frozenset[ApprovalState] | None, limit: int, before: str
 ) -> tuple[ApprovalRequest, ...]:
     """Read requests, newest first."""
     wanted = sorted(s.value for s in (ApprovalState if states is None else states))
@@ -60,7 +60,7 @@ def page(
     return tuple(_request(connection, r) for r in rows)
 
 
-def add_vote(connection: sqlite3.Connection, approval_id: str, vote: Vote) -> None:
+def add_vote(connection: Connection, approval_id: str, vote: Vote) -> None:
     """Insert a vote. Raises StaleWrite unless the request is pending."""
     _require_pending(connection, approval_id)
     connection.execute(
@@ -70,7 +70,7 @@ def add_vote(connection: sqlite3.Connection, approval_id: str, vote: Vote) -> No
 
 
 def resolve(
-    connection: sqlite3.Connection, approval_id: str, resolution: Resolution, vote: Vote | None, grant: Grant | None
+    connection: Connection, approval_id: str, resolution: Resolution, vote: Vote | None, grant: Grant | None
 ) -> None:
     """End a pending request. Raises StaleWrite unless it is pending."""
     if resolution.state is ApprovalState.PENDING:
@@ -91,7 +91,7 @@ def resolve(
         grant_rows.add(connection, grant)
 
 
-def replace_ask(connection: sqlite3.Connection, approval_id: str, ask: Ask, deadline: float) -> None:
+def replace_ask(connection: Connection, approval_id: str, ask: Ask, deadline: float) -> None:
     """Change what a pending request asks for. Raises StaleWrite unless it is pending."""
     _require_pending(connection, approval_id)
     text, arguments = _ask_texts(ask)
@@ -101,7 +101,7 @@ def replace_ask(connection: sqlite3.Connection, approval_id: str, ask: Ask, dead
     )
 
 
-def forget(connection: sqlite3.Connection, before: float) -> int:
+def forget(connection: Connection, before: float) -> int:
     """Delete what ended before that time and can have no effect any more."""
     return connection.execute(
         "DELETE FROM approvals WHERE state != 'pending' AND resolved_at < ?"
@@ -112,7 +112,7 @@ def forget(connection: sqlite3.Connection, before: float) -> int:
     ).rowcount
 
 
-def _require_pending(connection: sqlite3.Connection, approval_id: str) -> None:
+def _require_pending(connection: Connection, approval_id: str) -> None:
     rows = connection.execute("SELECT state FROM approvals WHERE id = ?", (approval_id,)).fetchall()
     found = str(rows[0][0]) if rows else ""
     if found != ApprovalState.PENDING:
@@ -134,7 +134,7 @@ def _ask_texts(ask: Ask) -> tuple[str, str]:
 
 
 def _request(
-    connection: sqlite3.Connection, row: tuple[str, str, str, str | None, float, float, str, float | None, str]
+    connection: Connection, row: tuple[str, str, str, str | None, float, float, str, float | None, str]
 ) -> ApprovalRequest:
     approval_id, state, ask_text, arguments, created_at, deadline, resolution, resolved_at, grant_id = row
     ask = from_text(Ask, ask_text)
