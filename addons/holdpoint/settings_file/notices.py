@@ -4,13 +4,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Literal
 
 from holdpoint.domain.access import person_name
 from holdpoint.domain.notice import OFFERED, USUAL, Audience, NoticeEvent
 from holdpoint.located_yaml import Fields, Located
-from holdpoint.settings import Console, SecretSource, Sink, SlackUser, Target
+from holdpoint.settings import Console, Sink, SlackUser, Target
 from holdpoint.settings_file import schema
 from holdpoint.settings_file.addresses import read_url
 from holdpoint.settings_file.places import Places, printable, read_name, read_set
