@@ -1,13 +1,13 @@
 """What the stores have in common: every operation is a function of a connection, run by a writer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from holdpoint.clock import Clock
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, DryRun, Vote
 from holdpoint.domain.grant import Grant, GrantState
-from holdpoint.store import approval_rows, grant_rows, handle_rows, other_rows, pin_rows
-from holdpoint.store.protocol import HandleRecord, Key, PinRow, RefusalRecord, Resolution, Spend
+from holdpoint.store import approval_rows, grant_rows, handle_rows, notice_rows, other_rows, pin_rows
+from holdpoint.store.protocol import HandleRecord, Key, NoticeRow, PinRow, RefusalRecord, Resolution, Spend
 from holdpoint.store.rows import Connection
 from holdpoint.store.wanted import Wanted
 from holdpoint.store.writer import Writer
@@ -204,3 +204,39 @@ class SqlStore:
     async def complete(self) -> int:
         """Fill in what requests of earlier versions lack."""
         return await self._run(approval_rows.complete)
+
+    async def add_notices(self, rows: Sequence[NoticeRow]) -> int:
+        """Store notices."""
+        return await self._run(lambda c: notice_rows.add(c, rows))
+
+    async def claim_notices(self, sink: str, *, now: float, until: float, limit: int) -> tuple[NoticeRow, ...]:
+        """Take what is due for a sink."""
+        return await self._run(lambda c: notice_rows.claim(c, sink, now, until, limit))
+
+    async def settle_notice(self, row: NoticeRow) -> bool:
+        """Note how an attempt ended."""
+        return await self._run(lambda c: notice_rows.settle(c, row))
+
+    async def retry_notice(self, notice_id: str, *, now: float) -> bool:
+        """Let a dead notice be tried from the start."""
+        return await self._run(lambda c: notice_rows.again(c, notice_id, now))
+
+    async def sweep_notices(self, *, now: float, give_up: float, keep: float) -> tuple[NoticeRow, ...]:
+        """Give up old ones, forget older ones."""
+        return await self._run(lambda c: notice_rows.sweep(c, now, give_up=give_up, keep=keep))
+
+    async def notices_due(self) -> Mapping[str, float]:
+        """Return, by sink, when the first is due."""
+        return await self._run(notice_rows.next_due)
+
+    async def count_notices(self) -> Mapping[str, int]:
+        """Return how many there are, by state."""
+        return await self._run(notice_rows.count)
+
+    async def notices(self, *, state: str = "", limit: int = 100) -> tuple[NoticeRow, ...]:
+        """Return notices, newest first."""
+        return await self._run(lambda c: notice_rows.page(c, state, limit))
+
+    async def notices_delivered(self, kind: str) -> Mapping[str, frozenset[str]]:
+        """Return which sinks got the notices of pending requests."""
+        return await self._run(lambda c: notice_rows.reached(c, kind))
