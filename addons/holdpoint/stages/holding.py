@@ -11,15 +11,17 @@ from typing import Final, assert_never
 
 from mitmproxy import http
 
-from holdpoint.approvals.desk import CLAIM_TIME, TAKEN_BACK
+from holdpoint.approvals.deciding import TAKEN_BACK
 from holdpoint.approvals.errors import AlreadyResolved, NotFound
+from holdpoint.approvals.making import CLAIM_TIME
 from holdpoint.domain.access import Protocol
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, Verdict
 from holdpoint.domain.canonical import digest
 from holdpoint.domain.exchange import Decoded, Permitted
 from holdpoint.domain.grant import Grant
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
-from holdpoint.domain.values import JsonObject
+from holdpoint.domain.values import JsonObject, as_object, as_text
+from holdpoint.masking.masker import Masker
 from holdpoint.protocols import mcp_holds
 from holdpoint.protocols.mcp_holds import Round
 from holdpoint.settings import Rung, Target
@@ -54,6 +56,7 @@ def make_ask(services: Services, exchange: Exchange, target: Target, state: Perm
         bundle=state.decision.bundle,
         exchange=exchange.id,
         session=decoded.session,
+        reason=_masked(exchange.reason, masker),
     )
 
 
@@ -81,7 +84,7 @@ async def _held(gateway: Gateway, flow: http.HTTPFlow, asked: Decoded, target: T
     request = await _ended(gateway, ask) if is_retried else None
     request = request or await _requested(services, exchange, ask)
     if request.state is ApprovalState.PENDING:
-        services.note_held(exchange, request)
+        services.note_held(exchange, request, ask.reason)
         plan = _plan(services, exchange, asked, target, request)
         request = await _wait(gateway, flow, asked, request, plan)
         if is_retried and request.state is not ApprovalState.APPROVED:
@@ -185,10 +188,20 @@ def _told(services: Services, exchange: Exchange, asked: Decoded, request: Appro
     return held
 
 
+def _masked(reason: str, masker: Masker) -> str:
+    return as_text(as_object(masker.sealed({"reason": reason})).get("reason")) if reason else ""
+
+
 async def _find(services: Services, ask: Ask) -> Grant | None:
     access = ask.access
     return await services.broker.find_grant(
-        access.principal.id, access.target, ask.intent, ask.session, actor=access.principal.actor, terms=ask.terms
+        access.principal.id,
+        access.target,
+        ask.intent,
+        ask.session,
+        actor=access.principal.actor,
+        terms=ask.terms,
+        window=ask.window,
     )
 
 

@@ -150,14 +150,16 @@ class Services:
         if not self.store.submit_refusal(record):
             logger.warning("refusal `%s` cannot be explained later: the store is closed or overrun", record.id)
 
-    def note_held(self, exchange: Exchange, request: ApprovalRequest) -> None:
-        """Write down that a request waits."""
+    def note_held(self, exchange: Exchange, request: ApprovalRequest, reason: str = "") -> None:
+        """Write down that a request waits, and why this caller asks, by its own word."""
         detail: JsonObject = {
             "approval": request.id,
             "intent": request.ask.intent,
             "rules": [str(t.rule) for t in request.ask.terms],
             "deadline": request.deadline,
         }
+        if reason:
+            detail["reason"] = reason
         masker = self.policies.keeper(exchange.masks, exchange.target)
         self.submit(describe.event(exchange, AuditStage.HELD, at=self.clock.now(), detail=detail, masker=masker))
         logger.info("held %s: %s %s", exchange.id, request.id, self.link(request.id))
