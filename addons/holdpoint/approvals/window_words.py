@@ -86,7 +86,7 @@ def span(seconds: float) -> str:
     """Return a duration in words: `90 minutes`, `1 hour`."""
     whole = round(seconds)
     for size, unit in _UNITS:
-        if whole and whole % size == 0:
+        if whole and whole == seconds and whole % size == 0:
             count = whole // size
             return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
     return f"{seconds:g} seconds"

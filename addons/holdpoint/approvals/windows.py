@@ -5,16 +5,18 @@ the body, of a tool nothing, and what the rule's `widen` names. Values are seale
 equal pins, and a digest gives none away.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from math import inf
 
 from holdpoint.approvals.terms import Reach, reach
 from holdpoint.approvals.window_words import Words, arguments_of, is_taken_apart, name_of, sentence, tail
 from holdpoint.domain.access import AccessRequest, KubeObject, Principal, Protocol
 from holdpoint.domain.approval import Ask
 from holdpoint.domain.canonical import digest
-from holdpoint.domain.decision import Scope
+from holdpoint.domain.decision import RequireApproval, Scope
+from holdpoint.domain.grant import Grant
 from holdpoint.domain.values import JsonObject, JsonValue, as_object
 
 _NOTHING: JsonObject = {}
@@ -86,6 +88,18 @@ def narrowed(old: Ask, new: Ask) -> Ask:
     if (before.scope, before.widen) != (now.scope, now.widen):
         return replace(new, window="", opens=_AS_ASKED + tail(now))
     return replace(new, opens=new.opens.removesuffix(tail(before)) + tail(now)) if new.opens else new
+
+
+def stream_end(grant: Grant | None, terms: Sequence[RequireApproval]) -> float:
+    """Return when a stream ends that a request opened under these terms: Unix seconds, infinity: with its token.
+
+    Of a window or a session, with the grant. Of one that is spent once, at the end of the time that a rule gives.
+    """
+    if grant is None:
+        return inf
+    if grant.scope is not Scope.REQUEST:
+        return min(grant.expires_at, grant.stream_until or inf)
+    return min(grant.stream_until or inf, grant.created_at + reach(terms, grant.session).stream_seconds)
 
 
 def _who(principal: Principal) -> JsonObject:
