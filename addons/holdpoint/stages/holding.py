@@ -14,18 +14,21 @@ from mitmproxy import http
 from holdpoint.approvals.deciding import TAKEN_BACK
 from holdpoint.approvals.errors import AlreadyResolved, NotFound
 from holdpoint.approvals.making import CLAIM_TIME
-from holdpoint.domain.access import Protocol
+from holdpoint.approvals.terms import reach
+from holdpoint.approvals.window_words import Words
+from holdpoint.approvals.windows import window
+from holdpoint.domain.access import AccessRequest, Protocol
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, Verdict
 from holdpoint.domain.canonical import digest
 from holdpoint.domain.exchange import Decoded, Permitted
 from holdpoint.domain.grant import Grant
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
-from holdpoint.domain.values import JsonObject, as_object, as_text
+from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
 from holdpoint.masking.masker import Masker
 from holdpoint.protocols import mcp_holds
 from holdpoint.protocols.mcp_holds import Round
 from holdpoint.settings import Rung, Target
-from holdpoint.stages import ladder_rounds
+from holdpoint.stages import kube_words, ladder_rounds
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.ladder import Plan, choose
@@ -48,16 +51,31 @@ def make_ask(services: Services, exchange: Exchange, target: Target, state: Perm
     exchange.read_pins = read_of(services.pins, decoded.access)
     bound = bound_to(services.pins, decoded.access)
     asked: JsonObject = {"principal": decoded.access.principal.id, "target": target.name, "intent": sealed}
+    terms = state.decision.approvals
+    opened = window(
+        decoded.access, sealed, reach(terms, decoded.session), _words(decoded.access, sealed, masker), bound=bound
+    )
     return Ask(
         access=decoded.access,
-        terms=state.decision.approvals,
+        terms=terms,
         intent=digest({**asked, "pinned": bound} if bound else asked),
         preview=preview(decoded, target, masker, sealed) | shown_pins(services.pins, decoded.access, masker),
         bundle=state.decision.bundle,
         exchange=exchange.id,
         session=decoded.session,
         reason=_masked(exchange.reason, masker),
+        window=opened.digest,
+        opens=opened.opens,
     )
+
+
+def _words(access: AccessRequest, sealed: JsonValue, masker: Masker) -> Words:
+    def mask(text: str) -> str:
+        return masker.text(text).value
+
+    if access.action.protocol is not Protocol.KUBERNETES:
+        return Words(mask)
+    return Words(mask, kube_words.command_of(sealed), tuple(kube_words.acts_for(access, masker)))
 
 
 async def hold(gateway: Gateway, flow: http.HTTPFlow, asked: Decoded, target: Target, ask: Ask) -> Grant:
