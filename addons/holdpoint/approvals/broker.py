@@ -18,7 +18,7 @@ from holdpoint.approvals.events import BrokerEvent, EventSink
 from holdpoint.approvals.grants import Ending, Grants, Outcome, abandon
 from holdpoint.clock import Clock
 from holdpoint.domain.access import Actor
-from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, Reviewer, Verdict, Vote
+from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, Proof, Reviewer, Verdict, Vote
 from holdpoint.domain.decision import RequireApproval
 from holdpoint.domain.grant import Grant
 from holdpoint.domain.refusal import GatewayFault
@@ -144,7 +144,15 @@ class Broker:
         return tuple(replace(r, waiters=entries[r.id].waiters) if r.id in entries else r for r in found)
 
     async def vote(
-        self, approval_id: str, reviewer: Reviewer, verdict: Verdict, comment: str, *, expect: str | None = None
+        self,
+        approval_id: str,
+        reviewer: Reviewer,
+        verdict: Verdict,
+        comment: str,
+        *,
+        expect: str | None = None,
+        preview: str = "",
+        proof: Proof | None = None,
     ) -> ApprovalRequest:
         """Count a reviewer's decision. `expect` is the intent that the reviewer read.
 
@@ -152,7 +160,8 @@ class Broker:
         """
         if len(comment) > MAX_COMMENT:
             raise NotAllowed(f"the comment is longer than {MAX_COMMENT} characters")
-        vote = Vote(reviewer, verdict, comment, self._clock.now())
+        _ = preview
+        vote = Vote(reviewer, verdict, comment, self._clock.now(), proof)
         return await uninterrupted(self._desk.vote(approval_id, vote, expect))
 
     async def withdraw(self, approval_id: str) -> ApprovalRequest:
