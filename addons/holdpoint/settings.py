@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from holdpoint.domain.access import Protocol
+from holdpoint.domain.notice import Audience, NoticeEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -401,6 +402,43 @@ class Reviewers:
 
 
 @dataclass(frozen=True, slots=True)
+class SlackUser:
+    """Who a user of Slack is, as the operator says."""
+
+    person: str
+    issuer: str = ""
+    """URL of the issuer that the groups are of; for the record."""
+    groups: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """Where notices go."""
+
+    name: str
+    kind: Literal["webhook", "slack", "apprise"]
+    audience: Audience
+    events: frozenset[NoticeEvent]
+    targets: frozenset[str] = frozenset()
+    """Names of the targets that it is told of; empty: all, and what concerns none."""
+    url: str = ""
+    """Of a webhook; of a Slack sink with a token, the API's."""
+    secrets: tuple[SecretSource, ...] = ()
+    """Of a webhook: each signs."""
+    address: SecretSource | None = None
+    """Where the URL itself is a secret: Slack's incoming webhook, an apprise URL."""
+    token: SecretSource | None = None
+    channel: str = ""
+    signing_secret: SecretSource | None = None
+    """With which Slack signs what its users press."""
+    team: str = ""
+    """The only Slack workspace whose users `people` means; empty: whichever signs."""
+    people: Mapping[str, SlackUser] = field(default_factory=dict[str, SlackUser])
+    """Slack user id to who that is."""
+    ca_file: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """The whole of `gateway.yaml`, checked."""
 
@@ -417,6 +455,7 @@ class Settings:
     console: Console | None = None
     metrics: Metrics | None = None
     otlp: Otlp | None = None
+    notices: tuple[Sink, ...] = ()
     cautions: tuple[str, ...] = ()
     """What its writer may not mean: told at start, and refused by nobody."""
 

@@ -16,6 +16,7 @@ from holdpoint.settings_file.issuers import read_issuers, read_reviewers
 from holdpoint.settings_file.keys_section import read_keys
 from holdpoint.settings_file.links import link_targets
 from holdpoint.settings_file.listeners import read_console, read_listeners
+from holdpoint.settings_file.notices import read_notices
 from holdpoint.settings_file.places import Places, read_set, regular_file, seconds
 from holdpoint.settings_file.roads import leads_to, leads_to_url
 from holdpoint.settings_file.targets import read_targets
@@ -76,6 +77,7 @@ def load_settings(file: Path, environ: Mapping[str, str], *, check_machine: bool
         console=console,
         metrics=read_metrics(fields.get("metrics"), places, listeners, console),
         otlp=read_otlp(fields.get("otlp")),
+        notices=read_notices(fields.get("notices"), places, targets, console),
         cautions=cautions(fields["targets"], targets, issuers),
     )
     _refuse_shared_places(fields, settings)
