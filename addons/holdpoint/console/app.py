@@ -17,11 +17,13 @@ from starlette.types import ASGIApp
 from holdpoint.clock import Clock, SystemClock
 from holdpoint.console import login, review
 from holdpoint.console.calls import AdminCalls, Gateway
+from holdpoint.console.confirm import Confirmations
 from holdpoint.console.live import ChangeFeed
 from holdpoint.console.oidc import Provider, is_protected
 from holdpoint.console.pages import Templates
 from holdpoint.console.sessions import ABSOLUTE, Flows, Sessions
 from holdpoint.console.shield import Shield
+from holdpoint.console.signing import Signing
 from holdpoint.console.site import STATIC, Site
 from holdpoint.domain.refusal import ConfigError
 from holdpoint.settings import Console, Issuer
@@ -41,9 +43,19 @@ def create_app(
     client_secret: str = "",
     max_age: float = ABSOLUTE,
     clock: Clock | None = None,
+    signing: Signing = Signing(),  # noqa: B008  # immutable
 ) -> ASGIApp:
     """Return the console as an app. Parameters and errors are those of `create_site`."""
-    site = create_site(console, issuer, client, http=http, client_secret=client_secret, max_age=max_age, clock=clock)
+    site = create_site(
+        console,
+        issuer,
+        client,
+        http=http,
+        client_secret=client_secret,
+        max_age=max_age,
+        clock=clock,
+        signing=signing,
+    )
     return app_of(site)
 
 
@@ -56,6 +68,7 @@ def create_site(
     client_secret: str = "",
     max_age: float = ABSOLUTE,
     clock: Clock | None = None,
+    signing: Signing = Signing(),  # noqa: B008  # immutable
 ) -> Site:
     """Put the parts together. `max_age`: seconds for which the gateway takes a login. The caller closes `http`.
 
@@ -80,6 +93,8 @@ def create_site(
         feed=ChangeFeed(gateway),
         templates=Templates(),
         clock=time,
+        signing=signing,
+        confirmations=Confirmations(time),
     )
 
 

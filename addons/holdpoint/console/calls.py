@@ -84,10 +84,26 @@ class Gateway:
             raise GatewayTrouble(Trouble.UNAVAILABLE, "the gateway's answer is not an object")
         return answer
 
-    async def decide(self, id_token: str, approval_id: str, *, verdict: str, comment: str, expect: str) -> None:
-        """Give one reviewer's decision on exactly what was read. Raises GatewayTrouble."""
+    async def decide(
+        self,
+        id_token: str,
+        approval_id: str,
+        *,
+        verdict: str,
+        comment: str,
+        expect: str,
+        preview: str = "",
+        evidence: JsonObject | None = None,
+    ) -> None:
+        """Give one reviewer's decision on exactly what was read. Raises GatewayTrouble.
+
+        `expect` is the digest of the request that was read, `preview` that of all that stood on the page; `evidence` is
+        what makes the decision one that can be proved.
+        """
         params: JsonObject = {"id": approval_id, "verdict": verdict, "comment": comment, "expect": expect}
-        await self._call("approvals.decide", params | {"id_token": id_token})
+        if preview:
+            params["preview"] = preview
+        await self._call("approvals.decide", params | (evidence or {}) | {"id_token": id_token})
 
     async def wait_change(self, since: JsonValue) -> JsonValue:
         """Return the version of the requests as soon as it is not `since`, or `since` after a while.

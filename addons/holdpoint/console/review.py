@@ -4,10 +4,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 
+from holdpoint.console import confirm
 from holdpoint.console.calls import GatewayTrouble, Trouble
 from holdpoint.console.forms import BadForm, read_form
 from holdpoint.console.paths import APPROVAL_ID, safe_next
 from holdpoint.console.sessions import Session
+from holdpoint.console.signing import Decision
 from holdpoint.console.site import Site
 from holdpoint.console.text import reveal
 from holdpoint.console.view import STATES, request_view, standing
@@ -131,15 +133,14 @@ async def decide(request: Request) -> Response:
         notice = f"Your comment is longer than {MOST_COMMENT} characters"
         return await _show(site, session, approval_id, status=400, notice=notice, comment=comment)
     try:
-        await site.gateway.decide(
-            session.id_token, _checked(approval_id), verdict=verdict, comment=comment, expect=expect
-        )
+        decision = Decision(_checked(approval_id), verdict, comment, expect, form.get("preview", ""))
+        first = await confirm.decide(site, request, session, decision)
     except GatewayTrouble as trouble:
         if trouble.kind in {Trouble.LOGIN, Trouble.NOT_FOUND}:
             return _trouble(site, session, trouble, then=here, comment=comment)
         notice = f"{SAYS[trouble.kind]}: {trouble.message}"
         return await _show(site, session, approval_id, status=STATUS[trouble.kind], notice=notice, comment=comment)
-    return RedirectResponse(here, status_code=303)
+    return first or RedirectResponse(here, status_code=303)
 
 
 async def changes(request: Request) -> Response:

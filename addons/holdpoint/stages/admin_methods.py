@@ -13,6 +13,7 @@ from holdpoint.admin.errors import AdminError
 from holdpoint.admin.server import Handler
 from holdpoint.approvals.errors import AlreadyResolved, NotAllowed, NotFound
 from holdpoint.approvals.events import BrokerEvent, BrokerEventKind
+from holdpoint.approvals.recorded import ask_detail, vote_detail
 from holdpoint.approvals.wire_form import to_json
 from holdpoint.clock import Clock
 from holdpoint.domain.approval import ApprovalRequest, Reviewer, Verdict
@@ -22,6 +23,7 @@ from holdpoint.domain.values import JsonObject, JsonValue, as_text
 from holdpoint.recording.audit import AuditLog
 from holdpoint.recording.health import RecorderUnavailable
 from holdpoint.settings import Settings
+from holdpoint.stages.evidence import Evidence
 from holdpoint.stages.live import GRANT_OVER
 from holdpoint.stages.page_filters import may_see, page_wanted
 from holdpoint.stages.pin_methods import PinMethods
@@ -53,6 +55,7 @@ class AdminMethods:
         self._services: Services | None = None
         self._seen: float | None = None
         self._logins = login_clients(settings)
+        self._evidence = Evidence(settings, clock, self._logins)
 
     def attach(self, services: "Services") -> None:
         """Name the services that the methods speak for."""
@@ -155,9 +158,18 @@ class AdminMethods:
         found = await self.find(approval_id, reviewer)
         if found.ask.intent != expect:
             raise AdminError("changed", "the request is not the one that was read")
+        proof = await self._evidence.proof(params, found, reviewer, verdict, self.services.verifier)
         try:
             voted = await self._stored(
-                self.services.broker.vote(approval_id, reviewer, verdict, as_text(params.get("comment")), expect=expect)
+                self.services.broker.vote(
+                    approval_id,
+                    reviewer,
+                    verdict,
+                    as_text(params.get("comment")),
+                    expect=expect,
+                    preview=as_text(params.get("preview")),
+                    proof=proof,
+                )
             )
         except NotAllowed as error:
             raise AdminError("not_allowed", str(error)) from error
@@ -251,13 +263,7 @@ def _describe(event: BrokerEvent, stage: AuditStage, at: float) -> AuditEvent:
     if event.detail:
         detail["why"] = event.detail
     if vote is not None:
-        detail["vote"] = {
-            "verdict": vote.verdict.value,
-            "person": vote.reviewer.person,
-            "issuer": vote.reviewer.issuer,
-            "subject": vote.reviewer.subject,
-            "comment": vote.comment,
-        }
+        detail |= vote_detail(vote, request)
     if grant is not None:
         detail["grant"] = grant.id
     if request is None:
@@ -267,6 +273,7 @@ def _describe(event: BrokerEvent, stage: AuditStage, at: float) -> AuditEvent:
         "intent": request.ask.intent,
         "state": request.state.value,
         "resolution": request.resolution,
+        **ask_detail(request),
     }
     if request.reason:
         detail["reason"] = request.reason

@@ -12,6 +12,7 @@ from holdpoint import __version__, keys
 from holdpoint.admin.server import AdminServer
 from holdpoint.approvals.broker import Broker
 from holdpoint.approvals.errors import GrantSpent
+from holdpoint.approvals.recorded import ask_detail
 from holdpoint.clock import Clock
 from holdpoint.credentials.of_targets import Credentials
 from holdpoint.domain.access import Principal
@@ -157,6 +158,7 @@ class Services:
             "intent": request.ask.intent,
             "rules": [str(t.rule) for t in request.ask.terms],
             "deadline": request.deadline,
+            **ask_detail(request),
         }
         if reason:
             detail["reason"] = reason
