@@ -108,6 +108,8 @@ class Vote:
     at: float
     """Unix seconds."""
     proof: Proof | None = None
+    preview: str = ""
+    """Digest of all that the reviewer read; empty in votes of earlier versions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,10 @@ class ApprovalRequest:
     reason: str = ""
     """Why, as the requester said: with the request, or afterwards. Text, never markup."""
     glass: Glass = Glass.NONE
+    version: int = 0
+    """Grows with every change that was stored."""
+    abridged: str = ""
+    """In a list, where what is large of the preview is left out: digest of the whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +194,8 @@ def reviewer_names(reviewer: Reviewer) -> frozenset[str]:
 
 def preview_digest(request: ApprovalRequest) -> str:
     """Return the digest of all that a reviewer read: what was asked, and what it would change."""
+    if request.abridged:
+        return request.abridged
     dry_run = request.dry_run
     tried: JsonObject = {"state": dry_run.state.value, "why": dry_run.why, "shown": dry_run.shown}
     read: JsonObject = {"preview": request.ask.preview, "opens": request.ask.opens, "dry_run": tried}

@@ -11,8 +11,9 @@ from typing import Final, assert_never
 
 from mitmproxy import http
 
-from holdpoint.approvals.desk import CLAIM_TIME, TAKEN_BACK
+from holdpoint.approvals.deciding import TAKEN_BACK
 from holdpoint.approvals.errors import AlreadyResolved, NotFound
+from holdpoint.approvals.making import CLAIM_TIME
 from holdpoint.domain.access import Protocol
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, Verdict
 from holdpoint.domain.canonical import digest
