@@ -72,7 +72,7 @@ def _console(arguments: argparse.Namespace) -> int:
         settings.issuer(console.issuer),
         AdminClient(settings.admin_socket),
         client_secret=secret,
-        max_age=settings.reviewers.max_age,
+        reviewers=settings.reviewers,
         on_ready=lambda: print(f"holdpoint: the console is at {console.url}", flush=True),
     )
     return 0

@@ -81,7 +81,8 @@ LISTS = _shape("targets[].lists", "", "ttl")
 STORE = _shape("store", "path")
 RECORDINGS = _shape("recordings", "folder", "idle checkpoint")
 ADMIN = _shape("admin", "socket")
-REVIEWERS = _shape("reviewers", "", "issuers max_age")
+REVIEWERS = _shape("reviewers", "", "issuers max_age roles")
+REVIEWERS_ROLES = _shape("reviewers.roles", "", "auditor admin")
 CONSOLE = _shape("console", "listen issuer client_id", "url client_secret tls")
 CONSOLE_TLS = _shape("console.tls", "certificate key")
 CONSOLE_SECRET = _shape("console.client_secret", "", "env file")
@@ -94,6 +95,6 @@ SHAPES = (
     *(ISSUER, ISSUER_KUBERNETES, CLAIMS, CLAIMS_KUBERNETES, WORKLOADS, LOGIN, TOKEN_REVIEW),
     *(CREDENTIAL_SERVICE_ACCOUNT, CREDENTIAL_IMPERSONATE, IMPERSONATE_GROUPS, CREDENTIAL_PER_CALL),
     *(TARGET, CREDENTIAL_NONE, CREDENTIAL_STATIC, SECRET, LIMITS, RECORD, HOLD, LISTS, PINS),
-    *(STORE, RECORDINGS, ADMIN, REVIEWERS, CONSOLE, CONSOLE_TLS, CONSOLE_SECRET),
+    *(STORE, RECORDINGS, ADMIN, REVIEWERS, REVIEWERS_ROLES, CONSOLE, CONSOLE_TLS, CONSOLE_SECRET),
     *(METRICS, METRICS_TLS, OTLP),
 )

@@ -6,6 +6,7 @@ the reviewer's own ID token, which is verified here for every call.
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from holdpoint import __version__
@@ -15,7 +16,7 @@ from holdpoint.approvals.errors import AlreadyResolved, NotAllowed, NotFound
 from holdpoint.approvals.events import BrokerEvent, BrokerEventKind
 from holdpoint.approvals.wire_form import to_json
 from holdpoint.clock import Clock
-from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Reviewer, Verdict, may_review
+from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Reviewer, Verdict, may_review, reviewer_names
 from holdpoint.domain.audit import AuditEvent, AuditStage
 from holdpoint.domain.refusal import ConfigError, Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject, JsonValue, as_text
@@ -112,7 +113,7 @@ class AdminMethods:
         failure: Refusal | None = None
         for issuer, clients in self._logins.items():
             try:
-                return await self.services.verifier.verify_reviewer(
+                found = await self.services.verifier.verify_reviewer(
                     token,
                     client_ids=clients,
                     issuers=frozenset({issuer}),
@@ -121,6 +122,10 @@ class AdminMethods:
             except Refusal as refusal:
                 if failure is None or refusal.kind is RefusalKind.UNAVAILABLE:
                     failure = refusal
+            else:
+                # A role is nobody's to lend: who stands in for an admin is none.
+                own = reviewer_names(replace(found, acting_for=frozenset()))
+                return replace(found, roles=self._settings.reviewers.roles.of(own))
         if failure is None:
             raise AdminError("unauthenticated", "no issuer in the settings offers a login for reviewers")
         code = "unavailable" if failure.kind is RefusalKind.UNAVAILABLE else "unauthenticated"
@@ -248,7 +253,9 @@ def login_clients(settings: Settings) -> dict[str, frozenset[str]]:
 
 
 def may_see(reviewer: Reviewer, request: ApprovalRequest) -> bool:
-    """Tell whether somebody may read a request: a reviewer of it, or the person who made it."""
+    """Tell whether somebody may read a request: a reviewer of it, the person who made it, an auditor or an admin."""
+    if reviewer.roles & {"auditor", "admin"}:
+        return True
     if any(may_review(reviewer, term) for term in request.ask.terms):
         return True
     return bool(reviewer.person) and reviewer.person in request.ask.access.principal.requesters
