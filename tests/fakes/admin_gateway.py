@@ -65,38 +65,20 @@ class FakeGateway:
                 async with self.changed:
                     await self.changed.wait_for(lambda: self.version != params.get("since"))
                     return {"version": self.version}
-            case "approvals.reason" | "approvals.withdraw" | "approvals.break_glass" | "approvals.review":
+            case _ if method.startswith("approvals."):
                 return await self._act(method.removeprefix("approvals."), params)
-            case "approvals.preview_again":
-                self._get(params)["dry_run"] = {"state": "pending", "why": "", "at": 0, "shown": {}}
-                return await self._changed(params)
-            case "grants.list":
-                state = params.get("state")
-                return {"grants": [grant for grant in self.grants if state in (None, grant["state"])]}
-            case "grants.revoke":
-                grant = next((g for g in self.grants if g["id"] == params["id"]), None)
-                if grant is None:
-                    raise AdminError("not_found", "there is no such grant")
-                grant |= {"state": "revoked", "ended_why": params["reason"]}
-                await self.change()
-                return grant
-            case "principals.list":
-                return {"principals": list(self.suspended.values())}
-            case "principals.suspend":
-                who = as_text(params["who"])
-                until = 1_800_000_000.0 + seconds if isinstance(seconds := params.get("for"), int) else 0
-                found_one: JsonObject = {"who": who, "reason": params["reason"], "until": until, "at": 1_800_000_000.0}
-                self.suspended[who] = found_one | {"by": _claims(params)["email"]}
-                return self.suspended[who]
-            case "principals.resume":
-                if self.suspended.pop(as_text(params["who"]), None) is None:
-                    raise AdminError("not_found", "nobody of that name is suspended")
-                return {}
+            case _ if method.startswith("grants."):
+                return await self._grants(method, params)
+            case _ if method.startswith("principals."):
+                return self._principals(method, params)
             case _:
                 raise AdminError("unknown_method", f"there is no method `{method}`")
 
     async def _act(self, act: str, params: JsonObject) -> JsonValue:
         request, who = self._get(params), _claims(params)
+        if act == "preview_again":
+            request["dry_run"] = {"state": "pending", "why": "", "at": 0, "shown": {}}
+            return await self._changed(params)
         is_requester = who["email"] == as_object(request["principal"]).get("person")
         if is_requester == (act == "review"):
             raise AdminError("not_allowed", "this is not yours to do")
@@ -114,6 +96,32 @@ class FakeGateway:
             case _:
                 request["glass"] = "reviewed"
         return await self._changed(params)
+
+    async def _grants(self, method: str, params: JsonObject) -> JsonValue:
+        if method == "grants.list":
+            state = params.get("state")
+            return {"grants": [grant for grant in self.grants if state in (None, grant["state"])]}
+        grant = next((g for g in self.grants if g["id"] == params["id"]), None)
+        if grant is None:
+            raise AdminError("not_found", "there is no such grant")
+        grant |= {"state": "revoked", "ended_why": params["reason"]}
+        await self.change()
+        return grant
+
+    def _principals(self, method: str, params: JsonObject) -> JsonValue:
+        who = as_text(params.get("who"))
+        match method:
+            case "principals.list":
+                return {"suspensions": list(self.suspended.values())}
+            case "principals.suspend":
+                until = 1_800_000_000.0 + seconds if isinstance(seconds := params.get("for"), int) else None
+                made: JsonObject = {"who": who, "reason": params["reason"], "until": until, "at": 1_800_000_000.0}
+                self.suspended[who] = made | {"by": _claims(params)["email"]}
+                return self.suspended[who]
+            case _:
+                if self.suspended.pop(who, None) is None:
+                    raise AdminError("not_found", "nobody of that name is suspended")
+                return {"who": who}
 
     async def _changed(self, params: JsonObject) -> JsonValue:
         await self.change()

@@ -17,6 +17,7 @@ from holdpoint.settings import Address, Console, Issuer, Reviewers
 
 URL = "https://console.example"
 INTENT = "sha256:" + "ab" * 32
+NOBODY = Reviewers()
 CLIENTS = [{"client_id": "holdpoint-console", "redirect_uris": [URL + "/auth/callback"]}]
 
 
@@ -104,7 +105,7 @@ class Browser:
 
 
 @asynccontextmanager
-async def browser_of(url: str = URL, *, reviewers: Reviewers = Reviewers()) -> AsyncGenerator[Browser]:
+async def browser_of(url: str = URL, *, reviewers: Reviewers = NOBODY) -> AsyncGenerator[Browser]:
     clock = ManualClock()
     issuer = FakeIssuer(clients=[CLIENTS[0] | {"redirect_uris": [url + "/auth/callback"]}], clock=clock, alg="ES256")
     gateway = FakeGateway()

@@ -12,7 +12,7 @@ from typing import Self
 
 import httpx
 from tests.fakes.admin_gateway import FakeGateway
-from tests.fakes.console_browser import issuer_settings, request_wire
+from tests.fakes.console_browser import NOBODY, issuer_settings, request_wire
 from tests.fakes.issuer import FakeIssuer
 
 from holdpoint.console.app import app_of, create_site
@@ -26,7 +26,7 @@ PATIENCE = 10
 class RunningConsole:
     """What a browser is pointed at: `url`. `gateway` is changed by `put`, from any thread."""
 
-    def __init__(self, reviewers: Reviewers = Reviewers()) -> None:  # noqa: B008  # immutable
+    def __init__(self, reviewers: Reviewers = NOBODY) -> None:
         self.gateway = FakeGateway()
         self._reviewers = reviewers
         self._ready = threading.Event()

@@ -33,17 +33,20 @@ class Filters:
         """Tell whether anything is looked for."""
         return bool(self._named())
 
-    def params(self) -> JsonObject:
-        """Return the parameters of `approvals.list` beside state, limit and place. Times are Unix seconds."""
+    def params(self, me: str) -> JsonObject:
+        """Return the parameters of `approvals.list` beside state, limit and place. Times are Unix seconds.
+
+        `me` is the reader's own person, for what only they asked for.
+        """
         found: dict[str, JsonValue] = {
             name: value for name, value in self._named().items() if name in {"target", "person", "verb", "text"}
         }
         if self.since:
-            found["since"] = _day(self.since).timestamp()
+            found["since"] = found["from"] = _day(self.since).timestamp()
         if self.until:
             found["until"] = (_day(self.until) + timedelta(days=1)).timestamp()
         if self.mine:
-            found["mine"] = True
+            found |= {"mine": True, "person": me}
         return found
 
     def query(self, **changes: str) -> str:

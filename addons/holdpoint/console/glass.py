@@ -29,9 +29,10 @@ async def break_glass(request: Request) -> Response:
     try:
         if form.get("sure") != "yes":
             view = request_view(await site.gateway.get(session.id_token, checked(approval_id)))
-            if (view.intent, view.preview) != (expect, preview):
-                raise GatewayTrouble(Trouble.CHANGED, "nothing was sent")
-            return site.page("glass.html", session, request=view, reason=reason)
+            if (view.intent, view.preview) == (expect, preview):
+                return site.page("glass.html", session, request=view, reason=reason)
+            notice = f"{SAYS[Trouble.CHANGED]}: nothing was sent"
+            return await show(site, session, approval_id, status=409, notice=notice, reason=reason)
         params = {"id": checked(approval_id), "reason": reason, "expect": expect, "preview": preview}
         await site.gateway.act("approvals.break_glass", session.id_token, params)
     except GatewayTrouble as trouble:

@@ -9,10 +9,10 @@ from holdpoint.console.calls import GatewayTrouble, Trouble
 from holdpoint.console.reading import number
 from holdpoint.console.sessions import Session
 from holdpoint.console.site import Site
-from holdpoint.console.troubles import SAYS, STATUS, checked, own_form, own_text, trouble_page
+from holdpoint.console.troubles import SAYS, STATUS, checked, own_form, trouble_page
 from holdpoint.domain.values import JsonObject, JsonValue, as_text
 
-MOST_REASON = 500
+MOST_REASON = 200
 PAGE = 200
 
 
@@ -75,7 +75,7 @@ async def revoke(request: Request) -> Response:
     if isinstance(taken, Response):
         return taken
     session, form = taken
-    reason, everybody = own_text(form.get("reason", "")), form.get("whose") == "all"
+    reason, everybody = " ".join(form.get("reason", "").split()), form.get("whose") == "all"
     if not reason or len(reason) > MOST_REASON:
         notice = f"Say why in at most {MOST_REASON} characters: nothing was revoked"
         return await _show(site, session, everybody=everybody, status=400, notice=notice)

@@ -58,7 +58,7 @@ async def history(request: Request) -> Response:
     states = (wanted.state,) if wanted.state else STATES
     try:
         found = await site.gateway.list(
-            session.id_token, states=states, limit=PAGE, before=before, filters=wanted.params()
+            session.id_token, states=states, limit=PAGE, before=before, filters=wanted.params(session.person)
         )
     except GatewayTrouble as trouble:
         return trouble_page(site, session, trouble, then="/history")

@@ -9,10 +9,10 @@ from holdpoint.console.calls import GatewayTrouble, Trouble
 from holdpoint.console.reading import DAY, HOUR, number
 from holdpoint.console.sessions import Session
 from holdpoint.console.site import Site
-from holdpoint.console.troubles import SAYS, STATUS, own_form, own_text, trouble_page
+from holdpoint.console.troubles import SAYS, STATUS, own_form, trouble_page
 from holdpoint.domain.values import JsonObject, JsonValue, as_text
 
-MOST_REASON, MOST_WHO = 500, 500
+MOST_REASON, MOST_WHO = 200, 500
 HERE = "/principals"
 TIMES: dict[str, tuple[str, int]] = {
     "1h": ("for 1 hour", HOUR),
@@ -72,7 +72,7 @@ async def suspend(request: Request) -> Response:
     if isinstance(taken, Response):
         return taken
     session, form = taken
-    draft = Draft(form.get("who", "").strip(), own_text(form.get("reason", "")), form.get("time", ""))
+    draft = Draft(form.get("who", "").strip(), " ".join(form.get("reason", "").split()), form.get("time", ""))
     if not draft.who or not draft.reason or draft.time not in TIMES:
         return await _show(site, session, draft, status=400, notice="Say who, why and for how long: nothing was done")
     if len(draft.who) > MOST_WHO or len(draft.reason) > MOST_REASON:
@@ -110,7 +110,7 @@ async def _act(site: Site, session: Session, method: str, params: JsonObject, dr
 async def _show(site: Site, session: Session, draft: Draft, *, status: int = 200, notice: str = "") -> Response:
     version = site.feed.version
     try:
-        found = await site.gateway.listed("principals.list", session.id_token, {}, "principals")
+        found = await site.gateway.listed("principals.list", session.id_token, {}, "suspensions")
     except GatewayTrouble as trouble:
         return trouble_page(site, session, trouble, then=HERE, notice=notice, comment=draft.reason)
     views = sorted((suspension_view(item) for item in found), key=lambda item: -item.at)

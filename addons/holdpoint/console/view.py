@@ -68,6 +68,11 @@ class TermView:
         return sum(clause.required for clause in self.clauses)
 
     @property
+    def missing(self) -> int:
+        """How many more it takes."""
+        return sum(clause.missing for clause in self.clauses)
+
+    @property
     def approved(self) -> int:
         """How many of their places are filled."""
         return sum(min(clause.required, len(clause.filled_by)) for clause in self.clauses)

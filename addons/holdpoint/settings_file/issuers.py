@@ -202,8 +202,11 @@ def _roles(value: Located | None) -> Roles:
     if value is None:
         return Roles()
     fields = schema.REVIEWERS_ROLES.read(value)
-    named = {role: read_set(field, role, _someone) for role, field in fields.items()}
-    return Roles(frozenset(named.get("auditor", ())), frozenset(named.get("admin", ())))
+    auditor, admin = fields.get("auditor"), fields.get("admin")
+    return Roles(
+        auditor=frozenset(read_set(auditor, "auditor", _someone)) if auditor else frozenset(),
+        admin=frozenset(read_set(admin, "admin", _someone)) if admin else frozenset(),
+    )
 
 
 def _someone(value: Located) -> str:
