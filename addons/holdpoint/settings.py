@@ -388,6 +388,22 @@ class Otlp:
 
 
 @dataclass(frozen=True, slots=True)
+class Roles:
+    """Who sees and ends more than what they are asked about. No role approves anything."""
+
+    auditor: frozenset[str] = frozenset()
+    """`group:NAME` or `person:NAME` of those who see every request, grant and session."""
+    admin: frozenset[str] = frozenset()
+    """Of those who also revoke any grant and suspend anybody."""
+
+    def of(self, names: frozenset[str]) -> frozenset[str]:
+        """Return the roles of somebody with these names: `auditor`, and for an admin `admin` and `auditor`."""
+        if names & self.admin:
+            return frozenset({"auditor", "admin"})
+        return frozenset({"auditor"}) if names & self.auditor else frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Reviewers:
     """Whose word counts, beside what each rule says."""
 
@@ -399,6 +415,7 @@ class Reviewers:
     """Whether every approval has to be signed, by the console's key or by the reviewer's own issuer."""
     confirm: Literal["session", "login"] = "session"
     """Whether who confirms a decision at the issuer has to log in there again."""
+    roles: Roles = Roles()
 
 
 @dataclass(frozen=True, slots=True)

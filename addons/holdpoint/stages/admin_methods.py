@@ -6,6 +6,7 @@ the reviewer's own ID token, which is verified here for every call.
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from holdpoint import __version__
@@ -16,7 +17,7 @@ from holdpoint.approvals.events import BrokerEvent, BrokerEventKind
 from holdpoint.approvals.recorded import ask_detail, vote_detail
 from holdpoint.approvals.wire_form import to_json
 from holdpoint.clock import Clock
-from holdpoint.domain.approval import ApprovalRequest, Reviewer, Verdict
+from holdpoint.domain.approval import ApprovalRequest, Reviewer, Verdict, reviewer_names
 from holdpoint.domain.audit import AuditEvent, AuditStage
 from holdpoint.domain.refusal import ConfigError, Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject, JsonValue, as_text
@@ -118,7 +119,7 @@ class AdminMethods:
         failure: Refusal | None = None
         for issuer, clients in self._logins.items():
             try:
-                return await self.services.verifier.verify_reviewer(
+                found = await self.services.verifier.verify_reviewer(
                     token,
                     client_ids=clients,
                     issuers=frozenset({issuer}),
@@ -127,6 +128,10 @@ class AdminMethods:
             except Refusal as refusal:
                 if failure is None or refusal.kind is RefusalKind.UNAVAILABLE:
                     failure = refusal
+            else:
+                # A role is nobody's to lend: who stands in for an admin is none.
+                own = reviewer_names(replace(found, acting_for=frozenset()))
+                return replace(found, roles=self._settings.reviewers.roles.of(own))
         if failure is None:
             raise AdminError("unauthenticated", "no issuer in the settings offers a login for reviewers")
         code = "unavailable" if failure.kind is RefusalKind.UNAVAILABLE else "unauthenticated"
