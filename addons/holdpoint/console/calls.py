@@ -1,5 +1,6 @@
 """What the console asks of the gateway, and what it makes of the answers."""
 
+import base64
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -88,6 +89,11 @@ class Gateway:
         """Give one reviewer's decision on exactly what was read. Raises GatewayTrouble."""
         params: JsonObject = {"id": approval_id, "verdict": verdict, "comment": comment, "expect": expect}
         await self._call("approvals.decide", params | {"id_token": id_token})
+
+    async def slack_action(self, body: bytes, *, timestamp: str, signature: str) -> None:
+        """Pass on what was pressed in Slack, as it came: the gateway verifies it. Raises GatewayTrouble."""
+        text = base64.b64encode(body).decode()
+        await self._call("slack.action", {"body": text, "timestamp": timestamp, "signature": signature})
 
     async def wait_change(self, since: JsonValue) -> JsonValue:
         """Return the version of the requests as soon as it is not `since`, or `since` after a while.

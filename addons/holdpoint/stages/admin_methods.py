@@ -24,6 +24,7 @@ from holdpoint.recording.audit import AuditLog
 from holdpoint.recording.health import RecorderUnavailable
 from holdpoint.settings import Settings
 from holdpoint.stages.live import GRANT_OVER
+from holdpoint.stages.notice_methods import NoticeMethods
 from holdpoint.stages.pin_methods import PinMethods
 from holdpoint.stages.stream_methods import StreamMethods
 from holdpoint.store.protocol import StoreUnavailable
@@ -80,6 +81,7 @@ class AdminMethods:
             "explain": self._explain,
             "policy.reload": self._reload_policies,
             "status": self._status,
+            **NoticeMethods(self).table(),
             **PinMethods(self).table(),
             **StreamMethods(self).table(),
         }
