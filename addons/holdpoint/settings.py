@@ -340,6 +340,19 @@ class Recordings:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsoleKey:
+    """An Ed25519 key under which the console signs decisions, by id."""
+
+    id: str
+    public_file: Path
+    """PEM of the half that verifies."""
+    file: Path | None = None
+    """PEM (PKCS #8) of the half that signs, mode 0600; None: this machine has only the other."""
+    create: bool = False
+    """Make it at the console's first start where it is missing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Console:
     """The reviewers' web app."""
 
@@ -352,6 +365,8 @@ class Console:
     client_secret: SecretSource | None = None
     """None: a public client, PKCE alone."""
     tls: ListenerTls | None = None
+    signing: tuple[ConsoleKey, ...] = ()
+    """Keys whose signatures under decisions count. The first one signs; empty: nothing is signed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,6 +395,10 @@ class Reviewers:
     """Names of issuers whose ID tokens reviewers may present; empty: all that have a login."""
     max_age: float = 43_200.0
     """Seconds since the reviewer's ID token was issued, at most."""
+    signed: bool = False
+    """Whether every approval has to be signed, by the console's key or by the reviewer's own issuer."""
+    confirm: Literal["session", "login"] = "session"
+    """Whether who confirms a decision at the issuer has to log in there again."""
 
 
 @dataclass(frozen=True, slots=True)

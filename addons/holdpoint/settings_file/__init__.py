@@ -135,7 +135,9 @@ def _socket(value: Located, places: Places) -> Path:
 def _refuse_shared_places(fields: Fields, settings: Settings) -> None:
     """Refuse places that lie within another's folder, where one writer could overwrite or publish another's."""
     keys = settings.keys
+    signing = settings.console.signing if settings.console else ()
     secret = (keys.ca_folder, keys.digest_file, *(key.file for key in (*keys.audit, *keys.calls)))
+    secret = (*secret, *(key.file or key.public_file for key in signing))
     recordings = settings.recordings.folder
     for path in (*secret, settings.store, settings.admin_socket):
         if recordings == path or recordings in path.parents:
@@ -143,7 +145,7 @@ def _refuse_shared_places(fields: Fields, settings: Settings) -> None:
     for path in (settings.store, settings.admin_socket, recordings):
         if keys.ca_folder == path or keys.ca_folder in path.parents:
             raise fields["keys"].error(f"the folder of the certificate authority is its own: keep `{path}` out of it")
-    plain = (settings.store, settings.admin_socket, keys.digest_file, *(key.file for key in (*keys.audit, *keys.calls)))
+    plain = (settings.store, settings.admin_socket, *secret[1:])
     if len(set(plain)) != len(plain):
         raise fields["store"].error("the store, the admin socket and every key need files of their own")
 

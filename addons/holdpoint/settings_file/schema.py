@@ -81,8 +81,10 @@ LISTS = _shape("targets[].lists", "", "ttl")
 STORE = _shape("store", "path")
 RECORDINGS = _shape("recordings", "folder", "idle checkpoint")
 ADMIN = _shape("admin", "socket")
-REVIEWERS = _shape("reviewers", "", "issuers max_age")
-CONSOLE = _shape("console", "listen issuer client_id", "url client_secret tls")
+REVIEWERS = _shape("reviewers", "", "issuers max_age signed confirm")
+CONSOLE = _shape("console", "listen issuer client_id", "url client_secret tls signing")
+CONSOLE_SIGNING = _shape("console.signing", "id", "file create public_file older")
+CONSOLE_OLDER = _shape("console.signing.older[]", "id public_file")
 CONSOLE_TLS = _shape("console.tls", "certificate key")
 CONSOLE_SECRET = _shape("console.client_secret", "", "env file")
 METRICS = _shape("metrics", "listen", "tls")
@@ -105,7 +107,7 @@ SHAPES = (
     *(ISSUER, ISSUER_KUBERNETES, CLAIMS, CLAIMS_KUBERNETES, WORKLOADS, LOGIN, TOKEN_REVIEW),
     *(CREDENTIAL_SERVICE_ACCOUNT, CREDENTIAL_IMPERSONATE, IMPERSONATE_GROUPS, CREDENTIAL_PER_CALL),
     *(TARGET, CREDENTIAL_NONE, CREDENTIAL_STATIC, SECRET, LIMITS, RECORD, HOLD, LISTS, PINS),
-    *(STORE, RECORDINGS, ADMIN, REVIEWERS, CONSOLE, CONSOLE_TLS, CONSOLE_SECRET),
+    *(STORE, RECORDINGS, ADMIN, REVIEWERS, CONSOLE, CONSOLE_TLS, CONSOLE_SECRET, CONSOLE_SIGNING, CONSOLE_OLDER),
     *(METRICS, METRICS_TLS, OTLP),
     *(NOTICES_WEBHOOK, NOTICES_SECRET, NOTICES_SLACK, NOTICES_WEBHOOK_URL, NOTICES_TOKEN, NOTICES_SIGNING_SECRET),
     *(NOTICES_PERSON, NOTICES_APPRISE, NOTICES_URL),

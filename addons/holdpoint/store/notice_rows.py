@@ -1,9 +1,9 @@
 """Notices as rows: what is due, who took it to deliver, how it ended. Every function runs inside the transaction."""
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 
 from holdpoint.store.protocol import NoticeRow
+from holdpoint.store.rows import Connection
 
 MOST_DUE = 5_000
 """Notices that may wait for one sink. What comes on top is kept as dead."""
@@ -14,7 +14,7 @@ TOO_OLD = "not delivered within a day"
 _COLUMNS = "id, sink, kind, approval, body, created_at, due_at, attempts, state, error"
 
 
-def add(connection: sqlite3.Connection, rows: Sequence[NoticeRow]) -> int:
+def add(connection: Connection, rows: Sequence[NoticeRow]) -> int:
     """Insert notices; one that is there already, by its id, stays as it is. Returns how many are new."""
     waiting: dict[str, int] = {}
     new = 0
@@ -35,7 +35,7 @@ def add(connection: sqlite3.Connection, rows: Sequence[NoticeRow]) -> int:
     return new
 
 
-def claim(connection: sqlite3.Connection, sink: str, now: float, until: float, limit: int) -> tuple[NoticeRow, ...]:
+def claim(connection: Connection, sink: str, now: float, until: float, limit: int) -> tuple[NoticeRow, ...]:
     """Take what is due for a sink: until that time nobody else does. Oldest first."""
     rows = connection.execute(
         # The outer condition again: with two writers at once, only it is looked at anew for a row that changed.
@@ -47,7 +47,7 @@ def claim(connection: sqlite3.Connection, sink: str, now: float, until: float, l
     return tuple(sorted((_row(r) for r in rows), key=lambda r: (r.created_at, r.id)))
 
 
-def settle(connection: sqlite3.Connection, row: NoticeRow) -> bool:
+def settle(connection: Connection, row: NoticeRow) -> bool:
     """Note how an attempt ended: state, next time, error. False where the claim was no longer this one's."""
     cursor = connection.execute(
         "UPDATE notices SET state = ?, due_at = ?, error = ? WHERE id = ? AND state = 'due' AND attempts = ?",
@@ -56,7 +56,7 @@ def settle(connection: sqlite3.Connection, row: NoticeRow) -> bool:
     return cursor.rowcount == 1
 
 
-def again(connection: sqlite3.Connection, notice_id: str, now: float) -> bool:
+def again(connection: Connection, notice_id: str, now: float) -> bool:
     """Let one that was given up be tried from the start. False where it was not given up."""
     cursor = connection.execute(
         "UPDATE notices SET state = 'due', attempts = 0, created_at = ?, due_at = ?, error = ''"
@@ -66,7 +66,7 @@ def again(connection: sqlite3.Connection, notice_id: str, now: float) -> bool:
     return cursor.rowcount == 1
 
 
-def sweep(connection: sqlite3.Connection, now: float, *, give_up: float, keep: float) -> tuple[NoticeRow, ...]:
+def sweep(connection: Connection, now: float, *, give_up: float, keep: float) -> tuple[NoticeRow, ...]:
     """Give up what is older than `give_up` seconds, and forget what is older than `keep`. Returns what was given up."""
     rows = connection.execute(
         "UPDATE notices SET state = 'dead', error = CASE error WHEN '' THEN ? ELSE error END"  # noqa: S608  # constants
@@ -81,19 +81,19 @@ def sweep(connection: sqlite3.Connection, now: float, *, give_up: float, keep: f
     return tuple(_row(r) for r in rows)
 
 
-def next_due(connection: sqlite3.Connection) -> Mapping[str, float]:
+def next_due(connection: Connection) -> Mapping[str, float]:
     """Return, by sink, when the first of its notices is due."""
     rows = connection.execute("SELECT sink, min(due_at) FROM notices WHERE state = 'due' GROUP BY sink").fetchall()
     return {str(sink): float(at) for sink, at in rows}
 
 
-def count(connection: sqlite3.Connection) -> Mapping[str, int]:
+def count(connection: Connection) -> Mapping[str, int]:
     """Return how many notices there are by state."""
     rows = connection.execute("SELECT state, count(*) FROM notices GROUP BY state").fetchall()
     return {str(state): int(number) for state, number in rows}
 
 
-def page(connection: sqlite3.Connection, state: str, limit: int) -> tuple[NoticeRow, ...]:
+def page(connection: Connection, state: str, limit: int) -> tuple[NoticeRow, ...]:
     """Read notices, newest first; an empty state is every one."""
     where, values = (" WHERE state = ?", (state,)) if state else ("", ())
     rows = connection.execute(
@@ -103,7 +103,7 @@ def page(connection: sqlite3.Connection, state: str, limit: int) -> tuple[Notice
     return tuple(_row(r) for r in rows)
 
 
-def reached(connection: sqlite3.Connection, kind: str) -> Mapping[str, frozenset[str]]:
+def reached(connection: Connection, kind: str) -> Mapping[str, frozenset[str]]:
     """Return, by pending approval request, the sinks to which its notice of that kind was delivered."""
     rows = connection.execute(
         "SELECT n.approval, n.sink FROM notices n JOIN approvals a ON a.id = n.approval"
@@ -116,7 +116,7 @@ def reached(connection: sqlite3.Connection, kind: str) -> Mapping[str, frozenset
     return found
 
 
-def _due(connection: sqlite3.Connection, sink: str) -> int:
+def _due(connection: Connection, sink: str) -> int:
     rows = connection.execute("SELECT count(*) FROM notices WHERE state = 'due' AND sink = ?", (sink,)).fetchall()
     return int(rows[0][0])
 
