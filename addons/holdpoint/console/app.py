@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from holdpoint.clock import Clock, SystemClock
-from holdpoint.console import acts, events, glass, grants, lists, login, principals, review
+from holdpoint.console import acts, events, glass, grants, lists, login, principals, review, slack
 from holdpoint.console.calls import AdminCalls, Gateway
 from holdpoint.console.confirm import Confirmations
 from holdpoint.console.live import ChangeFeed
@@ -133,6 +133,7 @@ def app_of(site: Site) -> ASGIApp:
             Route(CALLBACK, login.callback),
             Route("/logout", login.logout, methods=["POST"]),
             Route("/goodbye", login.goodbye),
+            Route(slack.PATH, slack.actions, methods=["POST"]),
             *(Route(f"/static/{name}", _file(name, media)) for name, media in MEDIA.items()),
         ],
         exception_handlers={HTTPException: _no_page, Exception: _fault},

@@ -1,5 +1,6 @@
 """What the console asks of the gateway, and what it makes of the answers."""
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -119,6 +120,11 @@ class Gateway:
     async def act(self, method: str, id_token: str, params: Mapping[str, JsonValue]) -> JsonValue:
         """Call a method that does something for the person who is logged in. Raises GatewayTrouble."""
         return await self._call(method, {**params, "id_token": id_token})
+
+    async def slack_action(self, body: bytes, *, timestamp: str, signature: str) -> None:
+        """Pass on what was pressed in Slack, as it came: the gateway verifies it. Raises GatewayTrouble."""
+        text = base64.b64encode(body).decode()
+        await self._call("slack.action", {"body": text, "timestamp": timestamp, "signature": signature})
 
     async def wait_change(self, since: JsonValue) -> JsonValue:
         """Return the version of the requests as soon as it is not `since`, or `since` after a while.

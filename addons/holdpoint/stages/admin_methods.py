@@ -26,6 +26,7 @@ from holdpoint.recording.health import RecorderUnavailable
 from holdpoint.settings import Settings
 from holdpoint.stages.evidence import Evidence
 from holdpoint.stages.live import GRANT_OVER
+from holdpoint.stages.notice_methods import NoticeMethods
 from holdpoint.stages.page_filters import may_see, page_wanted
 from holdpoint.stages.pin_methods import PinMethods
 from holdpoint.stages.review_methods import ReviewMethods
@@ -83,6 +84,7 @@ class AdminMethods:
             "explain": self._explain,
             "policy.reload": self._reload_policies,
             "status": self._status,
+            **NoticeMethods(self).table(),
             **PinMethods(self).table(),
             **ReviewMethods(self).table(),
             **StreamMethods(self).table(),

@@ -12,7 +12,9 @@ from holdpoint import __version__, keys
 from holdpoint.admin.server import AdminServer
 from holdpoint.approvals.broker import Broker
 from holdpoint.approvals.errors import GrantSpent
+from holdpoint.approvals.notify import Notifier
 from holdpoint.approvals.recorded import ask_detail
+from holdpoint.approvals.slack_actions import SlackActions
 from holdpoint.clock import Clock
 from holdpoint.credentials.of_targets import Credentials
 from holdpoint.domain.access import Principal
@@ -33,7 +35,7 @@ from holdpoint.recording.sessions import Sessions
 from holdpoint.recording.writer import Recorder
 from holdpoint.seals import Seals
 from holdpoint.settings import Settings
-from holdpoint.stages import describe
+from holdpoint.stages import describe, noticing
 from holdpoint.stages.admin_methods import AdminMethods
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.handles import UNUSED_FOR, Handles
@@ -69,6 +71,8 @@ class Services:
     store: SqliteStore
     broker: Broker
     sessions: Sessions
+    notices: Notifier
+    slack: SlackActions
     pins: ToolPins = field(init=False)
     held: HeldCalls = field(default_factory=HeldCalls)
     lately: Lately = field(default_factory=Lately)
@@ -148,6 +152,7 @@ class Services:
             target=exchange.target.name if exchange.target else "",
             rules=tuple(str(r) for r in rules),
         )
+        noticing.note_refusal(self.notices, exchange, refusal)
         if not self.store.submit_refusal(record):
             logger.warning("refusal `%s` cannot be explained later: the store is closed or overrun", record.id)
 
@@ -259,6 +264,7 @@ class Services:
             await self.admin.close()
         await self.live.close()
         await self.broker.close()
+        await self.notices.close()
         await self.verifier.close()
         await asyncio.to_thread(self.meters.close)
         self.submit(AuditEvent(AuditStage.STOPPED, self.clock.now()))
@@ -285,15 +291,17 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
     recorder = Recorder(audit, clock)
     await asyncio.to_thread(recorder.recover, opened)
     store = SqliteStore(settings.store, clock)
+    notices, slack = noticing.open_notices(settings, store, clock, audit)
     methods = AdminMethods(settings, clock, reload, audit)
     try:
         await store.open()
         handles = await store.handles(clock.now() - UNUSED_FOR)
         stored_pins = await store.pins()
-        broker = Broker(store, clock, methods.on_broker_event, reachable=methods.console_seen)
+        broker = Broker(store, clock, noticing.told(methods.on_broker_event, notices), reachable=methods.console_seen)
         await broker.start()
         # Policies may have changed while the gateway was down.
         await broker.redecide(policies.engine.decide)
+        await notices.start()
     except StoreUnavailable as error:
         raise ConfigError(str(error)) from error
     services = Services(
@@ -309,6 +317,8 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
         store=store,
         broker=broker,
         sessions=Sessions(settings.recordings.idle),
+        notices=notices,
+        slack=slack,
     )
     services.handles.load(handles)
     services.pins.load(stored_pins)
