@@ -132,6 +132,17 @@ class Desk:
                 await self._finish(entry, ApprovalState.WITHDRAWN, TAKEN_BACK)
         return entry.snapshot()
 
+    async def take_away(self, request: ApprovalRequest, reason: str) -> ApprovalRequest | None:
+        """End a pending request whoever waits for it. None where it has ended. Raises StoreUnavailable."""
+        async with (entry := self.entries.get(request.id) or self.adopt(request)).lock:
+            if not entry.is_pending:
+                return None
+            try:
+                await self._finish(entry, ApprovalState.WITHDRAWN, reason)
+            except AlreadyResolved:
+                return None
+        return entry.snapshot()
+
     async def tick(self) -> None:
         """Expire what is overdue, approve where silence is consent. Raises StoreUnavailable after trying all."""
         now, reachable = self._clock.monotonic(), self._reachable()

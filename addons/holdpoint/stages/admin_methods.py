@@ -25,6 +25,7 @@ from holdpoint.recording.health import RecorderUnavailable
 from holdpoint.settings import Settings
 from holdpoint.stages.live import GRANT_OVER
 from holdpoint.stages.pin_methods import PinMethods
+from holdpoint.stages.principal_methods import PrincipalMethods
 from holdpoint.stages.stream_methods import StreamMethods
 from holdpoint.store.protocol import StoreUnavailable
 
@@ -54,6 +55,7 @@ class AdminMethods:
         self._services: Services | None = None
         self._seen: float | None = None
         self._logins = login_clients(settings)
+        self.principals = PrincipalMethods(self)
 
     def attach(self, services: "Services") -> None:
         """Name the services that the methods speak for."""
@@ -82,6 +84,7 @@ class AdminMethods:
             "status": self._status,
             **PinMethods(self).table(),
             **StreamMethods(self).table(),
+            **PrincipalMethods(self).table(),
         }
 
     async def on_broker_event(self, event: BrokerEvent) -> None:
@@ -89,6 +92,7 @@ class AdminMethods:
         if event.kind is BrokerEventKind.GRANT_ENDED and event.request is not None and self._services is not None:
             ended, why = event.request.id, Refusal(RefusalKind.EXPIRED, GRANT_OVER, detail=event.detail)
             self._services.live.end_where(lambda stream: stream.approval == ended, why)
+            self._services.running.bar_streams(ended, why)
         stage = {
             BrokerEventKind.VOTED: AuditStage.VOTED,
             BrokerEventKind.RESOLVED: AuditStage.RESOLVED,
@@ -112,7 +116,7 @@ class AdminMethods:
         failure: Refusal | None = None
         for issuer, clients in self._logins.items():
             try:
-                return await self.services.verifier.verify_reviewer(
+                found = await self.services.verifier.verify_reviewer(
                     token,
                     client_ids=clients,
                     issuers=frozenset({issuer}),
@@ -121,10 +125,17 @@ class AdminMethods:
             except Refusal as refusal:
                 if failure is None or refusal.kind is RefusalKind.UNAVAILABLE:
                     failure = refusal
+            else:
+                self._refuse_suspended(found)
+                return found
         if failure is None:
             raise AdminError("unauthenticated", "no issuer in the settings offers a login for reviewers")
         code = "unavailable" if failure.kind is RefusalKind.UNAVAILABLE else "unauthenticated"
         raise AdminError(code, failure.public) from failure
+
+    def _refuse_suspended(self, reviewer: Reviewer) -> None:
+        if (found := self.services.suspensions.of_reviewer(reviewer)) is not None:
+            raise AdminError("not_allowed", found.public)
 
     async def _list(self, params: JsonObject) -> JsonValue:
         reviewer = await self.reviewer(params)

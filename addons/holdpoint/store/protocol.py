@@ -12,6 +12,7 @@ from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, Vote
 from holdpoint.domain.decision import Scope
 from holdpoint.domain.grant import Grant, GrantState
 from holdpoint.domain.refusal import GatewayFault
+from holdpoint.domain.suspension import Suspension
 from holdpoint.domain.values import JsonObject, JsonValue
 
 
@@ -229,4 +230,16 @@ class Store(Protocol):
 
     async def forget(self, before: float) -> int:
         """Delete requests that ended before that time (Unix seconds) and whose grants ended. Returns how many."""
+        ...
+
+    async def put_suspension(self, suspension: Suspension) -> None:
+        """Store who is suspended, in place of what was stored under that name."""
+        ...
+
+    async def delete_suspension(self, suspension: Suspension) -> bool:
+        """Delete one as it was read. Returns False where it is gone, or was replaced by another of the same name."""
+        ...
+
+    async def suspensions(self) -> tuple[Suspension, ...]:
+        """Return everybody who is suspended, the oldest first; also those whose time is over."""
         ...

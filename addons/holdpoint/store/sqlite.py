@@ -8,8 +8,9 @@ from typing import Literal
 from holdpoint.clock import Clock
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, Vote
 from holdpoint.domain.grant import Grant, GrantState
+from holdpoint.domain.suspension import Suspension
 from holdpoint.lock_file import AlreadyLocked, LockFile
-from holdpoint.store import approval_rows, grant_rows, handle_rows, other_rows, pin_rows
+from holdpoint.store import approval_rows, grant_rows, handle_rows, other_rows, pin_rows, suspension_rows
 from holdpoint.store.protocol import HandleRecord, Key, PinRow, RefusalRecord, Resolution, Spend, StoreUnavailable
 from holdpoint.store.schema import connect
 from holdpoint.store.writer import Writer
@@ -183,3 +184,15 @@ class SqliteStore:
     async def forget(self, before: float) -> int:
         """Delete what ended before that time."""
         return await self._run(lambda c: approval_rows.forget(c, before))
+
+    async def put_suspension(self, suspension: Suspension) -> None:
+        """Store who is suspended."""
+        await self._run(lambda c: suspension_rows.put(c, suspension))
+
+    async def delete_suspension(self, suspension: Suspension) -> bool:
+        """Delete one as it was read."""
+        return await self._run(lambda c: suspension_rows.delete(c, suspension))
+
+    async def suspensions(self) -> tuple[Suspension, ...]:
+        """Return everybody who is suspended."""
+        return await self._run(suspension_rows.everything)
