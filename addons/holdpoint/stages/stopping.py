@@ -43,7 +43,7 @@ class Alive:
 
 async def count(services: "Services", test: Callable[[Principal], bool]) -> Alive:
     """Count what lives of those of whom `test` is true. Raises StoreUnavailable."""
-    streams = [s for s in services.live.listed() if test(s.principal)]
+    streams = [s for s in services.live.listed() if test(s.principal) and not s.waits]
     seen = {s.exchange for s in streams}
     return Alive(
         held=len(await services.broker.pending_where(lambda r: test(r.ask.access.principal))),
@@ -59,7 +59,8 @@ async def stop_principals(services: "Services", test: Callable[[Principal], bool
 
     What is on the wire ends before this waits for anything. Never raises StoreUnavailable: `problem` says so.
     """
-    streams = services.live.end_where(lambda s: test(s.principal), refusal)
+    streams = services.live.end_where(lambda s: test(s.principal) and not s.waits, refusal)
+    services.live.end_where(lambda s: test(s.principal), refusal)  # of those who are held, and counted as that
     requests = services.running.end_where(lambda s: test(s.principal), refusal)
     calls = services.calls.matching(test)
     for call in calls:
