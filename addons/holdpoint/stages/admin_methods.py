@@ -185,7 +185,8 @@ class AdminMethods:
         return to_json(voted)
 
     async def _wait_change(self, params: JsonObject) -> JsonValue:
-        self._seen = self._clock.monotonic()
+        if params.get("console") is not False:
+            self._seen = self._clock.monotonic()
         since = params.get("since")
         version = await self.services.broker.wait_change(since if isinstance(since, int) else 0, timeout=WAIT_CHANGE)
         return {"version": version}
