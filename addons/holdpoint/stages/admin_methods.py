@@ -23,6 +23,7 @@ from holdpoint.protocols.strict_json import dumps
 from holdpoint.recording.audit import AuditLog
 from holdpoint.recording.health import RecorderUnavailable
 from holdpoint.settings import Settings
+from holdpoint.stages.grant_methods import GrantMethods
 from holdpoint.stages.live import GRANT_OVER
 from holdpoint.stages.pin_methods import PinMethods
 from holdpoint.stages.principal_methods import PrincipalMethods
@@ -85,6 +86,7 @@ class AdminMethods:
             **PinMethods(self).table(),
             **StreamMethods(self).table(),
             **PrincipalMethods(self).table(),
+            **GrantMethods(self).table(),
         }
 
     async def on_broker_event(self, event: BrokerEvent) -> None:

@@ -1,11 +1,10 @@
 """Who is suspended, as rows. Every function runs inside the writer's transaction."""
 
-import sqlite3
-
 from holdpoint.domain.suspension import Suspension
+from holdpoint.store.rows import Connection
 
 
-def put(connection: sqlite3.Connection, suspension: Suspension) -> None:
+def put(connection: Connection, suspension: Suspension) -> None:
     """Insert a suspension, or replace that of the same name."""
     connection.execute(
         "INSERT INTO suspensions (who, reason, by_whom, at, until) VALUES (?, ?, ?, ?, ?)"
@@ -15,7 +14,7 @@ def put(connection: sqlite3.Connection, suspension: Suspension) -> None:
     )
 
 
-def delete(connection: sqlite3.Connection, suspension: Suspension) -> bool:
+def delete(connection: Connection, suspension: Suspension) -> bool:
     """Delete one as it was read. Returns False where it is gone, or was replaced by another of the same name."""
     done = connection.execute(
         "DELETE FROM suspensions WHERE who = ? AND at = ? AND until = ?",
@@ -24,7 +23,7 @@ def delete(connection: sqlite3.Connection, suspension: Suspension) -> bool:
     return done.rowcount == 1
 
 
-def everything(connection: sqlite3.Connection) -> tuple[Suspension, ...]:
+def everything(connection: Connection) -> tuple[Suspension, ...]:
     """Read all, the oldest first."""
     rows = connection.execute("SELECT who, reason, by_whom, at, until FROM suspensions ORDER BY at, who").fetchall()
     return tuple(Suspension(who, reason, by, at, until) for who, reason, by, at, until in rows)
