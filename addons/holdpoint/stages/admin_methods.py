@@ -25,10 +25,12 @@ from holdpoint.recording.audit import AuditLog
 from holdpoint.recording.health import RecorderUnavailable
 from holdpoint.settings import Settings
 from holdpoint.stages.evidence import Evidence
+from holdpoint.stages.grant_methods import GrantMethods
 from holdpoint.stages.live import GRANT_OVER
 from holdpoint.stages.notice_methods import NoticeMethods
 from holdpoint.stages.page_filters import may_see, page_wanted
 from holdpoint.stages.pin_methods import PinMethods
+from holdpoint.stages.principal_methods import PrincipalMethods
 from holdpoint.stages.review_methods import ReviewMethods
 from holdpoint.stages.stream_methods import StreamMethods
 from holdpoint.store.protocol import StoreUnavailable
@@ -58,6 +60,7 @@ class AdminMethods:
         self._seen: float | None = None
         self._logins = login_clients(settings)
         self._evidence = Evidence(settings, clock, self._logins)
+        self.principals = PrincipalMethods(self)
 
     def attach(self, services: "Services") -> None:
         """Name the services that the methods speak for."""
@@ -88,6 +91,8 @@ class AdminMethods:
             **PinMethods(self).table(),
             **ReviewMethods(self).table(),
             **StreamMethods(self).table(),
+            **PrincipalMethods(self).table(),
+            **GrantMethods(self).table(),
         }
 
     async def on_broker_event(self, event: BrokerEvent) -> None:
@@ -95,6 +100,7 @@ class AdminMethods:
         if event.kind is BrokerEventKind.GRANT_ENDED and event.request is not None and self._services is not None:
             ended, why = event.request.id, Refusal(RefusalKind.EXPIRED, GRANT_OVER, detail=event.detail)
             self._services.live.end_where(lambda stream: stream.approval == ended, why)
+            self._services.running.bar_streams(ended, why)
         stage = {
             BrokerEventKind.VOTED: AuditStage.VOTED,
             BrokerEventKind.RESOLVED: AuditStage.RESOLVED,
@@ -131,6 +137,7 @@ class AdminMethods:
                 if failure is None or refusal.kind is RefusalKind.UNAVAILABLE:
                     failure = refusal
             else:
+                self._refuse_suspended(found)
                 # A role is nobody's to lend: who stands in for an admin is none.
                 own = reviewer_names(replace(found, acting_for=frozenset()))
                 return replace(found, roles=self._settings.reviewers.roles.of(own))
@@ -138,6 +145,10 @@ class AdminMethods:
             raise AdminError("unauthenticated", "no issuer in the settings offers a login for reviewers")
         code = "unavailable" if failure.kind is RefusalKind.UNAVAILABLE else "unauthenticated"
         raise AdminError(code, failure.public) from failure
+
+    def _refuse_suspended(self, reviewer: Reviewer) -> None:
+        if (found := self.services.suspensions.of_reviewer(reviewer)) is not None:
+            raise AdminError("not_allowed", found.public)
 
     async def _list(self, params: JsonObject) -> JsonValue:
         reviewer = await self.reviewer(params)
@@ -187,7 +198,8 @@ class AdminMethods:
         return to_json(voted, confirm=self.services.broker.confirm)
 
     async def _wait_change(self, params: JsonObject) -> JsonValue:
-        self._seen = self._clock.monotonic()
+        if params.get("console") is not False:
+            self._seen = self._clock.monotonic()
         since = params.get("since")
         version = await self.services.broker.wait_change(since if isinstance(since, int) else 0, timeout=WAIT_CHANGE)
         return {"version": version}

@@ -45,6 +45,8 @@ from holdpoint.stages.linked import end_with_calls
 from holdpoint.stages.live import LiveStreams
 from holdpoint.stages.policies import Policies, load_policies
 from holdpoint.stages.questions import Questions
+from holdpoint.stages.running import Running
+from holdpoint.stages.suspensions import Suspensions
 from holdpoint.stages.tool_pins import ToolPins
 from holdpoint.store.protocol import RefusalRecord, StoreUnavailable
 from holdpoint.store.sqlite import SqliteStore
@@ -79,6 +81,8 @@ class Services:
     handles: Handles = field(init=False)
     questions: Questions = field(default_factory=Questions)
     live: LiveStreams = field(init=False)
+    running: Running = field(default_factory=Running)
+    suspensions: Suspensions = field(init=False)
     seals: Seals = field(init=False)
     rates: RateLimiter = field(default_factory=RateLimiter)
     meters: Meters = field(default_factory=Meters)
@@ -90,6 +94,7 @@ class Services:
         self.seals = Seals(self.digest_key, self.clock)
         self.handles = Handles(self.store, self.clock)
         self.live = LiveStreams(self.clock)
+        self.suspensions = Suspensions(self.store, self.clock)
         end_with_calls(self.calls, self.live)
         self.pins = ToolPins(self.settings, self.store, self.audit, self.clock)
 
@@ -205,6 +210,9 @@ class Services:
         try:
             if not sent:
                 await self.broker.release(grant.id, exchange.id)
+                if exchange.over is not None:
+                    # Taken for dispatch, it was not among those that ended with what allowed them.
+                    await self.broker.end_grant(grant.id, GrantState.REVOKED, exchange.over.public)
             else:
                 await self.broker.settle(
                     grant.id, GrantState.ANSWERED if answered else GrantState.UNKNOWN, exchange=exchange.id
@@ -262,6 +270,7 @@ class Services:
         """Stop everything, the audit log last."""
         if self.admin is not None:
             await self.admin.close()
+        await self.suspensions.close()
         await self.live.close()
         await self.broker.close()
         await self.notices.close()
@@ -297,6 +306,7 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
         await store.open()
         handles = await store.handles(clock.now() - UNUSED_FOR)
         stored_pins = await store.pins()
+        suspended = await store.suspensions()
         broker = Broker(store, clock, noticing.told(methods.on_broker_event, notices), reachable=methods.console_seen)
         await broker.start()
         # Policies may have changed while the gateway was down.
@@ -322,9 +332,14 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
     )
     services.handles.load(handles)
     services.pins.load(stored_pins)
+    services.suspensions.load(suspended)
     methods.attach(services)
     services.admin = AdminServer(settings.admin_socket, methods.table())
     await services.admin.start()
     await verifier.start()
     services.live.start()
+    services.suspensions.on_begun, services.suspensions.on_over = methods.principals.enforce, methods.principals.over
+    for suspension in services.suspensions.listed():
+        await methods.principals.enforce(suspension)
+    services.suspensions.start()
     return services

@@ -12,6 +12,7 @@ from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, DryRu
 from holdpoint.domain.decision import Scope
 from holdpoint.domain.grant import Grant, GrantState
 from holdpoint.domain.refusal import GatewayFault
+from holdpoint.domain.suspension import Suspension
 from holdpoint.domain.values import JsonObject, JsonValue
 from holdpoint.store.wanted import Wanted
 
@@ -348,4 +349,20 @@ class Store(Protocol):
 
     async def notices_delivered(self, kind: str) -> Mapping[str, frozenset[str]]:
         """Return, by pending approval request, the sinks that got its notice of that kind."""
+        ...
+
+    async def put_suspension(self, suspension: Suspension) -> None:
+        """Store who is suspended, in place of what was stored under that name."""
+        ...
+
+    async def delete_suspension(self, suspension: Suspension) -> bool:
+        """Delete one as it was read. Returns False where it is gone, or was replaced by another of the same name."""
+        ...
+
+    async def suspensions(self) -> tuple[Suspension, ...]:
+        """Return everybody who is suspended, the oldest first; also those whose time is over."""
+        ...
+
+    async def grant_uses(self, grants: Sequence[str]) -> Mapping[str, int]:
+        """Return, by grant, for how many dispatches it was taken that were not given back; without it: for none."""
         ...

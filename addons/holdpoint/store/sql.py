@@ -6,7 +6,17 @@ from typing import Literal
 from holdpoint.clock import Clock
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, DryRun, Vote
 from holdpoint.domain.grant import Grant, GrantState
-from holdpoint.store import approval_rows, grant_rows, handle_rows, notice_rows, other_rows, pin_rows
+from holdpoint.domain.suspension import Suspension
+from holdpoint.store import (
+    approval_rows,
+    grant_rows,
+    handle_rows,
+    notice_rows,
+    other_rows,
+    pin_rows,
+    suspension_rows,
+    use_rows,
+)
 from holdpoint.store.protocol import HandleRecord, Key, NoticeRow, PinRow, RefusalRecord, Resolution, Spend
 from holdpoint.store.rows import Connection
 from holdpoint.store.wanted import Wanted
@@ -240,3 +250,19 @@ class SqlStore:
     async def notices_delivered(self, kind: str) -> Mapping[str, frozenset[str]]:
         """Return which sinks got the notices of pending requests."""
         return await self._run(lambda c: notice_rows.reached(c, kind))
+
+    async def put_suspension(self, suspension: Suspension) -> None:
+        """Store who is suspended."""
+        await self._run(lambda c: suspension_rows.put(c, suspension))
+
+    async def delete_suspension(self, suspension: Suspension) -> bool:
+        """Delete one as it was read."""
+        return await self._run(lambda c: suspension_rows.delete(c, suspension))
+
+    async def suspensions(self) -> tuple[Suspension, ...]:
+        """Return everybody who is suspended."""
+        return await self._run(suspension_rows.everything)
+
+    async def grant_uses(self, grants: Sequence[str]) -> Mapping[str, int]:
+        """Return how often grants were used."""
+        return await self._run(lambda c: use_rows.count(c, grants))
