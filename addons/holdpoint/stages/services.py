@@ -43,8 +43,9 @@ from holdpoint.stages.live import LiveStreams
 from holdpoint.stages.policies import Policies, load_policies
 from holdpoint.stages.questions import Questions
 from holdpoint.stages.tool_pins import ToolPins
+from holdpoint.store.opening import make_store
 from holdpoint.store.protocol import RefusalRecord, StoreUnavailable
-from holdpoint.store.sqlite import SqliteStore
+from holdpoint.store.sql import SqlStore
 from holdpoint.tasks import spawn
 from holdpoint.telemetry.meters import Meters
 
@@ -65,7 +66,7 @@ class Services:
     """Tool calls under way that may bring requests to a cluster."""
     audit: AuditLog
     recorder: Recorder
-    store: SqliteStore
+    store: SqlStore
     broker: Broker
     sessions: Sessions
     pins: ToolPins = field(init=False)
@@ -280,7 +281,7 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
     opened = await asyncio.to_thread(audit.start)
     recorder = Recorder(audit, clock)
     await asyncio.to_thread(recorder.recover, opened)
-    store = SqliteStore(settings.store, clock)
+    store = make_store(settings, os.environ, clock)
     methods = AdminMethods(settings, clock, reload, audit)
     try:
         await store.open()
