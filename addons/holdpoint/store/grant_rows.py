@@ -1,23 +1,35 @@
 """Grants and their spends as rows. Every function runs inside the writer's transaction."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from holdpoint.domain.decision import Scope
 from holdpoint.domain.grant import Grant, GrantState
 from holdpoint.store.protocol import Key, Spend, StaleWrite
 from holdpoint.store.rows import Connection
 
-_COLUMNS = "id, approval, principal, target, intent, scope, state, created_at, expires_at, session, wire, exchange"
+_COLUMNS = (
+    "id, approval, principal, target, intent, scope, state, created_at, expires_at, session, wire, exchange,"
+    " pinned, opens, stream_until, ended_at, ended_why"
+)
+_FIELDS = (
+    *("id", "approval", "principal", "target", "intent", "scope", "state", "created_at", "expires_at", "session"),
+    *("wire", "exchange", "window", "opens", "stream_until", "ended_at", "ended_why"),
+)
 
 
 def add(connection: Connection, grant: Grant) -> None:
     """Insert a grant; the actor is that of its approval."""
     row = (
         *(grant.id, grant.approval, grant.principal, grant.target, grant.intent, grant.scope.value, grant.state.value),
-        *(grant.created_at, grant.expires_at, grant.session, grant.approval),
+        *(grant.created_at, grant.expires_at, grant.session, grant.window, grant.opens, grant.stream_until),
+        grant.approval,
     )
     connection.execute(
         "INSERT INTO grants"
-        " (id, approval, principal, target, intent, scope, state, created_at, expires_at, session, actor)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT actor FROM approvals WHERE id = ?))",
+        " (id, approval, principal, target, intent, scope, state, created_at, expires_at, session, pinned, opens,"
+        " stream_until, actor)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, (SELECT actor FROM approvals WHERE id = ?))",
         row,
     )
 
@@ -34,13 +46,42 @@ def active(connection: Connection) -> tuple[Grant, ...]:
     return tuple(_grant(r) for r in rows)
 
 
-def active_for(connection: Connection, key: Key) -> tuple[Grant, ...]:
-    """Read the active grants of a key, newest first."""
-    rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM grants WHERE state = 'active'"  # noqa: S608  # constants
-        " AND principal = ? AND actor = ? AND target = ? AND intent = ? ORDER BY seq DESC",
-        (key.principal, key.actor, key.target, key.intent),
-    ).fetchall()
+def active_for(connection: Connection, key: Key, window: str = "") -> tuple[Grant, ...]:
+    """Read the active grants of a key, and those of its principal and agent that pin that window, newest first."""
+    owner = f"SELECT {_COLUMNS} FROM grants WHERE state = 'active' AND principal = ? AND actor = ? AND target = ?"  # noqa: S608  # constants
+    mine = (key.principal, key.actor, key.target)
+    rows = connection.execute(f"{owner} AND intent = ? ORDER BY seq DESC", (*mine, key.intent)).fetchall()
+    found = tuple(_grant(r) for r in rows)
+    if not window:
+        return found
+    rows = connection.execute(f"{owner} AND pinned = ? ORDER BY seq DESC", (*mine, window)).fetchall()
+    known = {grant.id for grant in found}
+    return (*found, *(grant for r in rows if (grant := _grant(r)).id not in known))
+
+
+def page(  # noqa: PLR0917  # what a page may be about
+    connection: Connection,
+    states: frozenset[GrantState] | None,
+    principal: str,
+    person: str,
+    limit: int,
+    before: str,
+) -> tuple[Grant, ...]:
+    """Read grants, newest first; those of a requester are all that he, or a workload that he owns, asked for."""
+    names = sorted(s.value for s in (GrantState if states is None else states))
+    marks = ", ".join("?" * len(names)) or "NULL"
+    sql = f"SELECT {_COLUMNS} FROM grants WHERE state IN ({marks})"  # noqa: S608  # constants and question marks
+    parameters: list[str | int] = [*names]
+    if principal:
+        sql += " AND principal = ?"
+        parameters.append(principal)
+    if person:
+        sql += " AND EXISTS (SELECT 1 FROM readers r WHERE r.approval = grants.approval AND r.name = ?)"
+        parameters.append(f"requester:{person}")
+    if before:
+        sql += " AND seq < (SELECT g.seq FROM grants g WHERE g.id = ?)"
+        parameters.append(before)
+    rows = connection.execute(f"{sql} ORDER BY seq DESC LIMIT ?", (*parameters, limit)).fetchall()
     return tuple(_grant(r) for r in rows)
 
 
@@ -94,10 +135,11 @@ def settle(connection: Connection, grant_id: str, exchange: str, state: GrantSta
     return _ended(connection, grant_id)
 
 
-def end(connection: Connection, grant_id: str, state: GrantState) -> Grant:
+def end(connection: Connection, grant_id: str, state: GrantState, why: str = "", at: float = 0.0) -> Grant:
     """End an active grant. Raises StaleWrite unless it is active."""
     cursor = connection.execute(
-        "UPDATE grants SET state = ? WHERE id = ? AND state = 'active'", (state.value, grant_id)
+        "UPDATE grants SET state = ?, ended_why = ?, ended_at = ? WHERE id = ? AND state = 'active'",
+        (state.value, why, at, grant_id),
     )
     if cursor.rowcount != 1:
         raise _stale(connection, grant_id)
@@ -150,19 +192,7 @@ def _spend(row: tuple[str, str, str, str, float, str, str]) -> Spend:
     return Spend(grant_id, approval, exchange, wire, at, GrantState(state), Scope(scope))
 
 
-def _grant(row: tuple[str, str, str, str, str, str, str, float, float, str, str, str]) -> Grant:
-    grant_id, approval, principal, target, intent, scope, state, created_at, expires_at, session, wire, exchange = row
-    return Grant(
-        id=grant_id,
-        approval=approval,
-        principal=principal,
-        target=target,
-        intent=intent,
-        scope=Scope(scope),
-        state=GrantState(state),
-        created_at=created_at,
-        expires_at=expires_at,
-        session=session,
-        wire=wire,
-        exchange=exchange,
-    )
+def _grant(row: Sequence[Any]) -> Grant:
+    named: dict[str, Any] = dict(zip(_FIELDS, row, strict=True))
+    named |= {"scope": Scope(named["scope"]), "state": GrantState(named["state"])}
+    return Grant(**named)
