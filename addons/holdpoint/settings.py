@@ -329,6 +329,17 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Postgres:
+    """A store that several gateways share."""
+
+    url: SecretSource
+    """`postgresql://USER:PASSWORD@HOST:PORT/DATABASE`."""
+    schema: str = "holdpoint"
+    ca_file: Path | None = None
+    """PEM of the authority to trust for this server, in place of the system's."""
+
+
+@dataclass(frozen=True, slots=True)
 class Recordings:
     """Where flow files and the audit log go."""
 
@@ -465,7 +476,8 @@ class Settings:
     issuers: tuple[Issuer, ...]
     targets: tuple[Target, ...]
     policies: tuple[Path, ...]
-    store: Path
+    store: Path | Postgres
+    """The file of an embedded store, or the database that several gateways share."""
     recordings: Recordings
     admin_socket: Path
     reviewers: Reviewers = field(default_factory=Reviewers)

@@ -48,8 +48,9 @@ from holdpoint.stages.questions import Questions
 from holdpoint.stages.running import Running
 from holdpoint.stages.suspensions import Suspensions
 from holdpoint.stages.tool_pins import ToolPins
+from holdpoint.store.opening import make_store
 from holdpoint.store.protocol import RefusalRecord, StoreUnavailable
-from holdpoint.store.sqlite import SqliteStore
+from holdpoint.store.sql import SqlStore
 from holdpoint.tasks import spawn
 from holdpoint.telemetry.meters import Meters
 
@@ -70,7 +71,7 @@ class Services:
     """Tool calls under way that may bring requests to a cluster."""
     audit: AuditLog
     recorder: Recorder
-    store: SqliteStore
+    store: SqlStore
     broker: Broker
     sessions: Sessions
     notices: Notifier
@@ -299,7 +300,7 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
     opened = await asyncio.to_thread(audit.start)
     recorder = Recorder(audit, clock)
     await asyncio.to_thread(recorder.recover, opened)
-    store = SqliteStore(settings.store, clock)
+    store = make_store(settings, os.environ, clock)
     notices, slack = noticing.open_notices(settings, store, clock, audit)
     methods = AdminMethods(settings, clock, reload, audit)
     try:
