@@ -6,6 +6,7 @@ the reviewer's own ID token, which is verified here for every call.
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from holdpoint import __version__
@@ -112,7 +113,7 @@ class AdminMethods:
         failure: Refusal | None = None
         for issuer, clients in self._logins.items():
             try:
-                return await self.services.verifier.verify_reviewer(
+                found = await self.services.verifier.verify_reviewer(
                     token,
                     client_ids=clients,
                     issuers=frozenset({issuer}),
@@ -121,6 +122,9 @@ class AdminMethods:
             except Refusal as refusal:
                 if failure is None or refusal.kind is RefusalKind.UNAVAILABLE:
                     failure = refusal
+            else:
+                delegations = self.services.policies.delegations
+                return replace(found, acting_for=delegations.acting_for(found.person, found.groups, self._clock.now()))
         if failure is None:
             raise AdminError("unauthenticated", "no issuer in the settings offers a login for reviewers")
         code = "unavailable" if failure.kind is RefusalKind.UNAVAILABLE else "unauthenticated"

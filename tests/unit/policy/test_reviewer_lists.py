@@ -160,7 +160,9 @@ def test_bad_document_is_refused_with_its_place(tmp_path, text, message):
     [
         pytest.param("reviewers: ['list:owner']", "unknown list `owner`; did you mean `list:owners`?", id="slip"),
         pytest.param("reviewers: ['list:x']", "unknown list `x`; known: `owners`", id="unknown"),
-        pytest.param(),
+        pytest.param(
+            "reviewers: ['group:a'], break_glass: {who: ['list:owners'], for: 5m}", "is no reviewer", id="broken glass"
+        ),
         pytest.param(
             "reviewers: ['list:few'], required: 2",
             "2 persons are required, and `list:few` (at f1.yaml:3) names just `person:bo` somewhere",
