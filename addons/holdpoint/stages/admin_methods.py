@@ -140,7 +140,8 @@ class AdminMethods:
                 self._refuse_suspended(found)
                 # A role is nobody's to lend: who stands in for an admin is none.
                 own = reviewer_names(replace(found, acting_for=frozenset()))
-                return replace(found, roles=self._settings.reviewers.roles.of(own))
+                lent = self.services.policies.delegations.acting_for(found.person, found.groups, self._clock.now())
+                return replace(found, roles=self._settings.reviewers.roles.of(own), acting_for=lent)
         if failure is None:
             raise AdminError("unauthenticated", "no issuer in the settings offers a login for reviewers")
         code = "unavailable" if failure.kind is RefusalKind.UNAVAILABLE else "unauthenticated"
