@@ -25,6 +25,7 @@ from holdpoint.settings import Settings
 from holdpoint.stages.live import GRANT_OVER
 from holdpoint.stages.page_filters import may_see, page_wanted
 from holdpoint.stages.pin_methods import PinMethods
+from holdpoint.stages.preview_methods import PreviewMethods
 from holdpoint.stages.review_methods import ReviewMethods
 from holdpoint.stages.stream_methods import StreamMethods
 from holdpoint.store.protocol import StoreUnavailable
@@ -80,6 +81,7 @@ class AdminMethods:
             "policy.reload": self._reload_policies,
             "status": self._status,
             **PinMethods(self).table(),
+            **PreviewMethods(self).table(),
             **ReviewMethods(self).table(),
             **StreamMethods(self).table(),
         }

@@ -39,8 +39,10 @@ from holdpoint.stages.handles import UNUSED_FOR, Handles
 from holdpoint.stages.ladder_calls import HeldCalls
 from holdpoint.stages.lately import Lately
 from holdpoint.stages.linked import end_with_calls
+from holdpoint.stages.linked_history import LinkedHistory
 from holdpoint.stages.live import LiveStreams
 from holdpoint.stages.policies import Policies, load_policies
+from holdpoint.stages.previewing import Previews
 from holdpoint.stages.questions import Questions
 from holdpoint.stages.tool_pins import ToolPins
 from holdpoint.store.protocol import RefusalRecord, StoreUnavailable
@@ -72,6 +74,8 @@ class Services:
     held: HeldCalls = field(default_factory=HeldCalls)
     lately: Lately = field(default_factory=Lately)
     handles: Handles = field(init=False)
+    previews: Previews = field(init=False)
+    history: LinkedHistory = field(default_factory=LinkedHistory)
     questions: Questions = field(default_factory=Questions)
     live: LiveStreams = field(init=False)
     seals: Seals = field(init=False)
@@ -85,6 +89,7 @@ class Services:
         self.seals = Seals(self.digest_key, self.clock)
         self.handles = Handles(self.store, self.clock)
         self.live = LiveStreams(self.clock)
+        self.previews = Previews(self)
         end_with_calls(self.calls, self.live)
         self.pins = ToolPins(self.settings, self.store, self.audit, self.clock)
 
@@ -254,6 +259,7 @@ class Services:
         if self.admin is not None:
             await self.admin.close()
         await self.live.close()
+        await self.previews.close()
         await self.broker.close()
         await self.verifier.close()
         await asyncio.to_thread(self.meters.close)
@@ -313,4 +319,5 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
     await services.admin.start()
     await verifier.start()
     services.live.start()
+    await services.previews.resume()
     return services
