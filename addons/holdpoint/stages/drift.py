@@ -29,8 +29,8 @@ from holdpoint.stages.services import Services
 from holdpoint.store.protocol import StoreUnavailable
 
 CHANGED: Final = "the object changed since this was approved; ask again"
-UNKNOWN: Final = "the gateway cannot tell whether the object is still what was approved; nothing was sent"
-RETRY_AFTER: Final = 5
+UNKNOWN: Final = "the gateway cannot tell whether the object is still what was approved, so nothing was sent; "
+"the approval stays: make the same call again"
 
 
 async def to_compare(services: Services, grant: Grant) -> ApprovalRequest | None:
@@ -111,4 +111,4 @@ async def _void(services: Services, grant: Grant, why: str) -> Refusal:
 
 
 def _unknown(grant: Grant, why: str) -> Refusal:
-    return Refusal(RefusalKind.UNAVAILABLE, UNKNOWN, detail=why, ticket=grant.approval, retry_after=RETRY_AFTER)
+    return Refusal(RefusalKind.UNAVAILABLE, UNKNOWN, detail=why, ticket=grant.approval)

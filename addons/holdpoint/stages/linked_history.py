@@ -70,6 +70,5 @@ class LinkedHistory:
         return [{"what": "note", "text": f"history, no promise: its last call that reached a cluster, {made}"}, *lines]
 
 
-
 def _tool(access: AccessRequest) -> _Tool:
     return access.target, access.resource.name if isinstance(access.resource, McpTool) else ""

@@ -30,7 +30,7 @@ from holdpoint.previews.listing import Send
 from holdpoint.previews.requests import Asking
 from holdpoint.previews.show import Masks
 from holdpoint.previews.subject import Lines, Subject
-from holdpoint.settings import Target
+from holdpoint.settings import PREVIEW, Target
 from holdpoint.stages import kube_shapes
 from holdpoint.stages.sealing import masked_path
 from holdpoint.store.protocol import StoreUnavailable
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-CREDENTIAL: Final = "preview"
-"""Name of the credential that a target opts in by."""
 WITHIN: Final = 10.0
 """Seconds for the whole of one preview."""
 TO_LOOK: Final = 8.0
@@ -85,7 +83,7 @@ class Previews:
             case Protocol.HTTP:
                 return DryRun(DryRunState.NONE, _NO_HTTP, now)
             case Protocol.KUBERNETES:
-                is_there = CREDENTIAL in target.credentials
+                is_there = PREVIEW in target.credentials
                 return DryRun(DryRunState.PENDING, at=now) if is_there else DryRun(DryRunState.NONE, NO_CREDENTIAL, now)
 
     def begin(self, request: ApprovalRequest) -> None:
@@ -211,7 +209,7 @@ class Previews:
         ids = {"exchange": ask.exchange, "approval": request.id}
         return Client(
             upstream,
-            credential=lambda: services.credentials.headers(target, CREDENTIAL, ask.access, **ids),
+            credential=lambda: services.credentials.headers(target, PREVIEW, ask.access, **ids),
             before=partial(self._write_down, request, target, why),
             hide=lambda body: services.credentials.echoes(target).hide(body)[0],
         )
@@ -227,7 +225,7 @@ class Previews:
             "url": f"{target.scheme}://{target.host}:{target.port}{masked_path(target.path + asking.target, masker)}",
         }
         ids = {"exchange": ask.exchange, "approval": request.id}
-        if upstream := services.credentials.shown(target, CREDENTIAL, ask.access, **ids):
+        if upstream := services.credentials.shown(target, PREVIEW, ask.access, **ids):
             detail["upstream"] = upstream
         principal: JsonObject = {"id": ask.access.principal.id, "person": ask.access.principal.person}
         await services.append(
