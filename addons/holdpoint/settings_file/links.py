@@ -16,9 +16,7 @@ def link_targets(value: Located, targets: tuple[Target, ...], keys: Keys) -> tup
     linked: set[str] = set()
     for target, element in zip(targets, value.elements(), strict=True):
         if PREVIEW in target.credentials and target.protocol is not Protocol.KUBERNETES:
-            raise element.error(
-                "credential `preview` is for Kubernetes targets alone: no other is tried"
-            )
+            raise element.error("credential `preview` is for Kubernetes targets alone: no other is tried")
         for credential in target.credentials.values():
             linked |= _links(target, credential, clusters, keys, element)
     settled: list[Target] = []
