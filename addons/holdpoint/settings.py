@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from holdpoint.domain.access import Protocol
+from holdpoint.domain.notice import Audience, NoticeEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +333,17 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Postgres:
+    """A store that several gateways share."""
+
+    url: SecretSource
+    """`postgresql://USER:PASSWORD@HOST:PORT/DATABASE`."""
+    schema: str = "holdpoint"
+    ca_file: Path | None = None
+    """PEM of the authority to trust for this server, in place of the system's."""
+
+
+@dataclass(frozen=True, slots=True)
 class Recordings:
     """Where flow files and the audit log go."""
 
@@ -340,6 +352,19 @@ class Recordings:
     """Seconds without a request after which a session ends."""
     checkpoint: float = 10.0
     """Seconds between signed heads, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConsoleKey:
+    """An Ed25519 key under which the console signs decisions, by id."""
+
+    id: str
+    public_file: Path
+    """PEM of the half that verifies."""
+    file: Path | None = None
+    """PEM (PKCS #8) of the half that signs, mode 0600; None: this machine has only the other."""
+    create: bool = False
+    """Make it at the console's first start where it is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -355,6 +380,8 @@ class Console:
     client_secret: SecretSource | None = None
     """None: a public client, PKCE alone."""
     tls: ListenerTls | None = None
+    signing: tuple[ConsoleKey, ...] = ()
+    """Keys whose signatures under decisions count. The first one signs; empty: nothing is signed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,6 +403,22 @@ class Otlp:
 
 
 @dataclass(frozen=True, slots=True)
+class Roles:
+    """Who sees and ends more than what they are asked about. No role approves anything."""
+
+    auditor: frozenset[str] = frozenset()
+    """`group:NAME` or `person:NAME` of those who see every request, grant and session."""
+    admin: frozenset[str] = frozenset()
+    """Of those who also revoke any grant and suspend anybody."""
+
+    def of(self, names: frozenset[str]) -> frozenset[str]:
+        """Return the roles of somebody with these names: `auditor`, and for an admin `admin` and `auditor`."""
+        if names & self.admin:
+            return frozenset({"auditor", "admin"})
+        return frozenset({"auditor"}) if names & self.auditor else frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Reviewers:
     """Whose word counts, beside what each rule says."""
 
@@ -383,6 +426,48 @@ class Reviewers:
     """Names of issuers whose ID tokens reviewers may present; empty: all that have a login."""
     max_age: float = 43_200.0
     """Seconds since the reviewer's ID token was issued, at most."""
+    signed: bool = False
+    """Whether every approval has to be signed, by the console's key or by the reviewer's own issuer."""
+    confirm: Literal["session", "login"] = "session"
+    """Whether who confirms a decision at the issuer has to log in there again."""
+    roles: Roles = Roles()
+
+
+@dataclass(frozen=True, slots=True)
+class SlackUser:
+    """Who a user of Slack is, as the operator says."""
+
+    person: str
+    issuer: str = ""
+    """URL of the issuer that the groups are of; for the record."""
+    groups: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """Where notices go."""
+
+    name: str
+    kind: Literal["webhook", "slack", "apprise"]
+    audience: Audience
+    events: frozenset[NoticeEvent]
+    targets: frozenset[str] = frozenset()
+    """Names of the targets that it is told of; empty: all, and what concerns none."""
+    url: str = ""
+    """Of a webhook; of a Slack sink with a token, the API's."""
+    secrets: tuple[SecretSource, ...] = ()
+    """Of a webhook: each signs."""
+    address: SecretSource | None = None
+    """Where the URL itself is a secret: Slack's incoming webhook, an apprise URL."""
+    token: SecretSource | None = None
+    channel: str = ""
+    signing_secret: SecretSource | None = None
+    """With which Slack signs what its users press."""
+    team: str = ""
+    """The only Slack workspace whose users `people` means; empty: whichever signs."""
+    people: Mapping[str, SlackUser] = field(default_factory=dict[str, SlackUser])
+    """Slack user id to who that is."""
+    ca_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,13 +480,15 @@ class Settings:
     issuers: tuple[Issuer, ...]
     targets: tuple[Target, ...]
     policies: tuple[Path, ...]
-    store: Path
+    store: Path | Postgres
+    """The file of an embedded store, or the database that several gateways share."""
     recordings: Recordings
     admin_socket: Path
     reviewers: Reviewers = field(default_factory=Reviewers)
     console: Console | None = None
     metrics: Metrics | None = None
     otlp: Otlp | None = None
+    notices: tuple[Sink, ...] = ()
     cautions: tuple[str, ...] = ()
     """What its writer may not mean: told at start, and refused by nobody."""
 

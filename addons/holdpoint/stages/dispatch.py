@@ -25,6 +25,7 @@ from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.linked import over
 from holdpoint.stages.pin_checks import look_again, refused
 from holdpoint.stages.rates import refuse_too_many
+from holdpoint.stages.running import Sent, refuse_over
 from holdpoint.stages.sealing import seal_large, shown_resource
 from holdpoint.stages.services import Services
 from holdpoint.stages.upgrades import check_decided
@@ -37,14 +38,20 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
     services = gateway.services
     exchange = gateway.exchanges.of(flow)
     target = gateway.exchanges.target(flow)
-    check_decided(exchange.upgrade, state.permitted.decoded)
+    decoded = state.permitted.decoded
+    access = decoded.access
+    # From here on whatever is taken back is noted in `exchange.over`; what was before, the next lines find out.
+    services.running.add(
+        Sent(exchange, access.principal, state.grant.approval if state.grant else "", partial(cut, gateway, flow))
+    )
+    services.suspensions.refuse(access.principal)
+    check_decided(exchange.upgrade, decoded)
     state = _check_again(gateway, exchange, state)
     if state.grant is not None and (approved := await drift.to_compare(services, state.grant)) is not None:
         live = await drift.check(services, state.grant, approved)
         # It took a while: what may change while a request is held may have changed again.
         state = drift.guard(flow, exchange, _check_again(gateway, exchange, state), live)
-    decoded = state.permitted.decoded
-    access = decoded.access
+        decoded, access = state.permitted.decoded, state.permitted.decoded.access
     gateway.under_way.send(exchange, decoded)
     # Whatever can fail comes before the grant is spent: what is spent and not settled counts as sent.
     if target.mode is not TargetMode.OBSERVE:
@@ -98,12 +105,19 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
         session=exchange.session.id,
     )
     await services.append(event)
+    refuse_over(exchange)
     if exchange.client_left:
         raise Refusal(RefusalKind.CONFLICT, "the caller left before the request was sent", detail="client gone")
     if access.principal.call or exchange.upstream.get("linked"):
         services.history.note(exchange.id, access, shown_resource(access.resource, masker), gateway.clock.now())
     to = exchange.upgrade.to.encode() if exchange.upgrade else b""
     return forwarded, Pass((target.host, target.port), headers, to)
+
+
+def cut(gateway: Gateway, flow: http.HTTPFlow, refusal: Refusal) -> None:
+    """End a request under way. One that was not let go yet is refused by `dispatch` itself, before it is."""
+    if gateway.wire.permission(flow) is not None:
+        gateway.abort(flow, refusal)
 
 
 async def _credential(

@@ -3,7 +3,7 @@
 Compare-and-swap is in the store, so that the answer stays right when several gateways share one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -12,6 +12,7 @@ from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, DryRu
 from holdpoint.domain.decision import Scope
 from holdpoint.domain.grant import Grant, GrantState
 from holdpoint.domain.refusal import GatewayFault
+from holdpoint.domain.suspension import Suspension
 from holdpoint.domain.values import JsonObject, JsonValue
 from holdpoint.store.wanted import Wanted
 
@@ -111,6 +112,36 @@ class HandleRecord:
     created_at: float = 0.0
     used_at: float = 0.0
     """Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A row that another gateway wrote. What it holds now, the store says."""
+
+    table: str
+    """`approvals`, `grants`, `suspensions`, `notices`; empty: any of them, since changes may have been missed."""
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeRow:
+    """What one sink is to be told."""
+
+    id: str
+    """The same for the same thing told to the same sink, whoever stores it."""
+    sink: str
+    kind: str
+    approval: str
+    """Id of the approval request that it is about, or empty."""
+    body: str
+    created_at: float
+    due_at: float
+    """Unix seconds: not before. While somebody delivers it, when somebody else may."""
+    attempts: int = 0
+    """How often it was taken to be delivered."""
+    state: str = "due"
+    """`due`, `delivered` or `dead`."""
+    error: str = ""
 
 
 class Store(Protocol):
@@ -291,4 +322,81 @@ class Store(Protocol):
 
     async def complete(self) -> int:
         """Fill in what requests of earlier versions lack to be listed and searched. Returns how many."""
+        ...
+
+    async def add_notices(self, rows: Sequence[NoticeRow]) -> int:
+        """Store notices. One that is there stays as it is; too many for a sink are dead. Returns how many are new."""
+        ...
+
+    async def claim_notices(self, sink: str, *, now: float, until: float, limit: int) -> tuple[NoticeRow, ...]:
+        """Take what is due for a sink, oldest first. Until that time (Unix seconds) nobody else gets it."""
+        ...
+
+    async def settle_notice(self, row: NoticeRow) -> bool:
+        """Note how an attempt ended: `state`, `due_at`, `error`. False where it was claimed anew or settled since."""
+        ...
+
+    async def retry_notice(self, notice_id: str, *, now: float) -> bool:
+        """Let a dead notice be tried from the start. False where it is not dead."""
+        ...
+
+    async def sweep_notices(self, *, now: float, give_up: float, keep: float) -> tuple[NoticeRow, ...]:
+        """Give up those older than `give_up` seconds, forget those older than `keep`. Returns those given up."""
+        ...
+
+    async def notices_due(self) -> Mapping[str, float]:
+        """Return, by sink, when the first of its notices is due (Unix seconds)."""
+        ...
+
+    async def count_notices(self) -> Mapping[str, int]:
+        """Return how many notices there are, by state."""
+        ...
+
+    async def notices(self, *, state: str = "", limit: int = 100) -> tuple[NoticeRow, ...]:
+        """Return notices in a state (empty: in every one), newest first."""
+        ...
+
+    async def notices_delivered(self, kind: str) -> Mapping[str, frozenset[str]]:
+        """Return, by pending approval request, the sinks that got its notice of that kind."""
+        ...
+
+    async def put_suspension(self, suspension: Suspension) -> None:
+        """Store who is suspended, in place of what was stored under that name."""
+        ...
+
+    async def delete_suspension(self, suspension: Suspension) -> bool:
+        """Delete one as it was read. Returns False where it is gone, or was replaced by another of the same name."""
+        ...
+
+    async def suspensions(self) -> tuple[Suspension, ...]:
+        """Return everybody who is suspended, the oldest first; also those whose time is over."""
+        ...
+
+    async def grant_uses(self, grants: Sequence[str]) -> Mapping[str, int]:
+        """Return, by grant, for how many dispatches it was taken that were not given back; without it: for none."""
+        ...
+
+    @property
+    def shared(self) -> bool:
+        """Whether other gateways may use it too."""
+        ...
+
+    def listen(self, callback: Callable[[Change], None]) -> None:
+        """Call back, in the event loop, when another gateway changed a row. Some changes are never told."""
+        ...
+
+    async def pending_versions(self) -> dict[str, int]:
+        """Return every pending request with its version: what to compare to see what was not told."""
+        ...
+
+    async def active_grant_ids(self) -> frozenset[str]:
+        """Return the ids of every active grant."""
+        ...
+
+    async def take_over(self) -> tuple[Spend, ...]:
+        """Make the open spends of gateways that are gone this one's own, and return them, oldest first.
+
+        A dispatch under way at a gateway that lives is never among them; one that cannot be seen to live for a while
+        counts as gone.
+        """
         ...
