@@ -30,6 +30,7 @@ from holdpoint.stages.live import GRANT_OVER
 from holdpoint.stages.notice_methods import NoticeMethods
 from holdpoint.stages.page_filters import may_see, page_wanted
 from holdpoint.stages.pin_methods import PinMethods
+from holdpoint.stages.preview_methods import PreviewMethods
 from holdpoint.stages.principal_methods import PrincipalMethods
 from holdpoint.stages.review_methods import ReviewMethods
 from holdpoint.stages.stream_methods import StreamMethods
@@ -89,6 +90,7 @@ class AdminMethods:
             "status": self._status,
             **NoticeMethods(self).table(),
             **PinMethods(self).table(),
+            **PreviewMethods(self).table(),
             **ReviewMethods(self).table(),
             **StreamMethods(self).table(),
             **PrincipalMethods(self).table(),

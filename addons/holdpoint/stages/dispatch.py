@@ -19,14 +19,14 @@ from holdpoint.domain.exchange import Cleared, Forwarded
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.passes import Pass
 from holdpoint.settings import Target, TargetMode
-from holdpoint.stages import describe
+from holdpoint.stages import describe, drift
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.linked import over
 from holdpoint.stages.pin_checks import look_again, refused
 from holdpoint.stages.rates import refuse_too_many
 from holdpoint.stages.running import Sent, refuse_over
-from holdpoint.stages.sealing import seal_large
+from holdpoint.stages.sealing import seal_large, shown_resource
 from holdpoint.stages.services import Services
 from holdpoint.stages.upgrades import check_decided
 from holdpoint.stages.verdicts import check_members, take_duties
@@ -47,6 +47,11 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
     services.suspensions.refuse(access.principal)
     check_decided(exchange.upgrade, decoded)
     state = _check_again(gateway, exchange, state)
+    if state.grant is not None and (approved := await drift.to_compare(services, state.grant)) is not None:
+        live = await drift.check(services, state.grant, approved)
+        # It took a while: what may change while a request is held may have changed again.
+        state = drift.guard(flow, exchange, _check_again(gateway, exchange, state), live)
+        decoded, access = state.permitted.decoded, state.permitted.decoded.access
     gateway.under_way.send(exchange, decoded)
     # Whatever can fail comes before the grant is spent: what is spent and not settled counts as sent.
     if target.mode is not TargetMode.OBSERVE:
@@ -103,6 +108,8 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
     refuse_over(exchange)
     if exchange.client_left:
         raise Refusal(RefusalKind.CONFLICT, "the caller left before the request was sent", detail="client gone")
+    if access.principal.call or exchange.upstream.get("linked"):
+        services.history.note(exchange.id, access, shown_resource(access.resource, masker), gateway.clock.now())
     to = exchange.upgrade.to.encode() if exchange.upgrade else b""
     return forwarded, Pass((target.host, target.port), headers, to)
 
