@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from holdpoint.cli import decide
+from holdpoint.cli import decide, verify
 from holdpoint.cli.common import Commands, Failure, ask, moment, settings_of, shown, table
 from holdpoint.cli.login import reviewer_token
 from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
@@ -32,6 +32,7 @@ def add(commands: Commands) -> None:
     decide.add(group)
     for parser in group.choices.values():
         parser.add_argument("--issuer", default="", help="issuer that you are logged in at")
+    verify.add(group)
     explain = commands.add_parser("explain", help="say why a request was refused")
     explain.add_argument("id")
     explain.set_defaults(run=_explain)
