@@ -14,10 +14,11 @@ from holdpoint.clock import ManualClock
 from holdpoint.console.app import create_app
 from holdpoint.console.signing import Signing
 from holdpoint.domain.values import JsonObject, JsonValue
-from holdpoint.settings import Address, Console, Issuer
+from holdpoint.settings import Address, Console, Issuer, Reviewers
 
 URL = "https://console.example"
 INTENT = "sha256:" + "ab" * 32
+NOBODY = Reviewers()
 CLIENTS = [{"client_id": "holdpoint-console", "redirect_uris": [URL + "/auth/callback"]}]
 
 
@@ -108,7 +109,7 @@ class Browser:
 async def browser_of(
     url: str = URL,
     *,
-    max_age: float = 43_200.0,
+    reviewers: Reviewers = NOBODY,
     signing: Signing = Signing(),  # noqa: B008  # immutable
 ) -> AsyncGenerator[Browser]:
     clock = ManualClock()
@@ -121,7 +122,7 @@ async def browser_of(
             issuer_settings(issuer),
             gateway,
             http=issuer_http,
-            max_age=max_age,
+            reviewers=reviewers,
             clock=clock,
             signing=signing,
         )

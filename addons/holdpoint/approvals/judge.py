@@ -5,10 +5,11 @@ however well its chain holds together: who has the audit key could have written 
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
-from holdpoint.approvals.evidence import FRESH, BadEvidence, Pinned, check_signature, needs_confirm, proof_from
+from holdpoint.approvals.checks import needs_confirm
+from holdpoint.approvals.evidence import FRESH, BadEvidence, Pinned, check_signature, proof_from
 from holdpoint.approvals.recorded import NotRecorded, read_ask, read_reviewer
 from holdpoint.domain.approval import (
     ApprovalRequest,
@@ -242,12 +243,11 @@ class _Work:
         if asked is None:
             return
         read = as_text(self.end.get("preview"))
-        strict = needs_confirm(asked.terms)
+        request = ApprovalRequest(self.history.id, asked, ApprovalState.APPROVED, 0.0, 0.0)
+        strict = needs_confirm(request)
         counting = [(v, w) for v, w in votes if v.verdict is Verdict.APPROVE and _counts(v, read, strict=strict)]
-        request = ApprovalRequest(
-            self.history.id, asked, ApprovalState.APPROVED, 0.0, 0.0, votes=tuple(v for v, _ in counting)
-        )
-        unmet = [q for q in quorums(request) if not q.met]
+        counted = quorums(replace(request, votes=tuple(v for v, _ in counting)))
+        unmet = [q for q in counted if not q.met]
         if not unmet:
             weight = Weight.PROVED if all(w is Weight.PROVED for _, w in counting) else Weight.CLAIMED
             persons = ", ".join(sorted({v.reviewer.person for v, _ in counting}))

@@ -74,7 +74,7 @@ def _console(arguments: argparse.Namespace) -> int:
         settings.issuer(console.issuer),
         AdminClient(settings.admin_socket),
         client_secret=secret,
-        max_age=settings.reviewers.max_age,
+        reviewers=settings.reviewers,
         signing=Signing(
             open_console_key(console.signing[0]) if console.signing else None,
             required=settings.reviewers.signed,

@@ -65,6 +65,7 @@ async def logout(request: Request) -> Response:
         if not session.allows(purpose="logout", form_token=form.get("token", ""), decide_cookie=decide_cookie):
             return site.message("Not taken", "this form is not of your session", status=403, user=session)
         site.sessions.close(request.cookies.get(site.cookie("session"), ""))
+        site.streams.end(session.decide_key)
     response = RedirectResponse("/goodbye", status_code=303)
     site.drop_cookies(response, "session", "decide", "login")
     return response
