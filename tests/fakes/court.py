@@ -27,6 +27,7 @@ from holdpoint.recording.audit import AuditLog
 from holdpoint.settings import Settings
 from holdpoint.settings_file import load_settings
 from holdpoint.stages.admin_methods import AdminMethods
+from holdpoint.stages.suspensions import Suspensions
 from holdpoint.store.sqlite import SqliteStore
 
 GROUPS = {"rita": ["sre"], "sam": ["sre", "dba"], "dora": ["dba"]}
@@ -152,9 +153,12 @@ async def court(
         methods = AdminMethods(settings, clock, _no_reload, audit)
         store = SqliteStore(settings.store, clock)
         await store.open()
-        broker = Broker(store, clock, methods.on_broker_event, reachable=lambda: True)
+        broker = Broker(store, clock, methods.on_broker_event, reachable=lambda: True, confirm=True)
         await broker.start()
-        methods.attach(cast("Any", SimpleNamespace(broker=broker, store=store, verifier=verifier)))
+        suspensions = Suspensions(store, clock)
+        methods.attach(
+            cast("Any", SimpleNamespace(broker=broker, store=store, verifier=verifier, suspensions=suspensions))
+        )
         try:
             yield Court(settings, clock, issuer, verifier, broker, methods, audit, signer)
         finally:

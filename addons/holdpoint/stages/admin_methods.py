@@ -188,16 +188,12 @@ class AdminMethods:
                     verdict,
                     as_text(params.get("comment")),
                     expect=expect,
-                    preview=as_text(params.get("preview")),
+                    preview=as_text(params.get("preview")) or None,
                     proof=proof,
                 )
             )
-        except NotAllowed as error:
-            raise AdminError("not_allowed", str(error)) from error
-        except AlreadyResolved as error:
-            raise AdminError("already_resolved", str(error)) from error
-        except NotFound as error:
-            raise AdminError("not_found", str(error)) from error
+        except (NotAllowed, AlreadyResolved, NotFound) as error:
+            raise AdminError(error.code, str(error)) from error
         return to_json(voted, confirm=self.services.broker.confirm)
 
     async def _wait_change(self, params: JsonObject) -> JsonValue:

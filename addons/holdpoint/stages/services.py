@@ -314,7 +314,8 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
         handles = await store.handles(clock.now() - UNUSED_FOR)
         stored_pins = await store.pins()
         suspended = await store.suspensions()
-        broker = Broker(store, clock, noticing.told(methods.on_broker_event, notices), reachable=methods.console_seen)
+        told = noticing.told(methods.on_broker_event, notices)
+        broker = Broker(store, clock, told, reachable=methods.console_seen, confirm=True)
         await broker.start()
         # Policies may have changed while the gateway was down.
         await broker.redecide(policies.engine.decide)
