@@ -28,6 +28,8 @@ class FakeGateway:
     calls: list[tuple[str, JsonObject]] = field(default_factory=list)
     fail: dict[str, Exception] = field(default_factory=dict)
     """What the methods raise instead of answering."""
+    answers: dict[str, JsonValue] = field(default_factory=dict)
+    """What other methods answer."""
     version: int = 1
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -63,6 +65,8 @@ class FakeGateway:
                 async with self.changed:
                     await self.changed.wait_for(lambda: self.version != params.get("since"))
                     return {"version": self.version}
+            case _ if method in self.answers:
+                return self.answers[method]
             case _:
                 raise AdminError("not_found", f"no method `{method}`")
 

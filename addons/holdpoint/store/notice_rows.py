@@ -44,7 +44,8 @@ def claim(connection: Connection, sink: str, now: float, until: float, limit: in
         f" RETURNING seq, {_COLUMNS}",
         (until, now, sink, now, limit),
     ).fetchall()
-    return tuple(_row(r[1:]) for r in sorted(rows, key=lambda r: int(r[0])))
+    found = [(int(seq), _row(tuple(rest))) for seq, *rest in rows]
+    return tuple(row for _, row in sorted(found, key=lambda f: (f[1].created_at, f[0])))
 
 
 def settle(connection: Connection, row: NoticeRow) -> bool:
