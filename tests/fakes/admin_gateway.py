@@ -30,6 +30,8 @@ class FakeGateway:
     """What the methods raise instead of answering."""
     grants: list[JsonObject] = field(default_factory=list)
     suspended: dict[str, JsonObject] = field(default_factory=dict)
+    answers: dict[str, JsonValue] = field(default_factory=dict)
+    """What other methods answer."""
     version: int = 1
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -65,6 +67,8 @@ class FakeGateway:
                 async with self.changed:
                     await self.changed.wait_for(lambda: self.version != params.get("since"))
                     return {"version": self.version}
+            case _ if method in self.answers:
+                return self.answers[method]
             case _ if method.startswith("approvals."):
                 return await self._act(method.removeprefix("approvals."), params)
             case _ if method.startswith("grants."):
