@@ -65,6 +65,8 @@ class Exchange:
     client_left: bool = False
     settled: bool = False
     notes: list[str] = field(default_factory=list[str])
+    reason: str = ""
+    """Why its caller asks, in the caller's own words: for reviewers, never sent on, never for a decision."""
     denied: Deny | None = None
     """What policy said, where it said no."""
     session: Session | None = None

@@ -12,6 +12,9 @@ from holdpoint import __version__, keys
 from holdpoint.admin.server import AdminServer
 from holdpoint.approvals.broker import Broker
 from holdpoint.approvals.errors import GrantSpent
+from holdpoint.approvals.notify import Notifier
+from holdpoint.approvals.recorded import ask_detail
+from holdpoint.approvals.slack_actions import SlackActions
 from holdpoint.clock import Clock
 from holdpoint.credentials.of_targets import Credentials
 from holdpoint.domain.access import Principal
@@ -32,7 +35,7 @@ from holdpoint.recording.sessions import Sessions
 from holdpoint.recording.writer import Recorder
 from holdpoint.seals import Seals
 from holdpoint.settings import Settings
-from holdpoint.stages import describe
+from holdpoint.stages import describe, noticing
 from holdpoint.stages.admin_methods import AdminMethods
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.handles import UNUSED_FOR, Handles
@@ -45,8 +48,9 @@ from holdpoint.stages.questions import Questions
 from holdpoint.stages.running import Running
 from holdpoint.stages.suspensions import Suspensions
 from holdpoint.stages.tool_pins import ToolPins
+from holdpoint.store.opening import make_store
 from holdpoint.store.protocol import RefusalRecord, StoreUnavailable
-from holdpoint.store.sqlite import SqliteStore
+from holdpoint.store.sql import SqlStore
 from holdpoint.tasks import spawn
 from holdpoint.telemetry.meters import Meters
 
@@ -67,9 +71,11 @@ class Services:
     """Tool calls under way that may bring requests to a cluster."""
     audit: AuditLog
     recorder: Recorder
-    store: SqliteStore
+    store: SqlStore
     broker: Broker
     sessions: Sessions
+    notices: Notifier
+    slack: SlackActions
     pins: ToolPins = field(init=False)
     held: HeldCalls = field(default_factory=HeldCalls)
     lately: Lately = field(default_factory=Lately)
@@ -152,17 +158,21 @@ class Services:
             target=exchange.target.name if exchange.target else "",
             rules=tuple(str(r) for r in rules),
         )
+        noticing.note_refusal(self.notices, exchange, refusal)
         if not self.store.submit_refusal(record):
             logger.warning("refusal `%s` cannot be explained later: the store is closed or overrun", record.id)
 
-    def note_held(self, exchange: Exchange, request: ApprovalRequest) -> None:
-        """Write down that a request waits."""
+    def note_held(self, exchange: Exchange, request: ApprovalRequest, reason: str = "") -> None:
+        """Write down that a request waits, and why this caller asks, by its own word."""
         detail: JsonObject = {
             "approval": request.id,
             "intent": request.ask.intent,
             "rules": [str(t.rule) for t in request.ask.terms],
             "deadline": request.deadline,
+            **ask_detail(request),
         }
+        if reason:
+            detail["reason"] = reason
         masker = self.policies.keeper(exchange.masks, exchange.target)
         self.submit(describe.event(exchange, AuditStage.HELD, at=self.clock.now(), detail=detail, masker=masker))
         logger.info("held %s: %s %s", exchange.id, request.id, self.link(request.id))
@@ -264,6 +274,7 @@ class Services:
         await self.suspensions.close()
         await self.live.close()
         await self.broker.close()
+        await self.notices.close()
         await self.verifier.close()
         await asyncio.to_thread(self.meters.close)
         self.submit(AuditEvent(AuditStage.STOPPED, self.clock.now()))
@@ -289,17 +300,19 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
     opened = await asyncio.to_thread(audit.start)
     recorder = Recorder(audit, clock)
     await asyncio.to_thread(recorder.recover, opened)
-    store = SqliteStore(settings.store, clock)
+    store = make_store(settings, os.environ, clock)
+    notices, slack = noticing.open_notices(settings, store, clock, audit)
     methods = AdminMethods(settings, clock, reload, audit)
     try:
         await store.open()
         handles = await store.handles(clock.now() - UNUSED_FOR)
         stored_pins = await store.pins()
         suspended = await store.suspensions()
-        broker = Broker(store, clock, methods.on_broker_event, reachable=methods.console_seen)
+        broker = Broker(store, clock, noticing.told(methods.on_broker_event, notices), reachable=methods.console_seen)
         await broker.start()
         # Policies may have changed while the gateway was down.
         await broker.redecide(policies.engine.decide)
+        await notices.start()
     except StoreUnavailable as error:
         raise ConfigError(str(error)) from error
     services = Services(
@@ -315,6 +328,8 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
         store=store,
         broker=broker,
         sessions=Sessions(settings.recordings.idle),
+        notices=notices,
+        slack=slack,
     )
     services.handles.load(handles)
     services.pins.load(stored_pins)

@@ -3,7 +3,7 @@
 Compare-and-swap is in the store, so that the answer stays right when several gateways share one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -112,6 +112,15 @@ class HandleRecord:
     created_at: float = 0.0
     used_at: float = 0.0
     """Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A row that another gateway wrote. What it holds now, the store says."""
+
+    table: str
+    """`approvals`, `grants`, `suspensions`, `notices`; empty: any of them, since changes may have been missed."""
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -365,4 +374,29 @@ class Store(Protocol):
 
     async def grant_uses(self, grants: Sequence[str]) -> Mapping[str, int]:
         """Return, by grant, for how many dispatches it was taken that were not given back; without it: for none."""
+        ...
+
+    @property
+    def shared(self) -> bool:
+        """Whether other gateways may use it too."""
+        ...
+
+    def listen(self, callback: Callable[[Change], None]) -> None:
+        """Call back, in the event loop, when another gateway changed a row. Some changes are never told."""
+        ...
+
+    async def pending_versions(self) -> dict[str, int]:
+        """Return every pending request with its version: what to compare to see what was not told."""
+        ...
+
+    async def active_grant_ids(self) -> frozenset[str]:
+        """Return the ids of every active grant."""
+        ...
+
+    async def take_over(self) -> tuple[Spend, ...]:
+        """Make the open spends of gateways that are gone this one's own, and return them, oldest first.
+
+        A dispatch under way at a gateway that lives is never among them; one that cannot be seen to live for a while
+        counts as gone.
+        """
         ...
