@@ -79,11 +79,13 @@ class Templates:
             "duration": duration,
         }
         self._jinja.filters.update(filters)
-        self._limits = {"most_inline": MOST_INLINE, "most_rows": MOST_ROWS}
+        # Of the environment, not of a page: macros that import macros see no others.
+        limits: dict[str, object] = {"most_inline": MOST_INLINE, "most_rows": MOST_ROWS}
+        self._jinja.globals.update(limits)
 
     def page(self, name: str, *, status: int = 200, **values: object) -> HTMLResponse:
         """Return a page. Raises jinja2.TemplateError where a template wants a value that is not there."""
-        return HTMLResponse(self._jinja.get_template(name, globals=self._limits).render(values), status_code=status)
+        return HTMLResponse(self._jinja.get_template(name).render(values), status_code=status)
 
 
 def _marked(found: list[Piece]) -> Markup:
