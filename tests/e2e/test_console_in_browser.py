@@ -30,7 +30,15 @@ SHOWN: JsonObject = {
     "object": {"kind": "Deployment", "long": LONG},
     "counts": {"matched": 70, "more": True, "names": [LONG, "web-1"]},
 }
-PATHS = ("/", "/requests/apr-1", "/requests/apr-mine", "/history", "/grants?whose=all&state=all", "/principals", "/none")
+PATHS = (
+    "/",
+    "/requests/apr-1",
+    "/requests/apr-mine",
+    "/history",
+    "/grants?whose=all&state=all",
+    "/principals",
+    "/none",
+)
 
 
 @dataclass
