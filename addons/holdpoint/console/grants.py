@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from holdpoint.console.calls import GatewayTrouble, Trouble
+from holdpoint.console.paths import APPROVAL_ID
 from holdpoint.console.reading import number
 from holdpoint.console.sessions import Session
 from holdpoint.console.site import Site
@@ -41,9 +42,10 @@ class GrantView:
 
 def grant_view(wire: JsonObject) -> GrantView:
     """Read one grant."""
+    approval = as_text(wire.get("approval"))
     return GrantView(
         id=as_text(wire.get("id")),
-        approval=as_text(wire.get("approval")),
+        approval=approval if APPROVAL_ID.fullmatch(approval) else "",
         principal=as_text(wire.get("principal")),
         person=as_text(wire.get("person")),
         target=as_text(wire.get("target")),
