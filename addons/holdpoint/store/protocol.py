@@ -3,16 +3,17 @@
 Compare-and-swap is in the store, so that the answer stays right when several gateways share one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from holdpoint.domain.access import PinState
-from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, Vote
+from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, DryRun, Vote
 from holdpoint.domain.decision import Scope
 from holdpoint.domain.grant import Grant, GrantState
 from holdpoint.domain.refusal import GatewayFault
 from holdpoint.domain.values import JsonObject, JsonValue
+from holdpoint.store.wanted import Wanted
 
 
 class StoreUnavailable(GatewayFault):
@@ -112,6 +113,27 @@ class HandleRecord:
     """Unix seconds."""
 
 
+@dataclass(frozen=True, slots=True)
+class NoticeRow:
+    """What one sink is to be told."""
+
+    id: str
+    """The same for the same thing told to the same sink, whoever stores it."""
+    sink: str
+    kind: str
+    approval: str
+    """Id of the approval request that it is about, or empty."""
+    body: str
+    created_at: float
+    due_at: float
+    """Unix seconds: not before. While somebody delivers it, when somebody else may."""
+    attempts: int = 0
+    """How often it was taken to be delivered."""
+    state: str = "due"
+    """`due`, `delivered` or `dead`."""
+    error: str = ""
+
+
 class Store(Protocol):
     """Approvals, grants, pins and what explains a refusal. Every method may raise StoreUnavailable."""
 
@@ -124,27 +146,59 @@ class Store(Protocol):
         ...
 
     async def approvals(
-        self, *, states: frozenset[ApprovalState] | None = None, limit: int = 100, before: str = ""
+        self,
+        *,
+        states: frozenset[ApprovalState] | None = None,
+        limit: int = 100,
+        before: str = "",
+        wanted: Wanted | None = None,
     ) -> tuple[ApprovalRequest, ...]:
-        """Return requests, newest first, older than the one with id `before`."""
+        """Return requests, newest first, older than the one with id `before`: without arguments and large previews.
+
+        `wanted` in place of `states` says more.
+        """
         ...
 
     async def pending(self) -> tuple[ApprovalRequest, ...]:
         """Return every pending request, oldest first."""
         ...
 
-    async def add_vote(self, approval_id: str, vote: Vote) -> None:
+    # Of the next five, each makes the version of the request one greater. With `version`, StaleWrite is raised also
+    # where the request is pending at another one: `found` is `pending` then.
+
+    async def add_vote(self, approval_id: str, vote: Vote, *, version: int | None = None) -> None:
         """Add a vote that resolves nothing. Raises StaleWrite unless pending."""
         ...
 
     async def resolve(
-        self, approval_id: str, resolution: Resolution, *, vote: Vote | None = None, grant: Grant | None = None
+        self,
+        approval_id: str,
+        resolution: Resolution,
+        *,
+        vote: Vote | None = None,
+        grant: Grant | None = None,
+        glass_by: str = "",
+        version: int | None = None,
     ) -> None:
-        """End a pending request, with the last vote and the grant it made. Raises StaleWrite unless pending."""
+        """End a pending request, with the last vote and the grant it made. Raises StaleWrite unless pending.
+
+        `glass_by` is the person who broke the glass: where another that he broke waits for its review, StaleWrite is
+        raised with `found` `broken`.
+        """
         ...
 
-    async def replace_ask(self, approval_id: str, ask: Ask, deadline: float) -> None:
-        """Tighten a pending request. Raises StaleWrite unless pending."""
+    async def replace_ask(
+        self, approval_id: str, ask: Ask, deadline: float, *, read: str = "", version: int | None = None
+    ) -> None:
+        """Tighten a pending request; `read` is the digest of what reviewers read. Raises StaleWrite unless pending."""
+        ...
+
+    async def set_dry_run(self, approval_id: str, dry_run: DryRun, *, read: str, version: int | None = None) -> None:
+        """Note what a pending request would change. Raises StaleWrite unless pending."""
+        ...
+
+    async def set_reason(self, approval_id: str, reason: str, *, read: str, version: int | None = None) -> None:
+        """Note why a pending request is made. Raises StaleWrite unless pending."""
         ...
 
     async def grant(self, grant_id: str) -> Grant | None:
@@ -155,8 +209,8 @@ class Store(Protocol):
         """Return every active grant, oldest first."""
         ...
 
-    async def grants_for(self, key: Key) -> tuple[Grant, ...]:
-        """Return the active grants of a key, newest first."""
+    async def grants_for(self, key: Key, window: str = "") -> tuple[Grant, ...]:
+        """Return the active grants of a key, and those of its principal whose window has that digest, newest first."""
         ...
 
     async def spend(self, grant_id: str, *, wire: str, exchange: str, at: float) -> Grant:
@@ -174,7 +228,12 @@ class Store(Protocol):
         ...
 
     async def end_grant(
-        self, grant_id: str, state: Literal[GrantState.VOID, GrantState.REVOKED, GrantState.EXPIRED]
+        self,
+        grant_id: str,
+        state: Literal[GrantState.VOID, GrantState.REVOKED, GrantState.EXPIRED],
+        *,
+        why: str = "",
+        at: float = 0.0,
     ) -> Grant:
         """End an active grant. Raises StaleWrite unless active."""
         ...
@@ -229,4 +288,64 @@ class Store(Protocol):
 
     async def forget(self, before: float) -> int:
         """Delete requests that ended before that time (Unix seconds) and whose grants ended. Returns how many."""
+        ...
+
+    async def review_glass(self, approval_id: str, vote: Vote) -> None:
+        """Note that what was opened by breaking the glass was looked at. Raises StaleWrite unless it waits for that."""
+        ...
+
+    async def broken_glass(self, person: str) -> str:
+        """Return the id of what this person opened so and nobody reviewed yet, or an empty string."""
+        ...
+
+    async def grants(
+        self,
+        *,
+        states: frozenset[GrantState] | None = None,
+        principal: str = "",
+        person: str = "",
+        limit: int = 100,
+        before: str = "",
+    ) -> tuple[Grant, ...]:
+        """Return grants, newest first, older than the one with id `before`; of one principal, or of one requester."""
+        ...
+
+    async def complete(self) -> int:
+        """Fill in what requests of earlier versions lack to be listed and searched. Returns how many."""
+        ...
+
+    async def add_notices(self, rows: Sequence[NoticeRow]) -> int:
+        """Store notices. One that is there stays as it is; too many for a sink are dead. Returns how many are new."""
+        ...
+
+    async def claim_notices(self, sink: str, *, now: float, until: float, limit: int) -> tuple[NoticeRow, ...]:
+        """Take what is due for a sink, oldest first. Until that time (Unix seconds) nobody else gets it."""
+        ...
+
+    async def settle_notice(self, row: NoticeRow) -> bool:
+        """Note how an attempt ended: `state`, `due_at`, `error`. False where it was claimed anew or settled since."""
+        ...
+
+    async def retry_notice(self, notice_id: str, *, now: float) -> bool:
+        """Let a dead notice be tried from the start. False where it is not dead."""
+        ...
+
+    async def sweep_notices(self, *, now: float, give_up: float, keep: float) -> tuple[NoticeRow, ...]:
+        """Give up those older than `give_up` seconds, forget those older than `keep`. Returns those given up."""
+        ...
+
+    async def notices_due(self) -> Mapping[str, float]:
+        """Return, by sink, when the first of its notices is due (Unix seconds)."""
+        ...
+
+    async def count_notices(self) -> Mapping[str, int]:
+        """Return how many notices there are, by state."""
+        ...
+
+    async def notices(self, *, state: str = "", limit: int = 100) -> tuple[NoticeRow, ...]:
+        """Return notices in a state (empty: in every one), newest first."""
+        ...
+
+    async def notices_delivered(self, kind: str) -> Mapping[str, frozenset[str]]:
+        """Return, by pending approval request, the sinks that got its notice of that kind."""
         ...
