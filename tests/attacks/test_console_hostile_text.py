@@ -105,7 +105,7 @@ async def test_why_there_is_no_dry_run_is_text(browser: Browser, state: str) -> 
 
 async def test_what_grants_and_suspensions_say_is_text(browser: Browser) -> None:
     text = MARKUP + ODD
-    grant: JsonObject = {name: text for name in ("approval", "person", "target", "opens", "scope", "ended_why")}
+    grant: JsonObject = dict.fromkeys(("approval", "person", "target", "opens", "scope", "ended_why"), text)
     browser.gateway.grants += [grant | {"id": "g", "state": state} for state in ("active", text)]
     browser.gateway.suspended["x"] = {"who": MARKUP, "reason": text, "by": text, "at": 1.0}
     for path in ("/grants?whose=all&state=all", "/principals"):

@@ -286,9 +286,8 @@ def test_breaking_the_glass_takes_a_reason_and_a_second_page(console: RunningCon
     expect(page.locator("#live")).to_contain_text("glass broken, not reviewed")
 
 
-def test_a_session_that_ends_elsewhere_ends_the_open_page(
-    console: RunningConsole, browser: Browser, page: Page
-) -> None:
+@pytest.mark.usefixtures("page")
+def test_a_session_that_ends_elsewhere_ends_the_open_page(console: RunningConsole, browser: Browser) -> None:
     context = browser.new_context()
     one, other = context.new_page(), context.new_page()
     log_in(one, console.url)
@@ -299,7 +298,8 @@ def test_a_session_that_ends_elsewhere_ends_the_open_page(
     context.close()
 
 
-def test_everything_is_decided_with_scripts_off(console: RunningConsole, browser: Browser, page: Page) -> None:
+@pytest.mark.usefixtures("page")
+def test_everything_is_decided_with_scripts_off(console: RunningConsole, browser: Browser) -> None:
     console.put(own("apr-mine"))
     context = browser.new_context(java_script_enabled=False)
     plain = context.new_page()

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -81,7 +82,7 @@ class Templates:
         self._jinja.filters.update(filters)
         # Of the environment, not of a page: macros that import macros see no others.
         limits: dict[str, object] = {"most_inline": MOST_INLINE, "most_rows": MOST_ROWS}
-        self._jinja.globals.update(limits)
+        cast("dict[str, object]", self._jinja.globals).update(limits)
 
     def page(self, name: str, *, status: int = 200, **values: object) -> HTMLResponse:
         """Return a page. Raises jinja2.TemplateError where a template wants a value that is not there."""

@@ -1,4 +1,4 @@
-"""The colours of console.css are told apart by eyes that need contrast (WCAG 2.2, success criteria 1.4.3 and 1.4.11)."""
+"""The colours of console.css can be read by eyes that need contrast (WCAG 2.2, success criteria 1.4.3 and 1.4.11)."""
 
 import re
 
@@ -24,7 +24,7 @@ PAIRS = [
 ]
 
 
-def colours(dark: bool) -> dict[str, str]:  # noqa: FBT001
+def colours(dark: bool) -> dict[str, str]:
     light, _, rest = CSS.partition("@media (prefers-color-scheme: dark)")
     found = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", light))
     return found | dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6});", rest.partition("\n}")[0])) if dark else found
@@ -47,13 +47,13 @@ def test_black_on_white_is_twenty_one() -> None:
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize(("front", "ground", "least"), PAIRS)
-def test_what_is_read_stands_out(front: str, ground: str, least: float, dark: bool) -> None:  # noqa: FBT001
+def test_what_is_read_stands_out(front: str, ground: str, least: float, dark: bool) -> None:
     found = colours(dark)
     assert contrast(found[front], found[ground]) >= least
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_both_schemes_have_the_same_colours(dark: bool) -> None:  # noqa: FBT001
+def test_both_schemes_have_the_same_colours(dark: bool) -> None:
     used = set(re.findall(r"var\(--([\w-]+)\)", CSS)) - {"sans", "mono", "radius", "shadow"}
     assert used <= colours(dark).keys()
 

@@ -36,7 +36,7 @@ def term(*reviewers: str) -> list[JsonValue]:
         pytest.param(of("a@x", terms=term("group:dba")), False, "needs_me", id="shown by delegation"),
     ],
 )
-def test_what_waits_is_sorted_by_who_has_to_do_something(wire: JsonObject, sees_all: bool, group: str) -> None:  # noqa: FBT001
+def test_what_waits_is_sorted_by_who_has_to_do_something(wire: JsonObject, sees_all: bool, group: str) -> None:
     found = sort_out([item_view(wire)], RITA, sees_all=sees_all)
     assert [name for name in ("needs_me", "mine", "others") if getattr(found, name)] == [group]
 
