@@ -329,6 +329,17 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Postgres:
+    """A store that several gateways share."""
+
+    url: SecretSource
+    """`postgresql://USER:PASSWORD@HOST:PORT/DATABASE`."""
+    schema: str = "holdpoint"
+    ca_file: Path | None = None
+    """PEM of the authority to trust for this server, in place of the system's."""
+
+
+@dataclass(frozen=True, slots=True)
 class Recordings:
     """Where flow files and the audit log go."""
 
@@ -411,11 +422,11 @@ class Reviewers:
     """Names of issuers whose ID tokens reviewers may present; empty: all that have a login."""
     max_age: float = 43_200.0
     """Seconds since the reviewer's ID token was issued, at most."""
-    roles: Roles = Roles()
     signed: bool = False
     """Whether every approval has to be signed, by the console's key or by the reviewer's own issuer."""
     confirm: Literal["session", "login"] = "session"
     """Whether who confirms a decision at the issuer has to log in there again."""
+    roles: Roles = Roles()
 
 
 @dataclass(frozen=True, slots=True)
@@ -465,7 +476,8 @@ class Settings:
     issuers: tuple[Issuer, ...]
     targets: tuple[Target, ...]
     policies: tuple[Path, ...]
-    store: Path
+    store: Path | Postgres
+    """The file of an embedded store, or the database that several gateways share."""
     recordings: Recordings
     admin_socket: Path
     reviewers: Reviewers = field(default_factory=Reviewers)

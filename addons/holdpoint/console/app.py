@@ -15,13 +15,15 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from holdpoint.clock import Clock, SystemClock
-from holdpoint.console import acts, events, glass, grants, lists, login, principals, review
+from holdpoint.console import acts, events, glass, grants, lists, login, principals, review, slack
 from holdpoint.console.calls import AdminCalls, Gateway
+from holdpoint.console.confirm import Confirmations
 from holdpoint.console.live import ChangeFeed
 from holdpoint.console.oidc import Provider, is_protected
 from holdpoint.console.pages import Templates
 from holdpoint.console.sessions import ABSOLUTE, Flows, Sessions
 from holdpoint.console.shield import Shield
+from holdpoint.console.signing import Signing
 from holdpoint.console.site import STATIC, Site
 from holdpoint.console.streams import Streams
 from holdpoint.domain.refusal import ConfigError
@@ -47,10 +49,18 @@ def create_app(
     client_secret: str = "",
     reviewers: Reviewers = Reviewers(),  # noqa: B008  # immutable
     clock: Clock | None = None,
+    signing: Signing = Signing(),  # noqa: B008  # immutable
 ) -> ASGIApp:
     """Return the console as an app. Parameters and errors are those of `create_site`."""
     site = create_site(
-        console, issuer, client, http=http, client_secret=client_secret, reviewers=reviewers, clock=clock
+        console,
+        issuer,
+        client,
+        http=http,
+        client_secret=client_secret,
+        reviewers=reviewers,
+        clock=clock,
+        signing=signing,
     )
     return app_of(site)
 
@@ -64,6 +74,7 @@ def create_site(
     client_secret: str = "",
     reviewers: Reviewers = Reviewers(),  # noqa: B008  # immutable
     clock: Clock | None = None,
+    signing: Signing = Signing(),  # noqa: B008  # immutable
 ) -> Site:
     """Put the parts together. `reviewers`: as the gateway has it. The caller closes `http`.
 
@@ -90,6 +101,8 @@ def create_site(
         streams=Streams(feed),
         templates=Templates(),
         clock=time,
+        signing=signing,
+        confirmations=Confirmations(time),
         roles=reviewers.roles,
     )
 
@@ -120,6 +133,7 @@ def app_of(site: Site) -> ASGIApp:
             Route(CALLBACK, login.callback),
             Route("/logout", login.logout, methods=["POST"]),
             Route("/goodbye", login.goodbye),
+            Route(slack.PATH, slack.actions, methods=["POST"]),
             *(Route(f"/static/{name}", _file(name, media)) for name, media in MEDIA.items()),
         ],
         exception_handlers={HTTPException: _no_page, Exception: _fault},

@@ -1,5 +1,6 @@
 """What the console asks of the gateway, and what it makes of the answers."""
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -82,8 +83,7 @@ class Gateway:
         filters: Mapping[str, JsonValue] | None = None,
     ) -> list[JsonObject]:
         """Return approval requests, newest first. Raises GatewayTrouble."""
-        named: JsonValue = [*states]
-        params: JsonObject = {**(filters or {}), "id_token": id_token, "state": named, "states": named, "limit": limit}
+        params: JsonObject = {**(filters or {}), "id_token": id_token, "state": [*states], "limit": limit}
         if before:
             params["before"] = before
         return _objects(await self._call("approvals.list", params), "requests")
@@ -96,20 +96,34 @@ class Gateway:
         return answer
 
     async def decide(
-        self, id_token: str, approval_id: str, *, verdict: str, comment: str, expect: str, preview: str = ""
+        self,
+        id_token: str,
+        approval_id: str,
+        *,
+        verdict: str,
+        comment: str,
+        expect: str,
+        preview: str = "",
+        evidence: JsonObject | None = None,
     ) -> None:
         """Give one reviewer's decision on exactly what was read. Raises GatewayTrouble.
 
-        `expect` is the digest of the request that was read, `preview` that of all that stood on the page.
+        `expect` is the digest of the request that was read, `preview` that of all that stood on the page; `evidence` is
+        what makes the decision one that can be proved.
         """
         params: JsonObject = {"id": approval_id, "verdict": verdict, "comment": comment, "expect": expect}
         if preview:
             params["preview"] = preview
-        await self._call("approvals.decide", params | {"id_token": id_token})
+        await self._call("approvals.decide", params | (evidence or {}) | {"id_token": id_token})
 
     async def act(self, method: str, id_token: str, params: Mapping[str, JsonValue]) -> JsonValue:
         """Call a method that does something for the person who is logged in. Raises GatewayTrouble."""
         return await self._call(method, {**params, "id_token": id_token})
+
+    async def slack_action(self, body: bytes, *, timestamp: str, signature: str) -> None:
+        """Pass on what was pressed in Slack, as it came: the gateway verifies it. Raises GatewayTrouble."""
+        text = base64.b64encode(body).decode()
+        await self._call("slack.action", {"body": text, "timestamp": timestamp, "signature": signature})
 
     async def wait_change(self, since: JsonValue) -> JsonValue:
         """Return the version of the requests as soon as it is not `since`, or `since` after a while.

@@ -1,4 +1,4 @@
-"""What approvals opened: one's own grants, all of them for auditors, and their end."""
+"""What approvals opened: one's own grants, those that one reviews, all of them for auditors, and their end."""
 
 from dataclasses import dataclass
 
@@ -94,9 +94,7 @@ async def revoke(request: Request) -> Response:
 async def _show(
     site: Site, session: Session, *, everybody: bool, ended: bool = False, status: int = 200, notice: str = ""
 ) -> Response:
-    wanted: dict[str, JsonValue] = {"mine": not everybody}
-    if not ended:
-        wanted["state"] = "active"
+    wanted: dict[str, JsonValue] = {"mine": not everybody, "state": "all" if ended else "active"}
     version = site.feed.version
     try:
         found = await site.gateway.listed("grants.list", session.id_token, wanted, "grants")

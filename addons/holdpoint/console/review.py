@@ -4,9 +4,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 
+from holdpoint.console import confirm
 from holdpoint.console.calls import GatewayTrouble, Trouble
 from holdpoint.console.paths import safe_next
 from holdpoint.console.sessions import Session
+from holdpoint.console.signing import Decision
 from holdpoint.console.site import Site
 from holdpoint.console.text import reveal
 from holdpoint.console.troubles import STATUS, checked, own_form, own_text, trouble_page
@@ -55,22 +57,21 @@ async def decide(request: Request) -> Response:
         return taken
     session, form = taken
     comment = own_text(form.get("comment", ""))
-    verdict, expect, preview = form.get("verdict", ""), form.get("expect", ""), form.get("preview", "")
+    verdict, expect = form.get("verdict", ""), form.get("expect", "")
     if verdict not in {"approve", "deny"} or not expect:
         return site.message("Not taken", "the form says neither yes nor no", status=400, user=session, link=here)
     if len(comment) > MOST_COMMENT:
         notice = f"Your comment is longer than {MOST_COMMENT} characters"
         return await show(site, session, approval_id, status=400, notice=notice, comment=comment)
     try:
-        await site.gateway.decide(
-            session.id_token, checked(approval_id), verdict=verdict, comment=comment, expect=expect, preview=preview
-        )
+        decision = Decision(checked(approval_id), verdict, comment, expect, form.get("preview", ""))
+        first = await confirm.decide(site, request, session, decision)
     except GatewayTrouble as trouble:
         if trouble.kind in {Trouble.LOGIN, Trouble.NOT_FOUND}:
             return trouble_page(site, session, trouble, then=here, comment=comment)
         notice = f"{SAYS[trouble.kind]}: {trouble.message}"
         return await show(site, session, approval_id, status=STATUS[trouble.kind], notice=notice, comment=comment)
-    return RedirectResponse(here, status_code=303)
+    return first or RedirectResponse(here, status_code=303)
 
 
 async def show(

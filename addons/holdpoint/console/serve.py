@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from holdpoint.console.app import app_of, create_site
 from holdpoint.console.calls import AdminCalls
 from holdpoint.console.live import ChangeFeed
+from holdpoint.console.signing import Signing
 from holdpoint.settings import Console, Issuer, Reviewers
 
 MOST_REQUESTS = 1_000
@@ -27,13 +28,17 @@ def run(
     *,
     client_secret: str = "",
     reviewers: Reviewers = Reviewers(),  # noqa: B008  # immutable
+    signing: Signing = Signing(),  # noqa: B008  # immutable
     on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until SIGINT or SIGTERM. Raises ConfigError, and SystemExit where the address is taken.
 
     `on_ready` is called once it listens.
     """
-    asyncio.run(serve(console, issuer, client, client_secret=client_secret, reviewers=reviewers, on_ready=on_ready))
+    serving = serve(
+        console, issuer, client, client_secret=client_secret, reviewers=reviewers, signing=signing, on_ready=on_ready
+    )
+    asyncio.run(serving)
 
 
 async def serve(
@@ -43,11 +48,14 @@ async def serve(
     *,
     client_secret: str = "",
     reviewers: Reviewers = Reviewers(),  # noqa: B008  # immutable
+    signing: Signing = Signing(),  # noqa: B008  # immutable
     on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve inside a running loop until stopped."""
     async with httpx.AsyncClient(verify=_trust(issuer), timeout=10.0) as http:
-        site = create_site(console, issuer, client, http=http, client_secret=client_secret, reviewers=reviewers)
+        site = create_site(
+            console, issuer, client, http=http, client_secret=client_secret, reviewers=reviewers, signing=signing
+        )
         await Server(config(console, app_of(site)), site.feed, on_ready).serve()
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -14,8 +15,12 @@ from holdpoint.console.oidc import Provider
 from holdpoint.console.pages import Templates
 from holdpoint.console.paths import login_path, safe_next
 from holdpoint.console.sessions import FLOW_TIME, Flows, NewSession, Session, Sessions
+from holdpoint.console.signing import Signing
 from holdpoint.console.streams import Streams
 from holdpoint.settings import Roles
+
+if TYPE_CHECKING:
+    from holdpoint.console.confirm import Confirmations
 
 STATIC = Path(__file__).parent / "static"
 
@@ -34,6 +39,8 @@ class Site:
     streams: Streams
     templates: Templates
     clock: Clock
+    signing: Signing
+    confirmations: "Confirmations"
     roles: Roles
 
     @property

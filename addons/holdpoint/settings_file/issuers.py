@@ -195,9 +195,9 @@ def read_reviewers(value: Located | None, issuers: Sequence[Issuer], console: Co
     return Reviewers(
         issuers=frozenset(read_set(named, "issuers", issuer)) if named else frozenset(),
         max_age=seconds(fields.get("max_age"), 43_200.0, low=60, high=7 * 86_400),
-        roles=_roles(fields.get("roles")),
         signed=signed.choice("required", "optional") == "required" if signed else has_key,
         confirm="login" if confirm and confirm.choice("session", "login") == "login" else "session",
+        roles=_roles(fields.get("roles")),
     )
 
 

@@ -78,10 +78,10 @@ async def test_timer_outlives_a_store_that_fails(home: House, caplog):
     await home.broker.request(ask(term(timeout=60)))
     await home.store.close()
     home.clock.advance(60)
-    home.broker._wake.set()
+    home.broker._deadlines.wake.set()
     while "trying again" not in caplog.text:  # the timer itself is what is tested
         await asyncio.sleep(0.01)
-    assert not home.broker._timer.done()
+    assert home.broker._deadlines.running
 
 
 async def test_request_that_the_store_has_and_the_broker_lost_is_taken_up_again(home: House):

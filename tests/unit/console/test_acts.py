@@ -184,7 +184,7 @@ async def test_ones_own_grants_in_force_are_listed_and_all_where_asked(browser: 
     assert sent(browser, "grants.list")[-1] == {"mine": True, "state": "active"}
     page = (await browser.get("/grants?whose=all&state=all")).text
     assert "wrong one" in page
-    assert sent(browser, "grants.list")[-1] == {"mine": False}
+    assert sent(browser, "grants.list")[-1] == {"mine": False, "state": "all"}
 
 
 async def test_a_grant_is_revoked_with_a_reason(browser: Browser) -> None:

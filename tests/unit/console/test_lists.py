@@ -67,10 +67,10 @@ def test_a_search_is_read_from_the_address_and_makes_the_same_address() -> None:
 
 def test_days_are_whole_days_in_utc() -> None:
     params = Filters(since="2026-07-01", until="2026-07-01").params("rita@x")
-    assert params["since"] == datetime(2026, 7, 1, tzinfo=UTC).timestamp()
+    assert params["from"] == datetime(2026, 7, 1, tzinfo=UTC).timestamp()
     assert params["until"] == datetime(2026, 7, 2, tzinfo=UTC).timestamp()
     assert Filters().params("rita@x") == {}
-    assert Filters(mine="1").params("rita@x") == {"mine": True, "person": "rita@x"}
+    assert Filters(mine="1").params("rita@x") == {"person": "rita@x"}
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ async def test_history_asks_the_gateway_for_what_is_looked_for(browser: Browser)
     assert {name: params[name] for name in ("target", "person", "verb", "text")} == {
         name: query[name] for name in ("target", "person", "verb", "text")
     }
-    assert params["since"] == datetime(2027, 1, 1, tzinfo=UTC).timestamp()
+    assert params["from"] == datetime(2027, 1, 1, tzinfo=UTC).timestamp()
     assert "No such request" in (await browser.get("/history", params={"target": "elsewhere"})).text
 
 
@@ -155,8 +155,6 @@ async def test_navigation_offers_what_one_may(reviewers: Reviewers, links: set[s
         page = (await browser.get("/")).text
         bar = page.partition('<nav aria-label="Main">')[2].partition("</nav>")[0]
         assert {link for link in ("/", "/grants", "/history", "/principals") if f'href="{link}"' in bar} == links
-        grants = (await browser.get("/grants")).text
-        assert ("whose=all" in grants) == bool(reviewers.roles.auditor)
 
 
 async def test_a_badge_is_for_who_is_logged_in_and_says_when_it_does_not_know(browser: Browser) -> None:

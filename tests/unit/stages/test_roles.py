@@ -18,7 +18,9 @@ from holdpoint.domain.decision import RequireApproval, RuleRef
 from holdpoint.identity.verify import Verifier
 from holdpoint.settings import Reviewers, Roles
 from holdpoint.settings_file import load_settings
-from holdpoint.stages.admin_methods import AdminMethods, may_see
+from holdpoint.stages.admin_methods import AdminMethods
+from holdpoint.stages.page_filters import may_see
+from holdpoint.stages.suspensions import Suspensions
 
 pytestmark = pytest.mark.threat("T79")
 ROLES = Roles(auditor=frozenset({"group:audit"}), admin=frozenset({"person:rita@corp.example", "group:ops"}))
@@ -73,7 +75,7 @@ async def methods(tmp_path: Path) -> AsyncIterator[tuple[AdminMethods, FakeIssue
     settings = replace(settings, issuers=(corp,), console=None, reviewers=Reviewers(roles=ROLES))
     verifier = Verifier([corp], clock)
     methods = AdminMethods(settings, clock, cast("Any", None), cast("Any", None))
-    methods.attach(cast("Any", SimpleNamespace(verifier=verifier)))
+    methods.attach(cast("Any", SimpleNamespace(verifier=verifier, suspensions=Suspensions(cast("Any", None), clock))))
     yield methods, issuer
     await verifier.close()
     issuer.stop()
