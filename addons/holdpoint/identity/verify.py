@@ -14,8 +14,15 @@ from holdpoint.identity.claims import audiences_of, check_times, principal_of
 from holdpoint.identity.cluster_keys import fetch_for
 from holdpoint.identity.fetch import Fetch, fetch, is_trustworthy
 from holdpoint.identity.jwks import KeySource, KeysUnavailable, UnknownKey
-from holdpoint.identity.keys import ALGORITHMS, KeySet, printable
-from holdpoint.identity.reviewer import check_id_token, check_id_token_type, reviewer_of
+from holdpoint.identity.keys import ALGORITHMS, KeySet, VerificationKey, printable, public_jwk
+from holdpoint.identity.reviewer import (
+    Confirmation,
+    check_confirmation,
+    check_id_token,
+    check_id_token_type,
+    check_is_login,
+    reviewer_of,
+)
 from holdpoint.identity.service_accounts import principal_of_service_account
 from holdpoint.identity.token_review import Ask, TokenReviews, ask_api_server
 from holdpoint.identity.tokens import BadToken, UnverifiedToken, take_apart, token_digest, verify_signature
@@ -140,7 +147,8 @@ class Verifier:
             parts = take_apart(id_token)
             source = self._source_of(parts, allowed)
             check_id_token_type(parts.typ)
-            claims = await _signed_claims(parts, source)
+            claims, _ = await _signed_claims(parts, source)
+            check_is_login(claims)
             subject = check_id_token(
                 claims, source.issuer, client_ids=client_ids, now=self._clock.now(), max_age=max_age
             )
@@ -150,6 +158,35 @@ class Verifier:
         except KeysUnavailable as error:
             raise _unavailable(error) from None
 
+    async def verify_confirmation(
+        self, id_token: str, *, reviewer: Reviewer, client_ids: frozenset[str], digest: str, again: bool
+    ) -> Confirmation:
+        """Return who confirms the decision with `digest`, by an ID token that was issued for it to one of our clients.
+
+        It must be of the very account that `reviewer` logged in with; `again` as in `check_confirmation`. Never cached.
+        Raises Refusal as `verify` does, and says what is wrong: it is the reviewer's own token.
+        """
+        try:
+            parts = take_apart(id_token)
+            allowed = frozenset(s.issuer.name for s in self._sources.values() if s.issuer.url == reviewer.issuer)
+            source = self._source_of(parts, allowed)
+            check_id_token_type(parts.typ)
+            claims, key = await _signed_claims(parts, source)
+            found = check_confirmation(
+                claims,
+                source.issuer,
+                client_ids=client_ids,
+                reviewer=reviewer,
+                digest=digest,
+                now=self._clock.now(),
+                again=again,
+            )
+        except (BadToken, UnknownKey) as error:
+            raise _not_accepted(f"the confirmation of your decision does not count: {error}", error) from None
+        except KeysUnavailable as error:
+            raise _unavailable(error) from None
+        return Confirmation(found, public_jwk(key))
+
     async def _verify(
         self, token: str, audiences: frozenset[str], issuers: frozenset[str], own: frozenset[str]
     ) -> Principal:
@@ -158,7 +195,7 @@ class Verifier:
         issuer = source.issuer
         if parts.typ not in issuer.types:
             raise BadToken(f"header `typ` is `{printable(parts.typ)}`, which issuer `{issuer.name}` is not set to use")
-        claims = await _signed_claims(parts, source)
+        claims, _ = await _signed_claims(parts, source)
         keys = source.current
         times = check_times(claims, now=self._clock.now(), max_lifetime=issuer.max_lifetime)
         named = audiences_of(claims)
@@ -194,13 +231,13 @@ class Verifier:
             self._cache.popitem(last=False)
 
 
-async def _signed_claims(parts: UnverifiedToken, source: KeySource) -> JsonObject:
+async def _signed_claims(parts: UnverifiedToken, source: KeySource) -> tuple[JsonObject, VerificationKey]:
     key = await source.find(parts.kid)
     claims = verify_signature(parts, key, algorithms=source.issuer.algorithms).values
     # INVARIANT: what the signature covers names the issuer whose key it is (RFC 8725 section 3.8).
     if claims.get("iss") != source.issuer.url:
         raise BadToken("claim `iss` is not the issuer whose key signed it")
-    return claims
+    return claims, key
 
 
 def _check_settings(issuer: Issuer) -> None:

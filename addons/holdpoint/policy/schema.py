@@ -42,6 +42,8 @@ class Surroundings:
     """The file's name within the bundle."""
     report: Callable[[ConfigError], None]
     """Takes what is wrong with one rule; the other rules are read all the same."""
+    lists: frozenset[str] = frozenset()
+    """Names of the reviewer lists of the bundle."""
 
 
 def read_name(node: Located) -> str:
@@ -110,7 +112,8 @@ def _rule(node: Located, policy: str, protocols: set[Protocol], around: Surround
     if effect is Effect.HOLD:
         if "approval" not in fields.values:
             raise node.error("a hold rule needs `approval`, which says who may approve")
-        approval = read_approval(fields["approval"], ref, match, reason)
+        reached = {p for p in protocols if reaches(match, p)}
+        approval = read_approval(fields["approval"], ref, match, reason, protocols=reached, lists=around.lists)
         if protocols == {Protocol.KUBERNETES} and match.paths and all(map(_is_discovery, match.paths)):
             raise fields["match"].error("discovery is never held for review: allow these paths, or deny them")
     shadow, limits, record = fields.get("shadow"), fields.get("limits"), fields.get("record")

@@ -6,6 +6,7 @@ from typing import Literal
 
 from holdpoint.domain.access import AccessRequest, Principal, Protocol
 from holdpoint.located_yaml import Located
+from holdpoint.policy.expected_terms import ExpectedTerm, read_term
 from holdpoint.policy.schema import API_VERSION
 from holdpoint.policy.schema_test_requests import read_principal, read_request
 
@@ -13,20 +14,6 @@ _TOP = frozenset({"apiVersion", "kind", "cases"})
 _EXPECT = frozenset(
     {"rules", "masks", "approval", "shadow", "message", "errors", "visible", "scopes", "limits", "guards"}
 )
-_TERM = frozenset({"rule", "reviewers", "required", "timeout", "scope", "for", "auto_approve_after"})
-
-
-@dataclass(frozen=True, slots=True)
-class ExpectedTerm:
-    """What one set of approval terms should be. None: not asked."""
-
-    rule: str | None = None
-    reviewers: frozenset[str] | None = None
-    required: int | None = None
-    timeout: float | None = None
-    scope: str | None = None
-    duration: float | None = None
-    auto_approve_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +92,7 @@ def _expected(node: Located) -> Expected:
         raise approval.error("only what is held has an `approval`")
     terms = None
     if approval:
-        terms = tuple(_term(e) for e in (approval.elements() if approval.is_sequence else [approval]))
+        terms = tuple(read_term(e) for e in (approval.elements() if approval.is_sequence else [approval]))
     return Expected(
         effect="allow" if effect == "allow" else "hold" if effect == "hold" else "deny",
         rules=texts("rules"),
@@ -118,19 +105,4 @@ def _expected(node: Located) -> Expected:
         scopes=texts("scopes"),
         limits=texts("limits"),
         guards=texts("guards"),
-    )
-
-
-def _term(node: Located) -> ExpectedTerm:
-    fields = node.fields(optional=_TERM)
-    reviewers, required, rule, scope = (fields.get(k) for k in ("reviewers", "required", "rule", "scope"))
-    timeout, duration, silence = (fields.get(k) for k in ("timeout", "for", "auto_approve_after"))
-    return ExpectedTerm(
-        rule=rule.text() if rule else None,
-        reviewers=frozenset(reviewers.texts()) if reviewers else None,
-        required=required.integer() if required else None,
-        timeout=timeout.duration() if timeout else None,
-        scope=scope.text() if scope else None,
-        duration=duration.duration() if duration else None,
-        auto_approve_after=silence.duration() if silence else None,
     )

@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from holdpoint.domain.decision import Decision, Deny, GuardAnswer, Permit, Rate, RequireApproval, RuleRef
+from holdpoint.domain.decision import Decision, Deny, GuardAnswer, Permit, Rate, RuleRef
 from holdpoint.domain.refusal import ConfigError
 from holdpoint.located_yaml import load_all
 from holdpoint.policy.bundle import Bundle
 from holdpoint.policy.engine import Engine
-from holdpoint.policy.schema_tests import Case, Expected, ExpectedTerm, read_cases
+from holdpoint.policy.expected_terms import compare_terms
+from holdpoint.policy.schema_tests import Case, read_cases
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +125,7 @@ def _compare(case: Case, decision: Decision) -> Iterator[str]:
     if expected.errors and not decision.errors:
         yield "expected a condition to fail, and none did"
     if expected.approval is not None:
-        yield from _compare_terms(expected, decision.approvals if isinstance(decision, Permit) else ())
+        yield from compare_terms(expected.approval, decision.approvals if isinstance(decision, Permit) else ())
 
 
 def _compare_visible(case: Case, engine: Engine) -> Iterator[str]:
@@ -140,40 +141,3 @@ def _compare_sets(what: str, expected: frozenset[str] | None, found: set[str]) -
 
 def _listed(names: frozenset[str] | set[str]) -> str:
     return ", ".join(f"`{n}`" for n in sorted(names)) or "none"
-
-
-def _compare_terms(expected: Expected, found: tuple[RequireApproval, ...]) -> Iterator[str]:
-    wanted = expected.approval or ()
-    if len(wanted) != len(found):
-        yield f"expected {len(wanted)} sets of approval terms, got {len(found)}"
-        return
-    # Which expectation is about which rule is not said by order: each must find a term of its own.
-    left = list(found)
-    for term in sorted(wanted, key=_precision, reverse=True):
-        fits = next((f for f in left if not _differences(term, f)), None)
-        if fits is None:
-            yield f"no approval terms are as expected: {'; '.join(_differences(term, left[0]))}"
-            return
-        left.remove(fits)
-
-
-def _precision(term: ExpectedTerm) -> int:
-    return sum(value is not None for _, value, _ in _pairs(term, None))
-
-
-def _differences(term: ExpectedTerm, found: RequireApproval) -> list[str]:
-    return [
-        f"{name} {have} is not {want}" for name, want, have in _pairs(term, found) if want is not None and want != have
-    ]
-
-
-def _pairs(term: ExpectedTerm, found: RequireApproval | None) -> list[tuple[str, object, object]]:
-    return [
-        ("rule", term.rule, found and str(found.rule)),
-        ("reviewers", term.reviewers and sorted(term.reviewers), found and sorted(found.reviewers)),
-        ("required", term.required, found and found.required),
-        ("timeout", term.timeout, found and found.timeout),
-        ("scope", term.scope, found and found.scope.value),
-        ("for", term.duration, found and found.duration),
-        ("auto_approve_after", term.auto_approve_after, found and found.auto_approve_after),
-    ]

@@ -16,6 +16,7 @@ from holdpoint.settings_file.issuers import read_issuers, read_reviewers
 from holdpoint.settings_file.keys_section import read_keys
 from holdpoint.settings_file.links import link_targets
 from holdpoint.settings_file.listeners import read_console, read_listeners
+from holdpoint.settings_file.notices import read_notices
 from holdpoint.settings_file.places import Places, read_set, regular_file, seconds
 from holdpoint.settings_file.roads import leads_to, leads_to_url
 from holdpoint.settings_file.targets import read_targets
@@ -76,6 +77,7 @@ def load_settings(file: Path, environ: Mapping[str, str], *, check_machine: bool
         console=console,
         metrics=read_metrics(fields.get("metrics"), places, listeners, console),
         otlp=read_otlp(fields.get("otlp")),
+        notices=read_notices(fields.get("notices"), places, targets, console),
         cautions=cautions(fields["targets"], targets, issuers),
     )
     _refuse_shared_places(fields, settings)
@@ -133,7 +135,9 @@ def _socket(value: Located, places: Places) -> Path:
 def _refuse_shared_places(fields: Fields, settings: Settings) -> None:
     """Refuse places that lie within another's folder, where one writer could overwrite or publish another's."""
     keys = settings.keys
+    signing = settings.console.signing if settings.console else ()
     secret = (keys.ca_folder, keys.digest_file, *(key.file for key in (*keys.audit, *keys.calls)))
+    secret = (*secret, *(key.file or key.public_file for key in signing))
     recordings = settings.recordings.folder
     for path in (*secret, settings.store, settings.admin_socket):
         if recordings == path or recordings in path.parents:
@@ -141,7 +145,7 @@ def _refuse_shared_places(fields: Fields, settings: Settings) -> None:
     for path in (settings.store, settings.admin_socket, recordings):
         if keys.ca_folder == path or keys.ca_folder in path.parents:
             raise fields["keys"].error(f"the folder of the certificate authority is its own: keep `{path}` out of it")
-    plain = (settings.store, settings.admin_socket, keys.digest_file, *(key.file for key in (*keys.audit, *keys.calls)))
+    plain = (settings.store, settings.admin_socket, *secret[1:])
     if len(set(plain)) != len(plain):
         raise fields["store"].error("the store, the admin socket and every key need files of their own")
 

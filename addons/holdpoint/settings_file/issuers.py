@@ -178,10 +178,11 @@ def _scope(value: Located) -> str:
 
 def read_reviewers(value: Located | None, issuers: Sequence[Issuer], console: Console | None) -> Reviewers:
     """Read whose ID tokens count as a reviewer's. Raises ConfigError."""
+    has_key = console is not None and bool(console.signing)
     if value is None:
-        return Reviewers()
+        return Reviewers(signed=has_key)
     fields = schema.REVIEWERS.read(value)
-    named = fields.get("issuers")
+    named, signed, confirm = fields.get("issuers"), fields.get("signed"), fields.get("confirm")
 
     def issuer(element: Located) -> str:
         name = known_issuer(element, issuers)
@@ -193,6 +194,8 @@ def read_reviewers(value: Located | None, issuers: Sequence[Issuer], console: Co
     return Reviewers(
         issuers=frozenset(read_set(named, "issuers", issuer)) if named else frozenset(),
         max_age=seconds(fields.get("max_age"), 43_200.0, low=60, high=7 * 86_400),
+        signed=signed.choice("required", "optional") == "required" if signed else has_key,
+        confirm="login" if confirm and confirm.choice("session", "login") == "login" else "session",
     )
 
 

@@ -1,10 +1,12 @@
-"""Reads `keys:`."""
+"""Reads `keys:` and `console.signing:`."""
+
+from pathlib import Path
 
 from holdpoint.domain.refusal import ConfigError
-from holdpoint.keys import PUBLIC_SUFFIX, public_file
+from holdpoint.keys import PUBLIC_SUFFIX, load_public, public_file
 from holdpoint.located_yaml import Located
 from holdpoint.private_files import read_private
-from holdpoint.settings import Keys, SigningKey
+from holdpoint.settings import ConsoleKey, Keys, SigningKey
 from holdpoint.settings_file import schema
 from holdpoint.settings_file.places import Places, read_name
 from holdpoint.settings_file.schema import Shape
@@ -32,6 +34,47 @@ def read_keys(value: Located, places: Places) -> Keys:
     )
     _refuse_sharing(keys, folder, digest)
     return keys
+
+
+def read_signing(value: Located | None, places: Places) -> tuple[ConsoleKey, ...]:
+    """Read the keys under which the console signs decisions, the active one first. Makes none. Raises ConfigError."""
+    if value is None:
+        return ()
+    fields = schema.CONSOLE_SIGNING.read(value)
+    file, public, create, older = (fields.get(name) for name in ("file", "public_file", "create", "older"))
+    if (file is None) == (public is None):
+        raise value.error("name the key by `file`, or, where this machine shall not have it, by `public_file` alone")
+    name = read_name(fields["id"], "a key")
+    if file is not None:
+        made = SigningKey(name, places.path(file), create=create is not None and create.boolean())
+        if made.file.suffix == PUBLIC_SUFFIX:
+            raise file.error("the active key signs: name its private file, or write `public_file`")
+        if places.check_machine:
+            _check_there(file, made)
+        ring = [ConsoleKey(name, public_file(made), made.file, made.create)]
+    else:
+        if create is not None:
+            raise create.error("a key is made where its private half is: name it by `file` there")
+        ring = [ConsoleKey(name, _public(public or value, places))]
+    for element in older.elements() if older else ():
+        kept = schema.CONSOLE_OLDER.read(element)
+        key = ConsoleKey(read_name(kept["id"], "a key"), _public(kept["public_file"], places))
+        if key.id in {known.id for known in ring}:
+            raise kept["id"].error(f"key `{key.id}` stands here twice")
+        if key.public_file in {known.public_file for known in ring}:
+            raise kept["public_file"].error("two keys in one file")
+        ring.append(key)
+    return tuple(ring)
+
+
+def _public(value: Located, places: Places) -> Path:
+    file = places.path(value)
+    if places.check_machine:
+        try:
+            load_public(file)
+        except ConfigError as error:
+            raise value.error(str(error)) from error
+    return file
 
 
 def _signing(section: Shape, element: Shape, value: Located, places: Places) -> tuple[str, tuple[SigningKey, ...]]:

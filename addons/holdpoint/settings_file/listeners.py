@@ -6,6 +6,7 @@ from holdpoint.located_yaml import Fields, Located
 from holdpoint.settings import Address, Console, Issuer, Listener, ListenerTls
 from holdpoint.settings_file import schema
 from holdpoint.settings_file.addresses import is_loopback, is_wildcard, read_listen, read_url
+from holdpoint.settings_file.keys_section import read_signing
 from holdpoint.settings_file.places import Places, printable, read_name
 
 
@@ -85,4 +86,5 @@ def read_console(
         client_id=printable(fields["client_id"]),
         client_secret=places.secret(schema.CONSOLE_SECRET, fields.get("client_secret")),
         tls=tls,
+        signing=read_signing(fields.get("signing"), places),
     )

@@ -32,7 +32,7 @@ def _shape(path: str, required: str, optional: str = "") -> Shape:
 GATEWAY = _shape(
     "",
     "apiVersion kind listeners keys issuers targets policies store recordings admin",
-    "reviewers console metrics otlp",
+    "reviewers console metrics otlp notices",
 )
 LISTENER = _shape("listeners[]", "name mode listen", "url tls")
 LISTENER_TLS = _shape("listeners[].tls", "certificate key")
@@ -81,19 +81,34 @@ LISTS = _shape("targets[].lists", "", "ttl")
 STORE = _shape("store", "path")
 RECORDINGS = _shape("recordings", "folder", "idle checkpoint")
 ADMIN = _shape("admin", "socket")
-REVIEWERS = _shape("reviewers", "", "issuers max_age")
-CONSOLE = _shape("console", "listen issuer client_id", "url client_secret tls")
+REVIEWERS = _shape("reviewers", "", "issuers max_age signed confirm")
+CONSOLE = _shape("console", "listen issuer client_id", "url client_secret tls signing")
+CONSOLE_SIGNING = _shape("console.signing", "id", "file create public_file older")
+CONSOLE_OLDER = _shape("console.signing.older[]", "id public_file")
 CONSOLE_TLS = _shape("console.tls", "certificate key")
 CONSOLE_SECRET = _shape("console.client_secret", "", "env file")
 METRICS = _shape("metrics", "listen", "tls")
 METRICS_TLS = _shape("metrics.tls", "certificate key")
 OTLP = _shape("otlp", "endpoint", "sample")
+NOTICES_WEBHOOK = _shape("notices[]", "name kind for url secret", "events targets ca_file")
+NOTICES_SECRET = _shape("notices[].secret", "", "env file")
+NOTICES_SLACK = _shape(
+    "notices[]", "name kind for", "webhook_url token channel api_url signing_secret team people events targets ca_file"
+)
+NOTICES_WEBHOOK_URL = _shape("notices[].webhook_url", "", "env file")
+NOTICES_TOKEN = _shape("notices[].token", "", "env file")
+NOTICES_SIGNING_SECRET = _shape("notices[].signing_secret", "", "env file")
+NOTICES_PERSON = _shape("notices[].people.<user>", "person", "issuer groups")
+NOTICES_APPRISE = _shape("notices[]", "name kind for url", "events targets")
+NOTICES_URL = _shape("notices[].url", "", "env file")
 
 SHAPES = (
     *(GATEWAY, LISTENER, LISTENER_TLS, KEYS, CA, AUDIT, RING, DIGEST, CALLS, CALLS_RING),
     *(ISSUER, ISSUER_KUBERNETES, CLAIMS, CLAIMS_KUBERNETES, WORKLOADS, LOGIN, TOKEN_REVIEW),
     *(CREDENTIAL_SERVICE_ACCOUNT, CREDENTIAL_IMPERSONATE, IMPERSONATE_GROUPS, CREDENTIAL_PER_CALL),
     *(TARGET, CREDENTIAL_NONE, CREDENTIAL_STATIC, SECRET, LIMITS, RECORD, HOLD, LISTS, PINS),
-    *(STORE, RECORDINGS, ADMIN, REVIEWERS, CONSOLE, CONSOLE_TLS, CONSOLE_SECRET),
+    *(STORE, RECORDINGS, ADMIN, REVIEWERS, CONSOLE, CONSOLE_TLS, CONSOLE_SECRET, CONSOLE_SIGNING, CONSOLE_OLDER),
     *(METRICS, METRICS_TLS, OTLP),
+    *(NOTICES_WEBHOOK, NOTICES_SECRET, NOTICES_SLACK, NOTICES_WEBHOOK_URL, NOTICES_TOKEN, NOTICES_SIGNING_SECRET),
+    *(NOTICES_PERSON, NOTICES_APPRISE, NOTICES_URL),
 )

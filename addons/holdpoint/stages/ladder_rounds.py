@@ -28,7 +28,7 @@ from holdpoint.stages import states
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
 from holdpoint.store.protocol import StaleWrite
-from holdpoint.store.sqlite import SqliteStore
+from holdpoint.store.sql import SqlStore
 
 PURPOSE: Final = "hold"
 MOST_CARRIED: Final = 64 << 10
@@ -139,7 +139,7 @@ def check_call(round_: Round, asked: Decoded) -> None:
         raise _wrong_state(asked.request_id, "given for another call")
 
 
-async def spend_round(store: SqliteStore, round_: Round, asked: Decoded) -> None:
+async def spend_round(store: SqlStore, round_: Round, asked: Decoded) -> None:
     """Use a state up, durably. Raises Refusal where it was before, StoreUnavailable."""
     try:
         await store.spend_round(round_.unique, round_.until)

@@ -17,7 +17,7 @@ from holdpoint.recording.audit import AuditLog
 from holdpoint.recording.health import RecorderUnavailable
 from holdpoint.settings import PinMode, Settings
 from holdpoint.store.protocol import PinRow
-from holdpoint.store.sqlite import SqliteStore
+from holdpoint.store.sql import SqlStore
 from holdpoint.visible_text import spelled_out
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,7 @@ _MOST_IN_AN_EVENT: Final = 200
 class ToolPins:
     """Pins of all targets. Call `load` first."""
 
-    def __init__(self, settings: Settings, store: SqliteStore, audit: AuditLog, clock: Clock) -> None:
+    def __init__(self, settings: Settings, store: SqlStore, audit: AuditLog, clock: Clock) -> None:
         self._settings = settings
         self._store = store
         self._audit = audit

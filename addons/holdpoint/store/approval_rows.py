@@ -3,7 +3,6 @@
 What a page of requests shows is in small columns; large previews are apart, and read for one request alone.
 """
 
-import sqlite3
 from collections.abc import Sequence
 from typing import Final
 
@@ -15,6 +14,7 @@ from holdpoint.store import grant_rows
 from holdpoint.store.approval_texts import Row, ask_texts, dry_run_texts, request_of
 from holdpoint.store.codec import from_text, to_text
 from holdpoint.store.protocol import Key, Resolution, StaleWrite
+from holdpoint.store.rows import Connection
 from holdpoint.store.wanted import Wanted
 
 _LISTED: Final = (
@@ -24,7 +24,7 @@ _LISTED: Final = (
 _WHOLE: Final = f"{_LISTED}, arguments, preview, shown"
 
 
-def add(connection: sqlite3.Connection, request: ApprovalRequest, key: Key, session: str) -> None:
+def add(connection: Connection, request: ApprovalRequest, key: Key, session: str) -> None:
     """Insert a pending request. Raises StaleWrite where one with that key and session is pending."""
     ask, preview, arguments = ask_texts(request.ask)
     dry_run, shown = dry_run_texts(request.dry_run)
@@ -62,19 +62,19 @@ def add(connection: sqlite3.Connection, request: ApprovalRequest, key: Key, sess
     _set_readers(connection, request.id, request.ask)
 
 
-def get(connection: sqlite3.Connection, approval_id: str) -> ApprovalRequest | None:
+def get(connection: Connection, approval_id: str) -> ApprovalRequest | None:
     """Read one request with its votes."""
     rows = connection.execute(f"SELECT {_WHOLE} FROM approvals WHERE id = ?", (approval_id,)).fetchall()  # noqa: S608  # constants
     return next(iter(_requests(connection, rows)), None)
 
 
-def pending(connection: sqlite3.Connection) -> tuple[ApprovalRequest, ...]:
+def pending(connection: Connection) -> tuple[ApprovalRequest, ...]:
     """Read every pending request, oldest first."""
     rows = connection.execute(f"SELECT {_WHOLE} FROM approvals WHERE state = 'pending' ORDER BY seq").fetchall()  # noqa: S608  # constants
     return _requests(connection, rows)
 
 
-def page(connection: sqlite3.Connection, wanted: Wanted, limit: int, before: str) -> tuple[ApprovalRequest, ...]:
+def page(connection: Connection, wanted: Wanted, limit: int, before: str) -> tuple[ApprovalRequest, ...]:
     """Read requests, newest first, without arguments and without what of a preview is large."""
     where, parameters = _where(wanted)
     if before:
@@ -84,29 +84,27 @@ def page(connection: sqlite3.Connection, wanted: Wanted, limit: int, before: str
     return _requests(connection, connection.execute(sql, (*parameters, limit)).fetchall())
 
 
-def add_vote(connection: sqlite3.Connection, approval_id: str, vote: Vote, version: int | None = None) -> None:
+def add_vote(connection: Connection, approval_id: str, vote: Vote, version: int | None = None) -> None:
     """Insert a vote. Raises StaleWrite unless the request is pending."""
     _step(connection, approval_id, version, {})
     _insert_vote(connection, approval_id, vote)
 
 
 def set_dry_run(
-    connection: sqlite3.Connection, approval_id: str, dry_run: DryRun, read: str, version: int | None = None
+    connection: Connection, approval_id: str, dry_run: DryRun, read: str, version: int | None = None
 ) -> None:
     """Note what a pending request would change. Raises StaleWrite unless it is pending."""
     text, shown = dry_run_texts(dry_run)
     _step(connection, approval_id, version, {"dry_run": text, "shown": shown, "read_digest": read})
 
 
-def set_reason(
-    connection: sqlite3.Connection, approval_id: str, reason: str, read: str, version: int | None = None
-) -> None:
+def set_reason(connection: Connection, approval_id: str, reason: str, read: str, version: int | None = None) -> None:
     """Note why a pending request is made. Raises StaleWrite unless it is pending."""
     _step(connection, approval_id, version, {"reason": reason, "read_digest": read})
 
 
 def resolve(  # noqa: PLR0917  # all of one transaction
-    connection: sqlite3.Connection,
+    connection: Connection,
     approval_id: str,
     resolution: Resolution,
     vote: Vote | None,
@@ -137,7 +135,7 @@ def resolve(  # noqa: PLR0917  # all of one transaction
         grant_rows.add(connection, grant)
 
 
-def review_glass(connection: sqlite3.Connection, approval_id: str, vote: Vote) -> None:
+def review_glass(connection: Connection, approval_id: str, vote: Vote) -> None:
     """Note that what was opened by breaking the glass was looked at. Raises StaleWrite where there is no such thing."""
     cursor = connection.execute(
         "UPDATE approvals SET glass = ?, version = version + 1 WHERE id = ? AND glass = ?",
@@ -149,7 +147,7 @@ def review_glass(connection: sqlite3.Connection, approval_id: str, vote: Vote) -
     _insert_vote(connection, approval_id, vote)
 
 
-def broken_glass(connection: sqlite3.Connection, person: str) -> str:
+def broken_glass(connection: Connection, person: str) -> str:
     """Return the id of what this person opened by breaking the glass and nobody reviewed yet, or an empty string."""
     rows = connection.execute(
         "SELECT id FROM approvals WHERE glass_by = ? AND glass = 'broken' LIMIT 1", (person,)
@@ -158,7 +156,7 @@ def broken_glass(connection: sqlite3.Connection, person: str) -> str:
 
 
 def replace_ask(  # noqa: PLR0917  # one row's worth
-    connection: sqlite3.Connection,
+    connection: Connection,
     approval_id: str,
     ask: Ask,
     deadline: float,
@@ -174,7 +172,7 @@ def replace_ask(  # noqa: PLR0917  # one row's worth
     _set_readers(connection, approval_id, ask)
 
 
-def complete(connection: sqlite3.Connection) -> int:
+def complete(connection: Connection) -> int:
     """Fill in what requests of earlier versions lack to be listed and searched. Returns how many."""
     rows = connection.execute(f"SELECT {_WHOLE} FROM approvals WHERE version = 0").fetchall()  # noqa: S608  # constants
     for request in _requests(connection, rows):
@@ -191,7 +189,7 @@ def complete(connection: sqlite3.Connection) -> int:
     return len(rows)
 
 
-def forget(connection: sqlite3.Connection, before: float) -> int:
+def forget(connection: Connection, before: float) -> int:
     """Delete what ended before that time and can have no effect any more. A broken glass waits for its review."""
     return connection.execute(
         "DELETE FROM approvals WHERE state != 'pending' AND resolved_at < ? AND glass != 'broken'"
@@ -202,9 +200,7 @@ def forget(connection: sqlite3.Connection, before: float) -> int:
     ).rowcount
 
 
-def _step(
-    connection: sqlite3.Connection, approval_id: str, version: int | None, change: dict[str, str | float]
-) -> None:
+def _step(connection: Connection, approval_id: str, version: int | None, change: dict[str, str | float]) -> None:
     """Change a pending row by compare-and-swap: nobody's change is overwritten by one who had not seen it."""
     assigned = "".join(f", {column} = ?" for column in change)
     sql = f"UPDATE approvals SET version = version + 1{assigned} WHERE id = ? AND state = 'pending'"  # noqa: S608  # constants
@@ -220,14 +216,14 @@ def _step(
     raise StaleWrite(f"request `{approval_id}` is {found or 'unknown'}{at}", found=found)
 
 
-def _insert_vote(connection: sqlite3.Connection, approval_id: str, vote: Vote) -> None:
+def _insert_vote(connection: Connection, approval_id: str, vote: Vote) -> None:
     connection.execute(
         "INSERT INTO votes SELECT ?, 1 + count(*), ? FROM votes WHERE approval = ?",
         (approval_id, to_text(vote), approval_id),
     )
 
 
-def _set_readers(connection: sqlite3.Connection, approval_id: str, ask: Ask) -> None:
+def _set_readers(connection: Connection, approval_id: str, ask: Ask) -> None:
     names = {name for term in ask.terms for clause in term.clauses for name in clause.reviewers}
     names |= {f"requester:{person}" for person in ask.access.principal.requesters}
     connection.execute("DELETE FROM readers WHERE approval = ?", (approval_id,))
@@ -267,7 +263,7 @@ def _marks(values: Sequence[str]) -> str:
     return ", ".join("?" * len(values)) or "NULL"
 
 
-def _requests(connection: sqlite3.Connection, rows: Sequence[Sequence[object]]) -> tuple[ApprovalRequest, ...]:
+def _requests(connection: Connection, rows: Sequence[Sequence[object]]) -> tuple[ApprovalRequest, ...]:
     if not rows:
         return ()
     found = [Row(*row) for row in rows]  # type: ignore[arg-type]  # the columns of the query
@@ -275,7 +271,7 @@ def _requests(connection: sqlite3.Connection, rows: Sequence[Sequence[object]]) 
     return tuple(request_of(row, votes.get(row.id, ())) for row in found)
 
 
-def _votes(connection: sqlite3.Connection, ids: Sequence[str]) -> dict[str, tuple[Vote, ...]]:
+def _votes(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[Vote, ...]]:
     found: dict[str, tuple[Vote, ...]] = {}
     for start in range(0, len(ids), 500):
         some = ids[start : start + 500]

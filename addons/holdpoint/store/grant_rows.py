@@ -1,12 +1,12 @@
 """Grants and their spends as rows. Every function runs inside the writer's transaction."""
 
-import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
 from holdpoint.domain.decision import Scope
 from holdpoint.domain.grant import Grant, GrantState
 from holdpoint.store.protocol import Key, Spend, StaleWrite
+from holdpoint.store.rows import Connection
 
 _COLUMNS = (
     "id, approval, principal, target, intent, scope, state, created_at, expires_at, session, wire, exchange,"
@@ -18,7 +18,7 @@ _FIELDS = (
 )
 
 
-def add(connection: sqlite3.Connection, grant: Grant) -> None:
+def add(connection: Connection, grant: Grant) -> None:
     """Insert a grant; the actor is that of its approval."""
     row = (
         *(grant.id, grant.approval, grant.principal, grant.target, grant.intent, grant.scope.value, grant.state.value),
@@ -34,19 +34,19 @@ def add(connection: sqlite3.Connection, grant: Grant) -> None:
     )
 
 
-def get(connection: sqlite3.Connection, grant_id: str) -> Grant | None:
+def get(connection: Connection, grant_id: str) -> Grant | None:
     """Read one grant."""
     rows = connection.execute(f"SELECT {_COLUMNS} FROM grants WHERE id = ?", (grant_id,)).fetchall()  # noqa: S608  # constants
     return _grant(rows[0]) if rows else None
 
 
-def active(connection: sqlite3.Connection) -> tuple[Grant, ...]:
+def active(connection: Connection) -> tuple[Grant, ...]:
     """Read every active grant, oldest first."""
     rows = connection.execute(f"SELECT {_COLUMNS} FROM grants WHERE state = 'active' ORDER BY seq").fetchall()  # noqa: S608  # constants
     return tuple(_grant(r) for r in rows)
 
 
-def active_for(connection: sqlite3.Connection, key: Key, window: str = "") -> tuple[Grant, ...]:
+def active_for(connection: Connection, key: Key, window: str = "") -> tuple[Grant, ...]:
     """Read the active grants of a key, and those of its principal and agent that pin that window, newest first."""
     owner = f"SELECT {_COLUMNS} FROM grants WHERE state = 'active' AND principal = ? AND actor = ? AND target = ?"  # noqa: S608  # constants
     mine = (key.principal, key.actor, key.target)
@@ -60,7 +60,7 @@ def active_for(connection: sqlite3.Connection, key: Key, window: str = "") -> tu
 
 
 def page(  # noqa: PLR0917  # what a page may be about
-    connection: sqlite3.Connection,
+    connection: Connection,
     states: frozenset[GrantState] | None,
     principal: str,
     person: str,
@@ -85,7 +85,7 @@ def page(  # noqa: PLR0917  # what a page may be about
     return tuple(_grant(r) for r in rows)
 
 
-def spend(connection: sqlite3.Connection, grant_id: str, wire: str, exchange: str, at: float) -> Grant:
+def spend(connection: Connection, grant_id: str, wire: str, exchange: str, at: float) -> Grant:
     """Take an active grant for one dispatch. Raises StaleWrite."""
     rows = connection.execute(
         "UPDATE grants SET state = CASE scope WHEN 'request' THEN 'spent' ELSE state END, wire = ?, exchange = ?"  # noqa: S608  # constants
@@ -103,7 +103,7 @@ def spend(connection: sqlite3.Connection, grant_id: str, wire: str, exchange: st
     return _grant(rows[0])
 
 
-def release(connection: sqlite3.Connection, grant_id: str, exchange: str) -> Grant:
+def release(connection: Connection, grant_id: str, exchange: str) -> Grant:
     """Undo a spend of which nothing was sent. Raises StaleWrite where there is no such open spend."""
     cursor = connection.execute(
         "DELETE FROM spends WHERE grant_id = ? AND exchange = ? AND state = 'spent'", (grant_id, exchange)
@@ -118,7 +118,7 @@ def release(connection: sqlite3.Connection, grant_id: str, exchange: str) -> Gra
     return _grant(rows[0])
 
 
-def settle(connection: sqlite3.Connection, grant_id: str, exchange: str, state: GrantState, at: float) -> Grant:
+def settle(connection: Connection, grant_id: str, exchange: str, state: GrantState, at: float) -> Grant:
     """Note the outcome of an open spend, once or again. Raises StaleWrite where there is none, or another outcome."""
     cursor = connection.execute(
         "UPDATE spends SET state = ?, settled_at = ? WHERE grant_id = ? AND exchange = ? AND state = 'spent'",
@@ -132,7 +132,7 @@ def settle(connection: sqlite3.Connection, grant_id: str, exchange: str, state: 
     return _ended(connection, grant_id)
 
 
-def end(connection: sqlite3.Connection, grant_id: str, state: GrantState, why: str = "", at: float = 0.0) -> Grant:
+def end(connection: Connection, grant_id: str, state: GrantState, why: str = "", at: float = 0.0) -> Grant:
     """End an active grant. Raises StaleWrite unless it is active."""
     cursor = connection.execute(
         "UPDATE grants SET state = ?, ended_why = ?, ended_at = ? WHERE id = ? AND state = 'active'",
@@ -143,7 +143,7 @@ def end(connection: sqlite3.Connection, grant_id: str, state: GrantState, why: s
     return _ended(connection, grant_id)
 
 
-def open_spends(connection: sqlite3.Connection) -> tuple[Spend, ...]:
+def open_spends(connection: Connection) -> tuple[Spend, ...]:
     """Read every spend whose outcome is not known yet, oldest first."""
     rows = connection.execute(
         "SELECT s.grant_id, g.approval, s.exchange, s.wire, s.at, s.state, g.scope"
@@ -152,7 +152,7 @@ def open_spends(connection: sqlite3.Connection) -> tuple[Spend, ...]:
     return tuple(_spend(r) for r in rows)
 
 
-def last_spend(connection: sqlite3.Connection, key: Key) -> Spend | None:
+def last_spend(connection: Connection, key: Key) -> Spend | None:
     """Read the newest dispatch of the same request."""
     rows = connection.execute(
         "SELECT s.grant_id, g.approval, s.exchange, s.wire, s.at, s.state, g.scope"
@@ -163,12 +163,12 @@ def last_spend(connection: sqlite3.Connection, key: Key) -> Spend | None:
     return _spend(rows[0]) if rows else None
 
 
-def forget_arguments(connection: sqlite3.Connection, approval_id: str) -> None:
+def forget_arguments(connection: Connection, approval_id: str) -> None:
     """Drop the unmasked arguments of a request that can no longer be dispatched."""
     connection.execute("UPDATE approvals SET arguments = NULL WHERE id = ?", (approval_id,))
 
 
-def _ended(connection: sqlite3.Connection, grant_id: str) -> Grant:
+def _ended(connection: Connection, grant_id: str) -> Grant:
     grant = get(connection, grant_id)
     if grant is None:
         raise StaleWrite(f"grant `{grant_id}` does not exist")
@@ -177,7 +177,7 @@ def _ended(connection: sqlite3.Connection, grant_id: str) -> Grant:
     return grant
 
 
-def _stale(connection: sqlite3.Connection, grant_id: str) -> StaleWrite:
+def _stale(connection: Connection, grant_id: str) -> StaleWrite:
     grant = get(connection, grant_id)
     if grant is None:
         return StaleWrite(f"grant `{grant_id}` does not exist")

@@ -1,16 +1,15 @@
 """Handles as rows: whose a session or task is. Every function runs inside the writer's transaction."""
 
-import sqlite3
-
 from holdpoint.domain.values import JsonObject, as_object
 from holdpoint.store.codec import json_from_text, to_text
 from holdpoint.store.protocol import HandleRecord
+from holdpoint.store.rows import Connection
 
 MAX_FACTS = 64 << 10
 """Characters; a client that declares more than that is remembered as one that declares nothing."""
 
 
-def put(connection: sqlite3.Connection, record: HandleRecord) -> None:
+def put(connection: Connection, record: HandleRecord) -> None:
     """Insert a handle, or replace it."""
     connection.execute(
         "INSERT INTO handles VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (digest) DO UPDATE SET "
@@ -19,12 +18,13 @@ def put(connection: sqlite3.Connection, record: HandleRecord) -> None:
     )
 
 
-def delete(connection: sqlite3.Connection, digests: tuple[bytes, ...]) -> None:
+def delete(connection: Connection, digests: tuple[bytes, ...]) -> None:
     """Delete handles."""
-    connection.executemany("DELETE FROM handles WHERE digest = ?", [(d,) for d in digests])
+    for digest in digests:
+        connection.execute("DELETE FROM handles WHERE digest = ?", (digest,))
 
 
-def load(connection: sqlite3.Connection, unused_since: float) -> tuple[HandleRecord, ...]:
+def load(connection: Connection, unused_since: float) -> tuple[HandleRecord, ...]:
     """Drop what was not used since that time (Unix seconds), and read the rest, longest unused first."""
     connection.execute("DELETE FROM handles WHERE used_at < ?", (unused_since,))
     rows = connection.execute(

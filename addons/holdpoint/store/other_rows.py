@@ -1,32 +1,32 @@
 """Refusals, notes and used rounds as rows. Every function runs inside the writer's transaction."""
 
-import sqlite3
-
 from holdpoint.store.codec import json_from_text, to_text
 from holdpoint.store.protocol import RefusalRecord, StaleWrite
+from holdpoint.store.rows import Connection
 
 MAX_REFUSALS = 100_000
 MAX_AGE = 30 * 86_400.0
 MAX_TEXT = 4_000
 
 
-def add_refusal(connection: sqlite3.Connection, record: RefusalRecord, now: float) -> None:
+def add_refusal(connection: Connection, record: RefusalRecord, now: float) -> None:
     """Insert a refusal and drop those too many or too old. A second one with the same id changes nothing."""
     row = (
         *(_plain(record.id), record.at, _plain(record.kind), _plain(record.public), _plain(record.detail)),
         *(_plain(record.exchange), _plain(record.principal), _plain(record.target)),
         to_text([_plain(r) for r in record.rules]),
     )
-    cursor = connection.execute(
+    made = connection.execute(
         "INSERT INTO refusals (id, at, kind, public, detail, exchange, principal, target, rules)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING seq",
         row,
-    )
-    connection.execute("DELETE FROM refusals WHERE seq <= ?", ((cursor.lastrowid or 0) - MAX_REFUSALS,))
+    ).fetchall()
+    for (seq,) in made:
+        connection.execute("DELETE FROM refusals WHERE seq <= ?", (seq - MAX_REFUSALS,))
     connection.execute("DELETE FROM refusals WHERE at < ?", (now - MAX_AGE,))
 
 
-def refusal(connection: sqlite3.Connection, refusal_id: str) -> RefusalRecord | None:
+def refusal(connection: Connection, refusal_id: str) -> RefusalRecord | None:
     """Read one refusal."""
     rows = connection.execute(
         "SELECT id, at, kind, public, detail, exchange, principal, target, rules FROM refusals WHERE id = ?",
@@ -49,7 +49,7 @@ def refusal(connection: sqlite3.Connection, refusal_id: str) -> RefusalRecord | 
     )
 
 
-def set_note(connection: sqlite3.Connection, name: str, value: str, now: float) -> None:
+def set_note(connection: Connection, name: str, value: str, now: float) -> None:
     """Insert or replace a note."""
     connection.execute(
         "INSERT INTO notes VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value, at = excluded.at",
@@ -57,13 +57,13 @@ def set_note(connection: sqlite3.Connection, name: str, value: str, now: float) 
     )
 
 
-def note(connection: sqlite3.Connection, name: str) -> str | None:
+def note(connection: Connection, name: str) -> str | None:
     """Read a note."""
     rows = connection.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchall()
     return str(rows[0][0]) if rows else None
 
 
-def spend_round(connection: sqlite3.Connection, round_id: str, until: float, now: float) -> None:
+def spend_round(connection: Connection, round_id: str, until: float, now: float) -> None:
     """Insert a round that is used up and drop those that are too old to be used. Raises StaleWrite."""
     connection.execute("DELETE FROM spent_rounds WHERE until < ?", (now,))
     made = connection.execute("INSERT INTO spent_rounds VALUES (?, ?) ON CONFLICT DO NOTHING", (round_id, until))
@@ -72,5 +72,5 @@ def spend_round(connection: sqlite3.Connection, round_id: str, until: float, now
 
 
 def _plain(text: str) -> str:
-    """Bound a text, and spell out what UTF-8 has no word for: what callers send ends up here."""
-    return text[:MAX_TEXT].encode("utf-8", "backslashreplace").decode("utf-8")
+    """Bound a text, and spell out what no database takes: what callers send ends up here."""
+    return text[:MAX_TEXT].replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")

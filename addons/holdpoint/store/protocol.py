@@ -3,7 +3,7 @@
 Compare-and-swap is in the store, so that the answer stays right when several gateways share one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -111,6 +111,27 @@ class HandleRecord:
     created_at: float = 0.0
     used_at: float = 0.0
     """Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeRow:
+    """What one sink is to be told."""
+
+    id: str
+    """The same for the same thing told to the same sink, whoever stores it."""
+    sink: str
+    kind: str
+    approval: str
+    """Id of the approval request that it is about, or empty."""
+    body: str
+    created_at: float
+    due_at: float
+    """Unix seconds: not before. While somebody delivers it, when somebody else may."""
+    attempts: int = 0
+    """How often it was taken to be delivered."""
+    state: str = "due"
+    """`due`, `delivered` or `dead`."""
+    error: str = ""
 
 
 class Store(Protocol):
@@ -291,4 +312,40 @@ class Store(Protocol):
 
     async def complete(self) -> int:
         """Fill in what requests of earlier versions lack to be listed and searched. Returns how many."""
+        ...
+
+    async def add_notices(self, rows: Sequence[NoticeRow]) -> int:
+        """Store notices. One that is there stays as it is; too many for a sink are dead. Returns how many are new."""
+        ...
+
+    async def claim_notices(self, sink: str, *, now: float, until: float, limit: int) -> tuple[NoticeRow, ...]:
+        """Take what is due for a sink, oldest first. Until that time (Unix seconds) nobody else gets it."""
+        ...
+
+    async def settle_notice(self, row: NoticeRow) -> bool:
+        """Note how an attempt ended: `state`, `due_at`, `error`. False where it was claimed anew or settled since."""
+        ...
+
+    async def retry_notice(self, notice_id: str, *, now: float) -> bool:
+        """Let a dead notice be tried from the start. False where it is not dead."""
+        ...
+
+    async def sweep_notices(self, *, now: float, give_up: float, keep: float) -> tuple[NoticeRow, ...]:
+        """Give up those older than `give_up` seconds, forget those older than `keep`. Returns those given up."""
+        ...
+
+    async def notices_due(self) -> Mapping[str, float]:
+        """Return, by sink, when the first of its notices is due (Unix seconds)."""
+        ...
+
+    async def count_notices(self) -> Mapping[str, int]:
+        """Return how many notices there are, by state."""
+        ...
+
+    async def notices(self, *, state: str = "", limit: int = 100) -> tuple[NoticeRow, ...]:
+        """Return notices in a state (empty: in every one), newest first."""
+        ...
+
+    async def notices_delivered(self, kind: str) -> Mapping[str, frozenset[str]]:
+        """Return, by pending approval request, the sinks that got its notice of that kind."""
         ...

@@ -4,8 +4,11 @@ import os
 import sqlite3
 from importlib import resources
 from pathlib import Path
+from typing import Literal
 
 from holdpoint.store.protocol import StoreUnavailable
+
+type Dialect = Literal["sqlite", "postgres"]
 
 APPLICATION_ID = 0x484C4450  # "HLDP": tells our file from another program's
 
@@ -55,9 +58,11 @@ def migrate(connection: sqlite3.Connection, path: Path, now: float) -> int:
     return len(steps)
 
 
-def migrations() -> list[str]:
+def migrations(dialect: Dialect = "sqlite") -> list[str]:
     """Return the SQL of every migration, in order. Raises ValueError where the numbers have a gap."""
     folder = resources.files("holdpoint.store") / "migrations"
+    if dialect != "sqlite":
+        folder /= dialect
     found = sorted((f.name, f.read_text("utf-8")) for f in folder.iterdir() if f.name.endswith(".sql"))
     for number, (name, _) in enumerate(found, start=1):
         if not name.startswith(f"{number:04d}_"):

@@ -1,29 +1,98 @@
 """The embedded store: SQLite, opened by the gateway alone."""
 
+import logging
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Literal
 
 from holdpoint.clock import Clock
-from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, DryRun, Vote
-from holdpoint.domain.grant import Grant, GrantState
 from holdpoint.lock_file import AlreadyLocked, LockFile
-from holdpoint.store import approval_rows, grant_rows, handle_rows, other_rows, pin_rows
-from holdpoint.store.protocol import HandleRecord, Key, PinRow, RefusalRecord, Resolution, Spend, StoreUnavailable
+from holdpoint.store.codec import Unreadable
+from holdpoint.store.failure import unavailable
+from holdpoint.store.protocol import StoreUnavailable
 from holdpoint.store.schema import connect
-from holdpoint.store.wanted import Wanted
-from holdpoint.store.writer import Writer
+from holdpoint.store.sql import SqlStore
+from holdpoint.store.writer import Outcome, Work, Writer, unreadable
+
+logger = logging.getLogger(__name__)
 
 
-class SqliteStore:
-    """A `Store` in one file, beside its lock file. Call `open` first; the protocol says what each method does."""
+class SqliteBackend:
+    """A file, open from start to end."""
+
+    def __init__(self, path: Path, connect: Callable[[], sqlite3.Connection]) -> None:
+        """`connect` is called in the writer's thread, once."""
+        self._path = path
+        self._connect = connect
+        self._connection: sqlite3.Connection | None = None
+
+    @property
+    def name(self) -> str:
+        """The path."""
+        return str(self._path)
+
+    def open(self) -> None:
+        """Open the file. Raises StoreUnavailable."""
+        try:
+            self._connection = self._connect()
+        except sqlite3.Error as error:
+            raise unavailable(error, self._path) from error
+
+    def commit(self, works: Sequence[Work]) -> list[Outcome]:
+        """Run all of them in one transaction."""
+        connection = self._connection
+        if connection is None:
+            raise RuntimeError("the store is not open")
+        try:
+            connection.execute("BEGIN")
+            outcomes = [self._one(connection, work) for work in works]
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            with suppress(sqlite3.Error):
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+            logger.error("%s", unavailable(error, self._path))  # noqa: TRY400  # the message says what to do
+            return [Outcome(error=unavailable(error, self._path)) for _ in works]
+        return outcomes
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._connection is not None:
+            with suppress(sqlite3.Error):
+                self._connection.close()
+
+    def _one(self, connection: sqlite3.Connection, work: Work) -> Outcome:
+        connection.execute("SAVEPOINT job")
+        try:
+            value = work(connection)
+        except Exception as error:
+            if not connection.in_transaction:
+                # SQLite itself rolled back (disk full, I/O error): with it went everything else in this batch.
+                raise
+            connection.execute("ROLLBACK TO job")
+            connection.execute("RELEASE job")
+            return Outcome(error=self._translated(error))
+        connection.execute("RELEASE job")
+        return Outcome(value)
+
+    def _translated(self, error: Exception) -> Exception:
+        match error:
+            case sqlite3.Error():
+                return unavailable(error, self._path)
+            case Unreadable():
+                return unreadable(error, self.name)
+            case _:
+                return error
+
+
+class SqliteStore(SqlStore):
+    """A `Store` in one file, beside its lock file. Call `open` first."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
-        self._clock = clock
         self._lock: LockFile | None = None
-        self._writer = Writer(path, lambda: connect(path, clock.now()))
+        super().__init__(clock, Writer(SqliteBackend(path, lambda: connect(path, clock.now()))))
 
     async def open(self) -> None:
         """Take the lock, open the file, migrate. Raises StoreUnavailable."""
@@ -53,186 +122,3 @@ class SqliteStore:
         if self._lock is not None:
             self._lock.release()
             self._lock = None
-
-    async def _run[T](self, work: Callable[[sqlite3.Connection], T]) -> T:
-        return await self._writer.run(work)
-
-    async def add_approval(self, request: ApprovalRequest, key: Key, session: str) -> None:
-        """Store a new pending request."""
-        await self._run(lambda c: approval_rows.add(c, request, key, session))
-
-    async def approval(self, approval_id: str) -> ApprovalRequest | None:
-        """Return one request."""
-        return await self._run(lambda c: approval_rows.get(c, approval_id))
-
-    async def approvals(
-        self,
-        *,
-        states: frozenset[ApprovalState] | None = None,
-        limit: int = 100,
-        before: str = "",
-        wanted: Wanted | None = None,
-    ) -> tuple[ApprovalRequest, ...]:
-        """Return requests, newest first."""
-        which = wanted or Wanted(states)
-        return await self._run(lambda c: approval_rows.page(c, which, limit, before))
-
-    async def pending(self) -> tuple[ApprovalRequest, ...]:
-        """Return every pending request, oldest first."""
-        return await self._run(approval_rows.pending)
-
-    async def add_vote(self, approval_id: str, vote: Vote, *, version: int | None = None) -> None:
-        """Add a vote that resolves nothing."""
-        await self._run(lambda c: approval_rows.add_vote(c, approval_id, vote, version))
-
-    async def resolve(
-        self,
-        approval_id: str,
-        resolution: Resolution,
-        *,
-        vote: Vote | None = None,
-        grant: Grant | None = None,
-        glass_by: str = "",
-        version: int | None = None,
-    ) -> None:
-        """End a pending request."""
-        await self._run(lambda c: approval_rows.resolve(c, approval_id, resolution, vote, grant, glass_by, version))
-
-    async def replace_ask(
-        self, approval_id: str, ask: Ask, deadline: float, *, read: str = "", version: int | None = None
-    ) -> None:
-        """Tighten a pending request."""
-        await self._run(lambda c: approval_rows.replace_ask(c, approval_id, ask, deadline, read, version))
-
-    async def set_dry_run(self, approval_id: str, dry_run: DryRun, *, read: str, version: int | None = None) -> None:
-        """Note what a pending request would change."""
-        await self._run(lambda c: approval_rows.set_dry_run(c, approval_id, dry_run, read, version))
-
-    async def set_reason(self, approval_id: str, reason: str, *, read: str, version: int | None = None) -> None:
-        """Note why a pending request is made."""
-        await self._run(lambda c: approval_rows.set_reason(c, approval_id, reason, read, version))
-
-    async def grant(self, grant_id: str) -> Grant | None:
-        """Return one grant."""
-        return await self._run(lambda c: grant_rows.get(c, grant_id))
-
-    async def active_grants(self) -> tuple[Grant, ...]:
-        """Return every active grant."""
-        return await self._run(grant_rows.active)
-
-    async def grants_for(self, key: Key, window: str = "") -> tuple[Grant, ...]:
-        """Return the active grants of a key or window."""
-        return await self._run(lambda c: grant_rows.active_for(c, key, window))
-
-    async def spend(self, grant_id: str, *, wire: str, exchange: str, at: float) -> Grant:
-        """Take an active grant for one dispatch."""
-        return await self._run(lambda c: grant_rows.spend(c, grant_id, wire, exchange, at))
-
-    async def release(self, grant_id: str, exchange: str) -> Grant:
-        """Undo a spend of which nothing was sent."""
-        return await self._run(lambda c: grant_rows.release(c, grant_id, exchange))
-
-    async def settle(
-        self, grant_id: str, exchange: str, state: Literal[GrantState.ANSWERED, GrantState.UNKNOWN], at: float
-    ) -> Grant:
-        """Note the outcome of a spend."""
-        return await self._run(lambda c: grant_rows.settle(c, grant_id, exchange, state, at))
-
-    async def end_grant(
-        self,
-        grant_id: str,
-        state: Literal[GrantState.VOID, GrantState.REVOKED, GrantState.EXPIRED],
-        *,
-        why: str = "",
-        at: float = 0.0,
-    ) -> Grant:
-        """End an active grant."""
-        return await self._run(lambda c: grant_rows.end(c, grant_id, state, why, at))
-
-    async def open_spends(self) -> tuple[Spend, ...]:
-        """Return every spend whose outcome is not known yet."""
-        return await self._run(grant_rows.open_spends)
-
-    async def last_spend(self, key: Key) -> Spend | None:
-        """Return the newest dispatch of the same request."""
-        return await self._run(lambda c: grant_rows.last_spend(c, key))
-
-    async def add_refusal(self, record: RefusalRecord) -> None:
-        """Store why something was refused."""
-        now = self._clock.now()
-        await self._run(lambda c: other_rows.add_refusal(c, record, now))
-
-    def submit_refusal(self, record: RefusalRecord) -> bool:
-        """Store why something was refused, without waiting. Returns False where the store is closed or overrun."""
-        now = self._clock.now()
-        return self._writer.submit(lambda c: other_rows.add_refusal(c, record, now))
-
-    async def refusal(self, refusal_id: str) -> RefusalRecord | None:
-        """Return one refusal."""
-        return await self._run(lambda c: other_rows.refusal(c, refusal_id))
-
-    async def set_note(self, name: str, value: str) -> None:
-        """Store a small fact."""
-        now = self._clock.now()
-        await self._run(lambda c: other_rows.set_note(c, name, value, now))
-
-    async def note(self, name: str) -> str | None:
-        """Return a small fact."""
-        return await self._run(lambda c: other_rows.note(c, name))
-
-    async def put_pins(self, target: str, tool: str, rows: Sequence[PinRow]) -> None:
-        """Replace everything that is known of one tool."""
-        await self._run(lambda c: pin_rows.put(c, target, tool, rows))
-
-    def submit_pins(self, target: str, tool: str, rows: Sequence[PinRow]) -> bool:
-        """Do the same without waiting. Returns False where the store is closed or overrun."""
-        return self._writer.submit(lambda c: pin_rows.put(c, target, tool, rows))
-
-    async def pins(self) -> tuple[PinRow, ...]:
-        """Return what is known of every tool."""
-        return await self._run(pin_rows.everything)
-
-    async def spend_round(self, round_id: str, until: float) -> None:
-        """Use up one round of a held call."""
-        now = self._clock.now()
-        await self._run(lambda c: other_rows.spend_round(c, round_id, until, now))
-
-    def submit_handle(self, record: HandleRecord) -> bool:
-        """Store a handle, without waiting."""
-        return self._writer.submit(lambda c: handle_rows.put(c, record))
-
-    def submit_handle_end(self, digests: tuple[bytes, ...]) -> bool:
-        """Forget handles, without waiting."""
-        return self._writer.submit(lambda c: handle_rows.delete(c, digests))
-
-    async def handles(self, unused_since: float) -> tuple[HandleRecord, ...]:
-        """Return the handles that are not too old."""
-        return await self._run(lambda c: handle_rows.load(c, unused_since))
-
-    async def forget(self, before: float) -> int:
-        """Delete what ended before that time."""
-        return await self._run(lambda c: approval_rows.forget(c, before))
-
-    async def review_glass(self, approval_id: str, vote: Vote) -> None:
-        """Note that a broken glass was looked at."""
-        await self._run(lambda c: approval_rows.review_glass(c, approval_id, vote))
-
-    async def broken_glass(self, person: str) -> str:
-        """Return what this person opened so and nobody reviewed yet."""
-        return await self._run(lambda c: approval_rows.broken_glass(c, person))
-
-    async def grants(
-        self,
-        *,
-        states: frozenset[GrantState] | None = None,
-        principal: str = "",
-        person: str = "",
-        limit: int = 100,
-        before: str = "",
-    ) -> tuple[Grant, ...]:
-        """Return grants, newest first."""
-        return await self._run(lambda c: grant_rows.page(c, states, principal, person, limit, before))
-
-    async def complete(self) -> int:
-        """Fill in what requests of earlier versions lack."""
-        return await self._run(approval_rows.complete)

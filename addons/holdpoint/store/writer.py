@@ -1,4 +1,4 @@
-"""The one thread that touches the database, and its group commit.
+"""The one thread that touches a database connection, and its group commit.
 
 Operations queue up while a commit waits for the disk; the next commit takes them all. Each has a savepoint of its own:
 one that fails takes no other with it. A result is handed back only after the commit that holds it.
@@ -7,18 +7,16 @@ one that fails takes no other with it. A result is handed back only after the co
 import asyncio
 import logging
 import queue
-import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from holdpoint.store.codec import Unreadable
-from holdpoint.store.failure import unavailable
 from holdpoint.store.protocol import StoreUnavailable
+from holdpoint.store.rows import Connection
 
 logger = logging.getLogger(__name__)
 
@@ -26,26 +24,51 @@ MAX_BATCH = 512
 MAX_WAITING = 20_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Job:
-    work: Callable[[sqlite3.Connection], Any]
-    future: "asyncio.Future[Any] | None"
-    loop: asyncio.AbstractEventLoop | None
+type Work = Callable[[Connection], Any]
+"""An operation. One that raises has no effect; where the database asks for it, it is run again from the start."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Outcome:
+class Outcome:
+    """What became of an operation."""
+
     value: Any = None
     error: Exception | None = None
+
+
+class Backend(Protocol):
+    """One database connection and how it commits. Everything but `name` is called in the writer's thread alone."""
+
+    @property
+    def name(self) -> str:
+        """What messages call the store; never holds a password."""
+        ...
+
+    def open(self) -> None:
+        """Connect, once. Raises StoreUnavailable."""
+        ...
+
+    def commit(self, works: Sequence[Work]) -> list[Outcome]:
+        """Run all of them in one transaction and return what became of each. Never raises."""
+        ...
+
+    def close(self) -> None:
+        """Disconnect. Never raises."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    work: Work
+    future: "asyncio.Future[Any] | None"
+    loop: asyncio.AbstractEventLoop | None
 
 
 class Writer:
     """Runs operations on a connection in a thread of its own."""
 
-    def __init__(self, path: Path, connect: Callable[[], sqlite3.Connection]) -> None:
-        """`connect` is called in the thread, once."""
-        self._path = path
-        self._connect = connect
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
         self._queue: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._gate = threading.Lock()
         self._open = False
@@ -66,7 +89,7 @@ class Writer:
             self._open = False
             raise
 
-    async def run[T](self, work: Callable[[sqlite3.Connection], T]) -> T:
+    async def run[T](self, work: Callable[[Connection], T]) -> T:
         """Run `work` and return its result once that is durable. Raises what `work` raises, or StoreUnavailable.
 
         A caller that is cancelled gives up the result, not the work.
@@ -76,7 +99,7 @@ class Writer:
         self._put(_Job(work, future, loop))
         return await future
 
-    def submit(self, work: Callable[[sqlite3.Connection], object]) -> bool:
+    def submit(self, work: Callable[[Connection], object]) -> bool:
         """Run `work` some time, and log if it fails. Returns False, and does nothing, where too much waits already."""
         try:
             self._put(_Job(work, None, None))
@@ -98,24 +121,23 @@ class Writer:
     def _put(self, job: _Job) -> None:
         with self._gate:
             if not self._open:
-                raise StoreUnavailable(f"store `{self._path}` is closed")
+                raise StoreUnavailable(f"store `{self._backend.name}` is closed")
             if self._queue.qsize() >= MAX_WAITING:
-                raise StoreUnavailable(f"store `{self._path}` cannot keep up: the disk is too slow or hangs")
+                raise StoreUnavailable(f"store `{self._backend.name}` cannot keep up: its disk is too slow or hangs")
             self._queue.put(job)
 
     def _run(self, ready: _Job) -> None:
         try:
-            connection = self._connect()
+            self._backend.open()
         except Exception as error:  # noqa: BLE001  # it must reach whoever waits for the start
-            _deliver([(ready, _Outcome(error=_translated(error, self._path)))])
+            _deliver([(ready, Outcome(error=error))])
             return
-        _deliver([(ready, _Outcome())])
+        _deliver([(ready, Outcome())])
         try:
             for batch in self._batches():
-                _deliver(list(zip(batch, self._commit(connection, batch), strict=True)))
+                _deliver(list(zip(batch, self._backend.commit([job.work for job in batch]), strict=True)))
         finally:
-            with suppress(sqlite3.Error):
-                connection.close()
+            self._backend.close()
 
     def _batches(self) -> Iterator[list[_Job]]:
         while True:
@@ -137,50 +159,20 @@ class Writer:
             if last:
                 return
 
-    def _commit(self, connection: sqlite3.Connection, batch: list[_Job]) -> list[_Outcome]:
-        try:
-            connection.execute("BEGIN")
-            outcomes = [self._one(connection, job) for job in batch]
-            connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            with suppress(sqlite3.Error):
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-            logger.error("%s", unavailable(error, self._path))  # noqa: TRY400  # the message says what to do
-            return [_Outcome(error=unavailable(error, self._path)) for _ in batch]
-        return outcomes
 
-    def _one(self, connection: sqlite3.Connection, job: _Job) -> _Outcome:
-        connection.execute("SAVEPOINT job")
-        try:
-            value = job.work(connection)
-        except Exception as error:
-            if not connection.in_transaction:
-                # SQLite itself rolled back (disk full, I/O error): with it went everything else in this batch.
-                raise
-            connection.execute("ROLLBACK TO job")
-            connection.execute("RELEASE job")
-            return _Outcome(error=_translated(error, self._path))
-        connection.execute("RELEASE job")
-        return _Outcome(value)
-
-
-def _nothing(_: sqlite3.Connection) -> None:
+def _nothing(_: Connection) -> None:
     return None
 
 
-def _translated(error: Exception, path: Path) -> Exception:
-    if isinstance(error, sqlite3.Error):
-        return unavailable(error, path)
-    if isinstance(error, Unreadable):
-        return StoreUnavailable(
-            f"store `{path}` holds a row that this version cannot read ({error}); restore a copy or the version before"
-        )
-    return error
+def unreadable(error: Unreadable, name: str) -> StoreUnavailable:
+    """Say what to do about a row that this version did not write."""
+    return StoreUnavailable(
+        f"store `{name}` holds a row that this version cannot read ({error}); restore a copy or the version before"
+    )
 
 
-def _deliver(results: list[tuple[_Job, _Outcome]]) -> None:
-    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Job, _Outcome]]] = {}
+def _deliver(results: list[tuple[_Job, Outcome]]) -> None:
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[_Job, Outcome]]] = {}
     for job, outcome in results:
         if job.loop is not None:
             by_loop.setdefault(job.loop, []).append((job, outcome))
@@ -191,7 +183,7 @@ def _deliver(results: list[tuple[_Job, _Outcome]]) -> None:
             loop.call_soon_threadsafe(partial(_settle, mine))
 
 
-def _settle(results: list[tuple[_Job, _Outcome]]) -> None:
+def _settle(results: list[tuple[_Job, Outcome]]) -> None:
     for job, outcome in results:
         if job.future is None or job.future.done():
             continue

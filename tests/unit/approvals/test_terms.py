@@ -1,3 +1,5 @@
+from math import inf
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -5,7 +7,7 @@ from tests.fakes.approvals import ask, principal, reviewer, term
 
 from holdpoint.approvals.terms import is_as_strict, key_of, merged, reach, suffices, tightened, timeout
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Verdict, Vote, is_cleared
-from holdpoint.domain.decision import Scope
+from holdpoint.domain.decision import BreakGlass, Clause, Scope
 
 GROUPS = ("sre", "dev", "finance")
 terms = st.lists(
@@ -18,6 +20,14 @@ terms = st.lists(
         scope=st.sampled_from(Scope),
         duration=st.sampled_from([0.0, 60.0, 900.0]),
         auto=st.sampled_from([None, 30.0, 60.0]),
+        also=st.lists(
+            st.builds(Clause, st.frozensets(st.sampled_from([f"group:{g}" for g in GROUPS])), st.integers(0, 2)),
+            max_size=2,
+        ).map(tuple),
+        needs_reason=st.booleans(),
+        needs_preview=st.booleans(),
+        widen=st.frozensets(st.sampled_from(["name", "verb"])),
+        glass=st.sampled_from([None, *(BreakGlass(frozenset(w), d) for w in ("a", "ab") for d in (60.0, 90.0))]),
     ),
     min_size=1,
     max_size=3,
@@ -30,6 +40,14 @@ votes = st.lists(
     ),
     max_size=4,
 ).map(tuple)
+
+
+SRE = Clause(frozenset({"group:sre"}))
+OWNERS = Clause(frozenset({"group:owners"}))
+
+
+def window(*widen: str):
+    return term(scope=Scope.WINDOW, duration=60.0, widen=frozenset(widen))
 
 
 def cleared(given_terms, cast) -> bool:
@@ -58,6 +76,8 @@ def test_tightened_terms_reach_no_further(old, new, session):
     both, first = reach(tightened(old, new), session), reach(old, session)
     assert width.index(both.scope) <= width.index(first.scope)
     assert both.duration <= first.duration
+    assert both.stream_seconds <= first.stream_seconds
+    assert both.widen <= first.widen
 
 
 @pytest.mark.parametrize(
@@ -69,9 +89,25 @@ def test_tightened_terms_reach_no_further(old, new, session):
         pytest.param(term(timeout=5), term(timeout=6), id="less time"),
         pytest.param(term(), term(auto=9999), id="silence never counts"),
         pytest.param(term(auto=60), term(auto=30), id="longer silence"),
-        pytest.param(term(), term(scope=Scope.WINDOW, duration=60), id="once"),
         pytest.param(term(scope=Scope.SESSION, duration=60), term(scope=Scope.WINDOW, duration=60), id="one session"),
         pytest.param(term(scope=Scope.WINDOW, duration=60), term(scope=Scope.WINDOW, duration=61), id="shorter window"),
+        pytest.param(term(also=(OWNERS,)), term(), id="another set"),
+        pytest.param(term(required=2), term(also=(Clause(SRE.reviewers | OWNERS.reviewers),)), id="two of one set"),
+        pytest.param(term(needs_reason=True), term(), id="with a reason"),
+        pytest.param(term(needs_preview=True), term(), id="with a preview"),
+        pytest.param(window(), window("name"), id="what is pinned"),
+        pytest.param(window("name"), window("name", "verb"), id="more that is pinned"),
+        pytest.param(term(), term(glass=BreakGlass(frozenset({"group:a"}), 60)), id="glass that cannot be broken"),
+        pytest.param(
+            term(glass=BreakGlass(frozenset({"group:a"}), 60)),
+            term(glass=BreakGlass(frozenset({"group:a", "group:b"}), 60)),
+            id="glass for fewer",
+        ),
+        pytest.param(
+            term(glass=BreakGlass(frozenset({"group:a"}), 60)),
+            term(glass=BreakGlass(frozenset({"group:a"}), 61)),
+            id="glass for a shorter time",
+        ),
     ],
 )
 def test_stricter_one_way_and_not_the_other(stricter, looser):
@@ -79,6 +115,52 @@ def test_stricter_one_way_and_not_the_other(stricter, looser):
     assert not is_as_strict(looser, stricter)
     assert tightened((looser,), (stricter,)) == (stricter,)
     assert tightened((stricter,), (looser,)) == (stricter,)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        pytest.param(term(), window(), id="once, and a window in which a stream would end"),
+        pytest.param(term(also=(OWNERS,)), term(required=2), id="other persons"),
+        pytest.param(term(needs_reason=True), term(needs_preview=True), id="a reason and a preview"),
+        pytest.param(window("name"), window("verb"), id="other things that are not pinned"),
+        pytest.param(
+            term(glass=BreakGlass(frozenset({"group:a"}), 60)),
+            term(glass=BreakGlass(frozenset({"group:b"}), 60)),
+            id="glass for others",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_is_kept_both(one, other):
+    assert tightened((one,), (other,)) == (one, other)
+    assert not suffices((one,), (other,))
+    assert not suffices((other,), (one,))
+
+
+@pytest.mark.parametrize(
+    ("terms_", "session", "reach_"),
+    [
+        pytest.param((window("name"), window("name", "verb")), "", (Scope.WINDOW, 60, 60, {"name"}), id="both widen"),
+        pytest.param((window("name"), window("verb")), "", (Scope.WINDOW, 60, 60, set()), id="neither widens"),
+        pytest.param((window("name"), term()), "", (Scope.REQUEST, 0, 60, set()), id="one of them once"),
+        pytest.param((term(),), "", (Scope.REQUEST, 0, inf, set()), id="once"),
+        pytest.param(
+            (term(scope=Scope.SESSION, duration=30, widen=frozenset({"name"})),),
+            "",
+            (Scope.REQUEST, 0, 30, set()),
+            id="one stream",
+        ),
+        pytest.param(
+            (term(scope=Scope.SESSION, duration=30, widen=frozenset({"name"})), window("name")),
+            "s",
+            (Scope.SESSION, 30, 30, {"name"}),
+            id="one session",
+        ),
+    ],
+)
+def test_reach_is_the_narrowest_of_all(terms_, session, reach_):
+    found = reach(terms_, session)
+    assert (found.scope, found.duration, found.stream_seconds, found.widen) == reach_
 
 
 def test_empty_terms_reach_no_further_than_once_and_have_no_time():

@@ -10,7 +10,7 @@ RULES = (
     "name: read, effect: allow, match: {tools: ['get_*']}, mask: [credentials]",
     (
         "name: write, effect: hold, match: {tools: [put]}, when: 'args.n > 1', "
-        "approval: {reviewers: ['group:a'], required: 2, timeout: 5m, grant: {scope: window, for: 1m}, "
+        "approval: {reviewers: ['group:a'], required: 1, timeout: 5m, grant: {scope: window, for: 1m}, "
         "auto_approve_after: 10s}"
     ),
     "name: drop, effect: deny, match: {tools: ['drop_*']}, reason: never",
@@ -21,6 +21,11 @@ RULES = (
     ),
     "name: ask, effect: allow, match: {server_requests: [elicitation/create]}",
     "name: new, effect: allow, match: {tools: [new], protocol_versions: ['2026-*'], pins: [changed]}",
+    (
+        "name: two, effect: hold, match: {tools: [two]}, approval: {require_reason: true, all_of: "
+        "[{reviewers: ['group:a']}, {reviewers: ['group:b'], required: 2}], "
+        "grant: {scope: window, for: 1m, widen: [arguments]}, break_glass: {who: ['group:c'], for: 1m}}"
+    ),
 )
 
 
@@ -47,11 +52,22 @@ def case(request, expect):
         pytest.param("target: mcp, verb: ping", "effect: deny, rules: [], masks: []", id="denied by no rule"),
         pytest.param(
             "target: mcp, tool: put, args: {n: 2}",
-            "effect: hold, approval: {rule: p/write, reviewers: ['group:a'], required: 2, timeout: 5m, scope: window, "
+            "effect: hold, approval: {rule: p/write, reviewers: ['group:a'], required: 1, timeout: 5m, scope: window, "
             "for: 1m, auto_approve_after: 10s}",
             id="held",
         ),
-        pytest.param("target: mcp, tool: put, args: {n: 2}", "effect: hold, approval: [{required: 2}]", id="in a list"),
+        pytest.param("target: mcp, tool: put, args: {n: 2}", "effect: hold, approval: [{required: 1}]", id="in a list"),
+        pytest.param(
+            "target: mcp, tool: two",
+            "effect: hold, approval: {all_of: [{reviewers: ['group:b'], required: 2}, {reviewers: ['group:a']}], "
+            "require_reason: true, preview: optional, widen: [arguments], break_glass: {who: ['group:c'], for: 1m}}",
+            id="several sets",
+        ),
+        pytest.param(
+            "target: mcp, tool: put, args: {n: 2}",
+            "effect: hold, approval: {widen: [], break_glass: false, require_reason: false}",
+            id="nothing more",
+        ),
         pytest.param("target: mcp, tool: put", "effect: hold, errors: true", id="held by a failed condition"),
         pytest.param("target: mcp, prompt: a", "effect: deny", id="prompt"),
         pytest.param(
@@ -119,8 +135,26 @@ def test_case_passes_where_the_bundle_says_what_it_should(tmp_path, request_, ex
         pytest.param(
             "target: mcp, tool: put, args: {n: 2}",
             "effect: hold, approval: {required: 3}",
-            "required 2 is not 3",
+            "required 1 is not 3",
             id="terms",
+        ),
+        pytest.param(
+            "target: mcp, tool: two",
+            "effect: hold, approval: {reviewers: ['group:a']}",
+            "reviewers ['group:a'] and ['group:b'] is not ['group:a']",
+            id="sets that were not expected",
+        ),
+        pytest.param(
+            "target: mcp, tool: two",
+            "effect: hold, approval: {all_of: [{reviewers: ['group:a']}, {reviewers: ['group:b']}]}",
+            "is not 1 of ['group:a'] and 1 of ['group:b']",
+            id="fewer of a set",
+        ),
+        pytest.param(
+            "target: mcp, tool: two",
+            "effect: hold, approval: {break_glass: false, widen: [], preview: required}",
+            "widen ['arguments'] is not []; break_glass by ['group:c'] for 60 s is not by nobody",
+            id="broken glass",
         ),
         pytest.param(
             "target: mcp, tool: put, args: {n: 2}",
@@ -217,7 +251,7 @@ def test_missing_file_fails(tmp_path):
 
 def test_rules_that_no_case_matched_are_noted(tmp_path):
     report = run(tmp_path, case("target: mcp, tool: get_a", "effect: allow"))
-    assert [str(r) for r in report.untested] == ["p/ask", "p/drop", "p/new", "p/scoped", "p/write"]
+    assert [str(r) for r in report.untested] == ["p/ask", "p/drop", "p/new", "p/scoped", "p/two", "p/write"]
     assert "note rule `p/drop` at f0.yaml:8 was matched by no case" in list(report.lines())
 
 

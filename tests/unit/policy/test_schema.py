@@ -21,7 +21,7 @@ def test_every_key_of_a_rule_is_read(tmp_path):
     text = policy_text(
         "name: r, effect: hold, match: {tools: [a]}, when: 'args.n > 1', mask: [credentials], credential: read, "
         "record: {bodies: false}, limits: {response: 1MiB}, reason: because, shadow: true, "
-        'approval: {reviewers: ["group:sre", "person:bo"], required: 2, timeout: 5m, '
+        'approval: {reviewers: ["group:sre", "person:bo"], timeout: 5m, '
         "grant: {scope: window, for: 15m}, auto_approve_after: 30s}"
     )
     (policy,) = bundle_of(tmp_path, text).policies
@@ -40,7 +40,6 @@ def test_every_key_of_a_rule_is_read(tmp_path):
     assert rule.approval == RequireApproval(
         rule=rule.ref,
         reviewers=frozenset({"group:sre", "person:bo"}),
-        required=2,
         timeout=300.0,
         scope=Scope.WINDOW,
         duration=900.0,

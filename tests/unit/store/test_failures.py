@@ -11,7 +11,7 @@ from holdpoint.clock import ManualClock
 from holdpoint.store import schema
 from holdpoint.store.failure import unavailable
 from holdpoint.store.protocol import StoreUnavailable
-from holdpoint.store.sqlite import SqliteStore
+from holdpoint.store.sqlite import SqliteBackend, SqliteStore
 from holdpoint.store.writer import Writer
 
 
@@ -181,7 +181,7 @@ async def test_what_was_queued_before_closing_is_done(tmp_path):
 
 async def test_store_that_cannot_keep_up_refuses(tmp_path, monkeypatch):
     monkeypatch.setattr("holdpoint.store.writer.MAX_WAITING", 0)
-    writer = Writer(tmp_path / "s.db", lambda: sqlite3.connect(":memory:", isolation_level=None))
+    writer = Writer(SqliteBackend(tmp_path / "s.db", lambda: sqlite3.connect(":memory:", isolation_level=None)))
     await writer.start()
     with pytest.raises(StoreUnavailable, match="cannot keep up"):
         await writer.run(lambda _: None)
@@ -209,7 +209,9 @@ def test_failure_says_what_to_do(code, advice):
 async def test_read_only_file_says_so(tmp_path):
     path = tmp_path / "s.db"
     await (await opened(path)).close()
-    writer = Writer(path, lambda: sqlite3.connect(f"file:{path}?immutable=1", uri=True, isolation_level=None))
+    writer = Writer(
+        SqliteBackend(path, lambda: sqlite3.connect(f"file:{path}?immutable=1", uri=True, isolation_level=None))
+    )
     await writer.start()
     with pytest.raises(StoreUnavailable, match="is read-only; let the gateway's user write"):
         await writer.run(lambda c: c.execute("INSERT INTO notes VALUES ('a', 'b', 0)"))
