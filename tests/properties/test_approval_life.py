@@ -48,6 +48,7 @@ TERMS = (
     (term(timeout=300, required=2, glass=glass(), needs_reason=True),),
     (term(timeout=300, needs_preview=True, glass=glass()), term(timeout=300, rule="b", glass=glass())),
     (term(timeout=300, auto=100),),
+    (term(timeout=300, auto=50, needs_reason=True),),
 )
 IN_MEMORY = Path("/dev/shm")  # where waiting for the disk costs nothing
 WHY = "nobody answers and it burns"
@@ -107,7 +108,21 @@ class Life(RuleBasedStateMachine):
             steps = [("ask", "why"), ("dry_run", DRY_RUNS[1]), ("vote", "bob", "approve", True)]
             steps += [("vote", "carol", "approve", True), ("dispatch", "answer")]
             for number, (at, op) in enumerate(zip((*gateways, gateways[0]), steps, strict=True)):
-                await self.all_at_once([(at, op)], what if number == 2 + where else None, at)
+                both = [(at, op), (1 - at, op)] if op[0] in ("ask", "dispatch") else [(at, op)]
+                await self.all_at_once(both, what if number == 2 + where else None, at)
+
+        self.run(course())
+
+    @rule(gateways=st.tuples(*[st.integers(0, 1)] * 4), change=st.sampled_from(["dry_run", "say"]))
+    def changing_course(self, gateways: tuple, change: str) -> None:
+        """What reviewers read changes between their votes."""
+
+        async def course() -> None:
+            changes = ("dry_run", DRY_RUNS[2]) if change == "dry_run" else ("say", "alice", "other")
+            steps = [("vote", "bob", "approve", True), changes, ("vote", "carol", "approve", True)]
+            await self.all_at_once([(at, ("ask", "why")) for at in (0, 1)], None, 0)
+            for at, op in zip(gateways, [*steps, ("dispatch", "answer")], strict=True):
+                await self.all_at_once([(at, op)], None, at)
 
         self.run(course())
 
@@ -261,6 +276,7 @@ class Life(RuleBasedStateMachine):
             for listed in await self.home.store.approvals(limit=50):
                 if listed.state is ApprovalState.PENDING:
                     assert listed.id not in self.final
+                    self.look_at_votes(await self.home.store.approval(listed.id))
                     continue
                 request = await self.home.store.approval(listed.id)
                 seen = self.final.setdefault(listed.id, request)
@@ -273,6 +289,13 @@ class Life(RuleBasedStateMachine):
 
         if self.home.brokers:
             self.run(look())
+
+    def look_at_votes(self, held: ApprovalRequest) -> None:
+        entries = [b._desk.entries.get(held.id) for b in self.home.brokers]
+        if any(e is not None and e.request.ask.terms != held.ask.terms for e in entries):
+            return  # one is stricter than the store could keep
+        yes = {v.reviewer.person for v in held.votes if v.preview == preview_digest(held)}
+        assert len(yes) < max(t.required for t in held.ask.terms) or len(held.ask.terms) > 1, "a quorum ends it"
 
     async def look_at_grants(self) -> None:
         outcomes = {GrantState.SPENT, GrantState.ANSWERED, GrantState.UNKNOWN}
