@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Awaitable
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
@@ -30,6 +31,8 @@ from holdpoint.domain.approval import (
 from holdpoint.domain.decision import Deny, DenyReason, Permit, RequireApproval
 from holdpoint.domain.grant import GrantState
 from holdpoint.store.protocol import StoreUnavailable
+
+pytestmark = [pytest.mark.threat("T66"), pytest.mark.failure("F-approvals-kill")]
 
 EXPECTED = (AlreadyResolved, NotAllowed, NotFound, GrantSpent, GrantVoid, StoreUnavailable, Killed)
 ALICE, BOB, CAROL = reviewer("alice@example", "sre"), reviewer(), reviewer("carol@example")
