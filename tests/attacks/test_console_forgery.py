@@ -182,5 +182,5 @@ async def test_no_page_speaks_to_another_host_or_holds_code_of_its_own(browser: 
             assert httpx.URL(address).is_relative_url
             assert address.startswith(("/", "#"))
             assert not address.startswith("//")
-        assert re.findall(r"<script(?! src=\"/static/live\.js\" defer></script>)", page) == []
+        assert re.findall(r"<script(?! src=\"/static/(?:live|keys)\.js\" defer></script>)", page) == []
         assert re.findall(r"\son\w+=|style=|javascript:", page) == []

@@ -11,7 +11,7 @@ from holdpoint.clock import ManualClock
 from holdpoint.domain.access import AccessRequest, Action, Actor, McpTool, Principal, Protocol
 from holdpoint.domain.approval import Ask, Reviewer
 from holdpoint.domain.canonical import digest
-from holdpoint.domain.decision import BreakGlass, Clause, RequireApproval, RuleRef, Scope
+from holdpoint.domain.decision import BreakGlass, RequireApproval, RuleRef, Scope
 from holdpoint.store.sqlite import SqliteStore
 
 ISSUER = "https://idp.example"
@@ -26,11 +26,7 @@ def term(
     scope: Scope = Scope.REQUEST,
     duration: float = 0.0,
     auto: float | None = None,
-    also: tuple[Clause, ...] = (),
-    needs_reason: bool = False,
-    needs_preview: bool = False,
-    widen: frozenset[str] = frozenset(),
-    glass: BreakGlass | None = None,
+    **more,
 ) -> RequireApproval:
     return RequireApproval(
         RuleRef("prod", rule, "prod.yaml:7"),
@@ -41,11 +37,7 @@ def term(
         duration=duration,
         auto_approve_after=auto,
         reason="it writes",
-        also=also,
-        require_reason=needs_reason,
-        require_preview=needs_preview,
-        widen=widen,
-        break_glass=glass,
+        **more,
     )
 
 

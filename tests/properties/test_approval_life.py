@@ -47,11 +47,11 @@ DRY_RUNS = (
 TERMS = (
     (term(timeout=300),),
     (term(timeout=300, required=2),),
-    (term(timeout=300, glass=glass()),),
-    (term(timeout=300, required=2, glass=glass(), needs_reason=True),),
-    (term(timeout=300, needs_preview=True, glass=glass()), term(timeout=300, rule="b", glass=glass())),
+    (term(timeout=300, break_glass=glass()),),
+    (term(timeout=300, required=2, break_glass=glass(), require_reason=True),),
+    (term(timeout=300, require_preview=True, break_glass=glass()), term(timeout=300, rule="b", break_glass=glass())),
     (term(timeout=300, auto=100),),
-    (term(timeout=300, auto=50, needs_reason=True),),
+    (term(timeout=300, auto=50, require_reason=True),),
 )
 IN_MEMORY = Path("/dev/shm")  # where waiting for the disk costs nothing
 WHY = "nobody answers and it burns"

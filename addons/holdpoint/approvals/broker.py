@@ -217,6 +217,26 @@ class Broker(Acts):
         """End an active grant: `void` where its object has changed, `revoked` by a human. None: it was not active."""
         return await uninterrupted(self._grants.end(grant_id, state, reason))
 
+    async def pending_where(self, test: Callable[[ApprovalRequest], bool]) -> tuple[ApprovalRequest, ...]:
+        """Return the pending requests of which `test` is true, the oldest first."""
+        return tuple(request for request in await self._store.pending() if test(request))
+
+    async def withdraw_where(self, test: Callable[[ApprovalRequest], bool], reason: str) -> tuple[ApprovalRequest, ...]:
+        """End every pending request of which `test` is true, whoever waits for it; its callers are told. Returns them.
+
+        Raises StoreUnavailable after trying all.
+        """
+        return await uninterrupted(self._withdraw_where(test, reason))
+
+    async def granted_where(self, test: Callable[[ApprovalRequest], bool]) -> tuple[tuple[Grant, ApprovalRequest], ...]:
+        """Return the active grants of whose approval `test` is true, the oldest first, each with that."""
+        found: list[tuple[Grant, ApprovalRequest]] = []
+        for grant in await self._store.active_grants():
+            request = await self._store.approval(grant.approval)
+            if request is not None and test(request):
+                found.append((grant, request))
+        return tuple(found)
+
     async def redecide(self, decide: Decide) -> Changes:
         """Ask policy again about all that is held and granted. What it says can only make them stricter."""
         return await uninterrupted(self._redecide(decide))
@@ -240,6 +260,16 @@ class Broker(Acts):
 
     def _next(self) -> float | None:
         return min((d for d in (self._desk.next_look, self._grants.next_end) if d is not None), default=None)
+
+    async def _withdraw_where(
+        self, test: Callable[[ApprovalRequest], bool], reason: str
+    ) -> tuple[ApprovalRequest, ...]:
+        wanted = await self.pending_where(test)
+        ended = await asyncio.gather(*(self._deciding.take_away(r.id, reason) for r in wanted), return_exceptions=True)
+        for result in ended:
+            if isinstance(result, BaseException):
+                raise result
+        return tuple(r for r in ended if isinstance(r, ApprovalRequest))
 
     async def _redecide(self, decide: Decide) -> Changes:
         changed: list[ApprovalRequest | None] = []

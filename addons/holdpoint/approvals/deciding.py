@@ -112,6 +112,17 @@ class Deciding:
 
         return await self._desk.change(approval_id, act)
 
+    async def take_away(self, approval_id: str, reason: str) -> ApprovalRequest | None:
+        """End a pending request whoever waits for it. None where it has ended. Raises StoreUnavailable."""
+
+        async def act(entry: Entry) -> None:
+            await self._desk.finish(entry, ApprovalState.WITHDRAWN, reason)
+
+        try:
+            return await self._desk.change(approval_id, act)
+        except (AlreadyResolved, NotFound):
+            return None
+
     async def fold(self, entry: Entry, ask: Ask) -> ApprovalRequest | None:
         """Let a caller wait for what is pending, made stricter where he asks under stricter terms. None: it ended."""
 

@@ -29,6 +29,14 @@ type Pinned = Mapping[str, Ed25519PublicKey]
 class BadEvidence(Exception):  # noqa: N818  # what the reviewer is told
     """A decision that proves nothing. The message is for the reviewer: lower case, no full stop, never a token."""
 
+    code = "not_allowed"
+
+
+class Stale(BadEvidence):
+    """A decision on what is not there any more: it is to be read again."""
+
+    code = "conflict"
+
 
 class Signer(Protocol):
     """Whoever holds the private key."""
@@ -94,7 +102,7 @@ def read_statement(
     )
     for name, words in _DIFFERS.items():
         if getattr(said, name) != getattr(expected, name):
-            raise BadEvidence(words)
+            raise (Stale if name in ("intent", "preview") else BadEvidence)(words)
     if said != expected:  # whatever a later version adds
         raise BadEvidence("the statement of the decision is not what is decided here")
     if age > FRESH:

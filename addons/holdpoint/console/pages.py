@@ -8,8 +8,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
+from holdpoint.console.reading import duration
 from holdpoint.console.text import Kind, Piece, pieces, reveal
-from holdpoint.console.view import duration
 
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_INLINE = 50_000

@@ -6,6 +6,7 @@ the reviewer's own ID token, which is verified here for every call.
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from holdpoint import __version__
@@ -13,18 +14,23 @@ from holdpoint.admin.errors import AdminError
 from holdpoint.admin.server import Handler
 from holdpoint.approvals.errors import AlreadyResolved, NotAllowed, NotFound
 from holdpoint.approvals.events import BrokerEvent, BrokerEventKind
+from holdpoint.approvals.recorded import ask_detail, vote_detail
 from holdpoint.approvals.wire_form import to_json
 from holdpoint.clock import Clock
-from holdpoint.domain.approval import ApprovalRequest, Reviewer, Verdict
+from holdpoint.domain.approval import ApprovalRequest, Reviewer, Verdict, reviewer_names
 from holdpoint.domain.audit import AuditEvent, AuditStage
 from holdpoint.domain.refusal import ConfigError, Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject, JsonValue, as_text
 from holdpoint.recording.audit import AuditLog
 from holdpoint.recording.health import RecorderUnavailable
 from holdpoint.settings import Settings
+from holdpoint.stages.evidence import Evidence
+from holdpoint.stages.grant_methods import GrantMethods
 from holdpoint.stages.live import GRANT_OVER
+from holdpoint.stages.notice_methods import NoticeMethods
 from holdpoint.stages.page_filters import may_see, page_wanted
 from holdpoint.stages.pin_methods import PinMethods
+from holdpoint.stages.principal_methods import PrincipalMethods
 from holdpoint.stages.review_methods import ReviewMethods
 from holdpoint.stages.stream_methods import StreamMethods
 from holdpoint.store.protocol import StoreUnavailable
@@ -53,6 +59,8 @@ class AdminMethods:
         self._services: Services | None = None
         self._seen: float | None = None
         self._logins = login_clients(settings)
+        self._evidence = Evidence(settings, clock, self._logins)
+        self.principals = PrincipalMethods(self)
 
     def attach(self, services: "Services") -> None:
         """Name the services that the methods speak for."""
@@ -79,9 +87,12 @@ class AdminMethods:
             "explain": self._explain,
             "policy.reload": self._reload_policies,
             "status": self._status,
+            **NoticeMethods(self).table(),
             **PinMethods(self).table(),
             **ReviewMethods(self).table(),
             **StreamMethods(self).table(),
+            **PrincipalMethods(self).table(),
+            **GrantMethods(self).table(),
         }
 
     async def on_broker_event(self, event: BrokerEvent) -> None:
@@ -89,6 +100,7 @@ class AdminMethods:
         if event.kind is BrokerEventKind.GRANT_ENDED and event.request is not None and self._services is not None:
             ended, why = event.request.id, Refusal(RefusalKind.EXPIRED, GRANT_OVER, detail=event.detail)
             self._services.live.end_where(lambda stream: stream.approval == ended, why)
+            self._services.running.bar_streams(ended, why)
         stage = {
             BrokerEventKind.VOTED: AuditStage.VOTED,
             BrokerEventKind.RESOLVED: AuditStage.RESOLVED,
@@ -115,7 +127,7 @@ class AdminMethods:
         failure: Refusal | None = None
         for issuer, clients in self._logins.items():
             try:
-                return await self.services.verifier.verify_reviewer(
+                found = await self.services.verifier.verify_reviewer(
                     token,
                     client_ids=clients,
                     issuers=frozenset({issuer}),
@@ -124,10 +136,19 @@ class AdminMethods:
             except Refusal as refusal:
                 if failure is None or refusal.kind is RefusalKind.UNAVAILABLE:
                     failure = refusal
+            else:
+                self._refuse_suspended(found)
+                # A role is nobody's to lend: who stands in for an admin is none.
+                own = reviewer_names(replace(found, acting_for=frozenset()))
+                return replace(found, roles=self._settings.reviewers.roles.of(own))
         if failure is None:
             raise AdminError("unauthenticated", "no issuer in the settings offers a login for reviewers")
         code = "unavailable" if failure.kind is RefusalKind.UNAVAILABLE else "unauthenticated"
         raise AdminError(code, failure.public) from failure
+
+    def _refuse_suspended(self, reviewer: Reviewer) -> None:
+        if (found := self.services.suspensions.of_reviewer(reviewer)) is not None:
+            raise AdminError("not_allowed", found.public)
 
     async def _list(self, params: JsonObject) -> JsonValue:
         reviewer = await self.reviewer(params)
@@ -155,9 +176,18 @@ class AdminMethods:
         found = await self.find(approval_id, reviewer)
         if found.ask.intent != expect:
             raise AdminError("changed", "the request is not the one that was read")
+        proof = await self._evidence.proof(params, found, reviewer, verdict, self.services.verifier)
         try:
             voted = await self._stored(
-                self.services.broker.vote(approval_id, reviewer, verdict, as_text(params.get("comment")), expect=expect)
+                self.services.broker.vote(
+                    approval_id,
+                    reviewer,
+                    verdict,
+                    as_text(params.get("comment")),
+                    expect=expect,
+                    preview=as_text(params.get("preview")),
+                    proof=proof,
+                )
             )
         except NotAllowed as error:
             raise AdminError("not_allowed", str(error)) from error
@@ -168,7 +198,8 @@ class AdminMethods:
         return to_json(voted, confirm=self.services.broker.confirm)
 
     async def _wait_change(self, params: JsonObject) -> JsonValue:
-        self._seen = self._clock.monotonic()
+        if params.get("console") is not False:
+            self._seen = self._clock.monotonic()
         since = params.get("since")
         version = await self.services.broker.wait_change(since if isinstance(since, int) else 0, timeout=WAIT_CHANGE)
         return {"version": version}
@@ -251,13 +282,7 @@ def _describe(event: BrokerEvent, stage: AuditStage, at: float) -> AuditEvent:
     if event.detail:
         detail["why"] = event.detail
     if vote is not None:
-        detail["vote"] = {
-            "verdict": vote.verdict.value,
-            "person": vote.reviewer.person,
-            "issuer": vote.reviewer.issuer,
-            "subject": vote.reviewer.subject,
-            "comment": vote.comment,
-        }
+        detail |= vote_detail(vote, request)
     if grant is not None:
         detail["grant"] = grant.id
     if request is None:
@@ -267,6 +292,7 @@ def _describe(event: BrokerEvent, stage: AuditStage, at: float) -> AuditEvent:
         "intent": request.ask.intent,
         "state": request.state.value,
         "resolution": request.resolution,
+        **ask_detail(request),
     }
     if request.reason:
         detail["reason"] = request.reason

@@ -25,6 +25,7 @@ from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.linked import over
 from holdpoint.stages.pin_checks import look_again, refused
 from holdpoint.stages.rates import refuse_too_many
+from holdpoint.stages.running import Sent, refuse_over
 from holdpoint.stages.sealing import seal_large
 from holdpoint.stages.services import Services
 from holdpoint.stages.upgrades import check_decided
@@ -39,6 +40,11 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
     target = gateway.exchanges.target(flow)
     decoded = state.permitted.decoded
     access = decoded.access
+    # From here on whatever is taken back is noted in `exchange.over`; what was before, the next lines find out.
+    services.running.add(
+        Sent(exchange, access.principal, state.grant.approval if state.grant else "", partial(cut, gateway, flow))
+    )
+    services.suspensions.refuse(access.principal)
     check_decided(exchange.upgrade, decoded)
     state = _check_again(gateway, exchange, state)
     gateway.under_way.send(exchange, decoded)
@@ -94,10 +100,17 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
         session=exchange.session.id,
     )
     await services.append(event)
+    refuse_over(exchange)
     if exchange.client_left:
         raise Refusal(RefusalKind.CONFLICT, "the caller left before the request was sent", detail="client gone")
     to = exchange.upgrade.to.encode() if exchange.upgrade else b""
     return forwarded, Pass((target.host, target.port), headers, to)
+
+
+def cut(gateway: Gateway, flow: http.HTTPFlow, refusal: Refusal) -> None:
+    """End a request under way. One that was not let go yet is refused by `dispatch` itself, before it is."""
+    if gateway.wire.permission(flow) is not None:
+        gateway.abort(flow, refusal)
 
 
 async def _credential(

@@ -12,6 +12,9 @@ from holdpoint import __version__, keys
 from holdpoint.admin.server import AdminServer
 from holdpoint.approvals.broker import Broker
 from holdpoint.approvals.errors import GrantSpent
+from holdpoint.approvals.notify import Notifier
+from holdpoint.approvals.recorded import ask_detail
+from holdpoint.approvals.slack_actions import SlackActions
 from holdpoint.clock import Clock
 from holdpoint.credentials.of_targets import Credentials
 from holdpoint.domain.access import Principal
@@ -32,7 +35,7 @@ from holdpoint.recording.sessions import Sessions
 from holdpoint.recording.writer import Recorder
 from holdpoint.seals import Seals
 from holdpoint.settings import Settings
-from holdpoint.stages import describe
+from holdpoint.stages import describe, noticing
 from holdpoint.stages.admin_methods import AdminMethods
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.handles import UNUSED_FOR, Handles
@@ -42,9 +45,12 @@ from holdpoint.stages.linked import end_with_calls
 from holdpoint.stages.live import LiveStreams
 from holdpoint.stages.policies import Policies, load_policies
 from holdpoint.stages.questions import Questions
+from holdpoint.stages.running import Running
+from holdpoint.stages.suspensions import Suspensions
 from holdpoint.stages.tool_pins import ToolPins
+from holdpoint.store.opening import make_store
 from holdpoint.store.protocol import RefusalRecord, StoreUnavailable
-from holdpoint.store.sqlite import SqliteStore
+from holdpoint.store.sql import SqlStore
 from holdpoint.tasks import spawn
 from holdpoint.telemetry.meters import Meters
 
@@ -65,15 +71,19 @@ class Services:
     """Tool calls under way that may bring requests to a cluster."""
     audit: AuditLog
     recorder: Recorder
-    store: SqliteStore
+    store: SqlStore
     broker: Broker
     sessions: Sessions
+    notices: Notifier
+    slack: SlackActions
     pins: ToolPins = field(init=False)
     held: HeldCalls = field(default_factory=HeldCalls)
     lately: Lately = field(default_factory=Lately)
     handles: Handles = field(init=False)
     questions: Questions = field(default_factory=Questions)
     live: LiveStreams = field(init=False)
+    running: Running = field(default_factory=Running)
+    suspensions: Suspensions = field(init=False)
     seals: Seals = field(init=False)
     rates: RateLimiter = field(default_factory=RateLimiter)
     meters: Meters = field(default_factory=Meters)
@@ -85,6 +95,7 @@ class Services:
         self.seals = Seals(self.digest_key, self.clock)
         self.handles = Handles(self.store, self.clock)
         self.live = LiveStreams(self.clock)
+        self.suspensions = Suspensions(self.store, self.clock)
         end_with_calls(self.calls, self.live)
         self.pins = ToolPins(self.settings, self.store, self.audit, self.clock)
 
@@ -147,6 +158,7 @@ class Services:
             target=exchange.target.name if exchange.target else "",
             rules=tuple(str(r) for r in rules),
         )
+        noticing.note_refusal(self.notices, exchange, refusal)
         if not self.store.submit_refusal(record):
             logger.warning("refusal `%s` cannot be explained later: the store is closed or overrun", record.id)
 
@@ -157,6 +169,7 @@ class Services:
             "intent": request.ask.intent,
             "rules": [str(t.rule) for t in request.ask.terms],
             "deadline": request.deadline,
+            **ask_detail(request),
         }
         if reason:
             detail["reason"] = reason
@@ -198,6 +211,9 @@ class Services:
         try:
             if not sent:
                 await self.broker.release(grant.id, exchange.id)
+                if exchange.over is not None:
+                    # Taken for dispatch, it was not among those that ended with what allowed them.
+                    await self.broker.end_grant(grant.id, GrantState.REVOKED, exchange.over.public)
             else:
                 await self.broker.settle(
                     grant.id, GrantState.ANSWERED if answered else GrantState.UNKNOWN, exchange=exchange.id
@@ -255,8 +271,10 @@ class Services:
         """Stop everything, the audit log last."""
         if self.admin is not None:
             await self.admin.close()
+        await self.suspensions.close()
         await self.live.close()
         await self.broker.close()
+        await self.notices.close()
         await self.verifier.close()
         await asyncio.to_thread(self.meters.close)
         self.submit(AuditEvent(AuditStage.STOPPED, self.clock.now()))
@@ -282,16 +300,19 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
     opened = await asyncio.to_thread(audit.start)
     recorder = Recorder(audit, clock)
     await asyncio.to_thread(recorder.recover, opened)
-    store = SqliteStore(settings.store, clock)
+    store = make_store(settings, os.environ, clock)
+    notices, slack = noticing.open_notices(settings, store, clock, audit)
     methods = AdminMethods(settings, clock, reload, audit)
     try:
         await store.open()
         handles = await store.handles(clock.now() - UNUSED_FOR)
         stored_pins = await store.pins()
-        broker = Broker(store, clock, methods.on_broker_event, reachable=methods.console_seen)
+        suspended = await store.suspensions()
+        broker = Broker(store, clock, noticing.told(methods.on_broker_event, notices), reachable=methods.console_seen)
         await broker.start()
         # Policies may have changed while the gateway was down.
         await broker.redecide(policies.engine.decide)
+        await notices.start()
     except StoreUnavailable as error:
         raise ConfigError(str(error)) from error
     services = Services(
@@ -307,12 +328,19 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
         store=store,
         broker=broker,
         sessions=Sessions(settings.recordings.idle),
+        notices=notices,
+        slack=slack,
     )
     services.handles.load(handles)
     services.pins.load(stored_pins)
+    services.suspensions.load(suspended)
     methods.attach(services)
     services.admin = AdminServer(settings.admin_socket, methods.table())
     await services.admin.start()
     await verifier.start()
     services.live.start()
+    services.suspensions.on_begun, services.suspensions.on_over = methods.principals.enforce, methods.principals.over
+    for suspension in services.suspensions.listed():
+        await methods.principals.enforce(suspension)
+    services.suspensions.start()
     return services

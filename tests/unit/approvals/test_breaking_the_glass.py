@@ -16,7 +16,7 @@ from holdpoint.store.protocol import StoreUnavailable
 
 ALICE = reviewer("alice@example", "dev")
 WHY = "the shop is down and nobody answers"
-OPEN = term(glass=glass())
+OPEN = term(break_glass=glass())
 
 pytestmark = pytest.mark.threat("T64")
 
@@ -49,13 +49,13 @@ async def test_what_was_opened_waits_for_its_review_over_a_restart(home: House):
     [
         pytest.param((term(),), ALICE, WHY, "lets nobody", id="a rule without it"),
         pytest.param((OPEN, term(rule="other")), ALICE, WHY, "lets nobody", id="one of two rules without it"),
-        pytest.param((term(glass=glass("group:oncall")),), ALICE, WHY, "does not let you", id="not among them"),
-        pytest.param((term(glass=glass(duration=0)),), ALICE, WHY, "lets nobody", id="for no time at all"),
+        pytest.param((term(break_glass=glass("group:oncall")),), ALICE, WHY, "does not let you", id="not among them"),
+        pytest.param((term(break_glass=glass(duration=0)),), ALICE, WHY, "lets nobody", id="for no time at all"),
         pytest.param((OPEN,), ALICE, " too short\n", "at least 10", id="no reason to speak of"),
         pytest.param((OPEN,), reviewer("bob@example"), WHY, "did not make", id="a reviewer who did not ask"),
         pytest.param((OPEN,), replace(ALICE, person=""), WHY, "did not make", id="nobody that is known"),
         pytest.param(
-            (term(glass=glass("person:boss@example")),),
+            (term(break_glass=glass("person:boss@example")),),
             replace(ALICE, acting_for=frozenset({"person:boss@example"})),
             WHY,
             "does not let you",
@@ -73,7 +73,7 @@ async def test_glass_is_not_broken(home: House, terms, who, why, told):
 
 
 async def test_nobody_breaks_the_glass_where_no_person_is_known(home: House):
-    held = await home.broker.request(ask(term(glass=glass("group:dev")), who=principal(None)))
+    held = await home.broker.request(ask(term(break_glass=glass("group:dev")), who=principal(None)))
     with pytest.raises(NotAllowed, match="did not make"):
         await home.broker.break_glass(held.id, ALICE, WHY)
 
@@ -112,7 +112,7 @@ async def test_of_two_at_once_one_is_broken(home: House):
 
 async def test_two_persons_break_one_each(home: House):
     both = principal(owners=frozenset({"ann@example"}))
-    terms = term(glass=glass("person:alice@example", "person:ann@example"))
+    terms = term(break_glass=glass("person:alice@example", "person:ann@example"))
     for what, who in (("a", ALICE), ("b", reviewer("ann@example"))):
         held = await home.broker.request(ask(terms, who=both, what=what))
         assert (await home.broker.break_glass(held.id, who, WHY)).glass is Glass.BROKEN
@@ -122,12 +122,12 @@ async def test_two_persons_break_one_each(home: House):
     ("terms", "session", "open_for", "stream_for"),
     [
         pytest.param((OPEN,), "", CLAIM_TIME, 900, id="once"),
-        pytest.param((term(glass=glass(duration=20)),), "", 20, 20, id="once, for less than a minute"),
-        pytest.param((term(scope=Scope.WINDOW, duration=7200, glass=glass()),), "", 900, 900, id="window"),
-        pytest.param((term(scope=Scope.WINDOW, duration=300, glass=glass()),), "", 300, 300, id="short window"),
-        pytest.param((term(scope=Scope.SESSION, duration=7200, glass=glass()),), "s", 900, 900, id="session"),
-        pytest.param((term(scope=Scope.SESSION, duration=300, glass=glass()),), "", 60, 300, id="one stream"),
-        pytest.param((OPEN, term(rule="b", glass=glass(duration=30))), "", 30, 30, id="the least of two"),
+        pytest.param((term(break_glass=glass(duration=20)),), "", 20, 20, id="once, for less than a minute"),
+        pytest.param((term(scope=Scope.WINDOW, duration=7200, break_glass=glass()),), "", 900, 900, id="window"),
+        pytest.param((term(scope=Scope.WINDOW, duration=300, break_glass=glass()),), "", 300, 300, id="short window"),
+        pytest.param((term(scope=Scope.SESSION, duration=7200, break_glass=glass()),), "s", 900, 900, id="session"),
+        pytest.param((term(scope=Scope.SESSION, duration=300, break_glass=glass()),), "", 60, 300, id="one stream"),
+        pytest.param((OPEN, term(rule="b", break_glass=glass(duration=30))), "", 30, 30, id="the least of two"),
     ],
 )
 async def test_what_it_opens_ends_in_time(home: House, terms, session, open_for, stream_for):
@@ -141,7 +141,7 @@ async def test_what_it_opens_ends_in_time(home: House, terms, session, open_for,
 
 
 async def test_glass_is_broken_without_a_preview_that_could_not_be_made_but_never_unread(home: House):
-    held = await home.broker.request(ask(term(glass=glass(), needs_preview=True)))
+    held = await home.broker.request(ask(term(break_glass=glass(), require_preview=True)))
     before = preview_digest(held)
     await home.broker.note_dry_run(held.id, DryRun(DryRunState.FAILED, "the API server is down"))
     with pytest.raises(Changed):
@@ -152,7 +152,7 @@ async def test_glass_is_broken_without_a_preview_that_could_not_be_made_but_neve
 
 
 async def test_not_after_the_deadline_nor_after_a_denial(home: House):
-    late = await home.broker.request(ask(term(timeout=60, glass=glass())))
+    late = await home.broker.request(ask(term(timeout=60, break_glass=glass())))
     home.clock.advance(60)
     with pytest.raises(AlreadyResolved):
         await home.broker.break_glass(late.id, ALICE, WHY)
@@ -173,7 +173,7 @@ async def test_rule_that_came_meanwhile_without_it_forbids_it(home: House):
     "now",
     [
         pytest.param(Permit("sha256:b", (), (term(),)), id="no longer to be broken"),
-        pytest.param(Permit("sha256:b", (), (term(glass=glass("group:oncall")),)), id="by others"),
+        pytest.param(Permit("sha256:b", (), (term(break_glass=glass("group:oncall")),)), id="by others"),
         pytest.param(Deny(DenyReason.RULE), id="denied now"),
     ],
 )

@@ -92,7 +92,7 @@ async def test_of_two_dispatches_at_once_one_is_sent(both: Gateways):
 
 
 async def test_one_glass_is_broken_at_one_of_them(both: Gateways):
-    terms = term(glass=glass())
+    terms = term(break_glass=glass())
     first = await both.brokers[0].request(ask(terms, what="a"))
     second = await both.brokers[1].request(ask(terms, what="b"))
     why = "nobody answers and it burns"

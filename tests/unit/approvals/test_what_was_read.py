@@ -52,7 +52,7 @@ async def test_what_changes_between_two_votes_has_the_first_given_again(home: Ho
 
 
 async def test_denial_is_taken_whatever_was_read(home: House):
-    held = await home.broker.request(ask(term(needs_reason=True, needs_preview=True)), dry_run=TRYING)
+    held = await home.broker.request(ask(term(require_reason=True, require_preview=True)), dry_run=TRYING)
     assert (await home.broker.vote(held.id, BOB, DENY, "no", preview="sha256:old")).state is ApprovalState.DENIED
 
 
@@ -81,7 +81,7 @@ async def test_dry_run_of_what_has_ended_is_refused(home: House):
 
 
 async def test_dry_run_that_is_too_large_to_show_counts_as_failed(home: House):
-    held = await home.broker.request(ask(term(needs_preview=True)), dry_run=TRYING)
+    held = await home.broker.request(ask(term(require_preview=True)), dry_run=TRYING)
     found = await home.broker.note_dry_run(held.id, replace(READY, shown={"object": "x" * MAX_SHOWN}))
     assert (found.dry_run.state, found.dry_run.shown, found.dry_run.digest) == (DryRunState.FAILED, {}, "")
     with pytest.raises(NotAllowed, match="could not be tried"):
@@ -97,7 +97,7 @@ async def test_dry_run_that_is_too_large_to_show_counts_as_failed(home: House):
     ],
 )
 async def test_nobody_approves_without_the_preview_that_the_rule_asks_for(home: House, dry_run, told):
-    held = await home.broker.request(ask(term(needs_preview=True)), dry_run=dry_run)
+    held = await home.broker.request(ask(term(require_preview=True)), dry_run=dry_run)
     assert told in to_json(held)["blocked"]
     with pytest.raises(NotAllowed, match=told):
         await home.broker.vote(held.id, BOB, APPROVE, "")
@@ -106,7 +106,7 @@ async def test_nobody_approves_without_the_preview_that_the_rule_asks_for(home: 
 
 
 async def test_nobody_approves_without_the_reason_that_the_rule_asks_for(home: House):
-    held = await home.broker.request(ask(term(needs_reason=True)))
+    held = await home.broker.request(ask(term(require_reason=True)))
     with pytest.raises(NotAllowed, match="has to say why"):
         await home.broker.vote(held.id, BOB, APPROVE, "")
     await home.broker.give_reason(held.id, ALICE, " disk\u202e full \x1b[2J ")
@@ -116,7 +116,7 @@ async def test_nobody_approves_without_the_reason_that_the_rule_asks_for(home: H
 
 
 async def test_silence_is_no_consent_while_the_reason_or_the_preview_is_missing(home: House):
-    held = await home.broker.request(ask(term(auto=60, needs_reason=True, needs_preview=True)))
+    held = await home.broker.request(ask(term(auto=60, require_reason=True, require_preview=True)))
     await home.later(120)
     assert await state(home, held.id) is ApprovalState.PENDING
     await home.broker.give_reason(held.id, ALICE, "because")
@@ -164,8 +164,8 @@ async def test_first_reason_stays_and_a_later_one_is_noted(home: House):
 
 
 async def test_reason_of_a_retry_counts_where_there_was_none(home: House):
-    held = await home.broker.request(ask(term(needs_reason=True)))
-    again = await home.broker.request(ask(term(needs_reason=True), reason="the disk is full"))
+    held = await home.broker.request(ask(term(require_reason=True)))
+    again = await home.broker.request(ask(term(require_reason=True), reason="the disk is full"))
     assert (again.id, again.reason) == (held.id, "the disk is full")
     assert BrokerEventKind.REASONED in home.told.kinds
 
