@@ -16,11 +16,14 @@ from holdpoint.domain.access import AccessRequest, Action, McpTool, Principal, P
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, Reviewer
 from holdpoint.domain.decision import RequireApproval, RuleRef
 from holdpoint.identity.verify import Verifier
+from holdpoint.policy.delegations import Delegations
 from holdpoint.settings import Reviewers, Roles
 from holdpoint.settings_file import load_settings
 from holdpoint.stages.admin_methods import AdminMethods
 from holdpoint.stages.page_filters import may_see
 from holdpoint.stages.suspensions import Suspensions
+
+NO_DELEGATIONS = SimpleNamespace(delegations=Delegations())
 
 pytestmark = pytest.mark.threat("T79")
 ROLES = Roles(auditor=frozenset({"group:audit"}), admin=frozenset({"person:rita@corp.example", "group:ops"}))
@@ -75,7 +78,14 @@ async def methods(tmp_path: Path) -> AsyncIterator[tuple[AdminMethods, FakeIssue
     settings = replace(settings, issuers=(corp,), console=None, reviewers=Reviewers(roles=ROLES))
     verifier = Verifier([corp], clock)
     methods = AdminMethods(settings, clock, cast("Any", None), cast("Any", None))
-    methods.attach(cast("Any", SimpleNamespace(verifier=verifier, suspensions=Suspensions(cast("Any", None), clock))))
+    methods.attach(
+        cast(
+            "Any",
+            SimpleNamespace(
+                verifier=verifier, suspensions=Suspensions(cast("Any", None), clock), policies=NO_DELEGATIONS
+            ),
+        )
+    )
     yield methods, issuer
     await verifier.close()
     issuer.stop()
