@@ -133,10 +133,10 @@ def _request(world: Attacked, method: str, path: str, token: str, body: bytes = 
 def lines(found: Found) -> list[str]:
     """Say what was found."""
     median, p99 = found.dispatch_median * 1e3, found.dispatch_p99 * 1e3
+    others = f"the others keep {found.kept:.2f} of their rate ({found.rate_before:.0f}/s before)"
     return [
         f"approvals: from decision to dispatch {median:.1f} ms (median), {p99:.1f} ms (p99)",
-        f"approvals: {found.held} held, {found.bytes_each / 1024:.1f} KB each; the others keep {found.kept:.2f} of their"
-        f" rate ({found.rate_before:.0f}/s before)",
+        f"approvals: {found.held} held, {found.bytes_each / 1024:.1f} KB each; {others}",
     ]
 
 
