@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tests.benchmarks.figures import Budget
-from tests.benchmarks.subjects import memory_of
+from tests.benchmarks.subjects import cpu_of, memory_of
 from tests.fakes.attacked import Attacked, attacked
 from tests.fakes.raw_upstream import Arrived, whole
 
@@ -36,11 +36,14 @@ class Found:
     bytes_each: float
     rate_before: float
     rate_held: float
+    cpu_before: float
+    cpu_held: float
+    """Processor seconds of the gateway for each of the other requests."""
 
     @property
     def kept(self) -> float:
-        """Share of their rate that other requests keep."""
-        return self.rate_held / self.rate_before
+        """Share of their rate that other requests keep, by processor time: who else uses the machine does not count."""
+        return self.cpu_before / self.cpu_held
 
 
 def measure(folder: Path, *, quick: bool) -> Found:
@@ -71,18 +74,22 @@ def _dispatches(world: Attacked, rounds: int) -> list[float]:
     return times
 
 
-async def _others(world: Attacked, seconds: float) -> tuple[int, float, float, float]:
+async def _others(world: Attacked, seconds: float) -> tuple[int, float, float, float, float, float]:
     world.shop.behave = lambda connection, _request: connection.sendall(whole(b"{}"))
     assert world.gateway is not None
     await _rate(world, seconds / 2)
-    before, size = await _rate(world, seconds), memory_of(world.gateway)
+    before, cpu_before = await _rate(world, seconds)
+    size = memory_of(world.gateway)
     async with _held(world, HELD):
         grown = memory_of(world.gateway) - size
-        return HELD, grown / HELD, before, await _rate(world, seconds)
+        held, cpu_held = await _rate(world, seconds)
+    return HELD, grown / HELD, before, held, cpu_before, cpu_held
 
 
-async def _rate(world: Attacked, seconds: float) -> float:
-    """Return how many requests that nobody holds are answered in a second, by four callers."""
+async def _rate(world: Attacked, seconds: float) -> tuple[float, float]:
+    """Return how many requests that nobody holds four callers get answered in a second, and what each takes."""
+    assert world.gateway is not None
+    used = cpu_of(world.gateway)
     done, until = 0, time.perf_counter() + seconds
     request = _request(world, "GET", "/bare/free", world.token())
 
@@ -97,7 +104,7 @@ async def _rate(world: Attacked, seconds: float) -> float:
             done += 1
 
     await asyncio.gather(*(call() for _ in range(4)))
-    return done / seconds
+    return done / seconds, (cpu_of(world.gateway) - used) / done
 
 
 @asynccontextmanager
