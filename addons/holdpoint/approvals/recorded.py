@@ -6,7 +6,8 @@ What was asked of reviewers stands in each event of the request: rules that are 
 from dataclasses import replace
 
 from holdpoint.approvals.evidence import proof_json
-from holdpoint.domain.approval import ApprovalRequest, Reviewer, Vote, preview_digest, reviewer_names
+from holdpoint.domain.access import AccessRequest, Action, McpResource, Principal, Protocol
+from holdpoint.domain.approval import ApprovalRequest, Ask, Reviewer, Vote, preview_digest, reviewer_names
 from holdpoint.domain.decision import BreakGlass, Clause, RequireApproval, RuleRef, Scope
 from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
 
@@ -85,6 +86,25 @@ def read_term(value: JsonValue) -> RequireApproval:
         also=tuple(clauses[1:]),
         break_glass=BreakGlass(texts(glass.get("who")), _number(glass.get("duration"))) if glass else None,
     )
+
+
+def read_ask(detail: JsonObject) -> Ask:
+    """Return what was asked of whom, as `ask_detail` wrote it, for counting alone. Raises NotRecorded."""
+    terms = tuple(read_term(t) for t in _list(detail.get("terms"), "terms"))
+    if not terms:
+        raise NotRecorded("no rule asks for anybody")
+    who = as_object(detail.get("requester"))
+    principal = Principal(
+        issuer=as_text(who.get("issuer")),
+        subject=as_text(who.get("subject")),
+        kind="workload",
+        person=None,
+        name="",
+        groups=frozenset(),
+        owners=texts(detail.get("requesters")),
+    )
+    access = AccessRequest(principal, "", Action(Protocol.MCP, ""), McpResource(""))
+    return Ask(access, terms, as_text(detail.get("intent")), {}, "", "")
 
 
 def read_reviewer(vote: JsonObject) -> Reviewer:
