@@ -80,6 +80,7 @@ class Attacked(World):
     def decide(self, held: dict[str, Any], verdict: str = "approve") -> Any:
         """Decide as a reviewer who read it."""
         said = {"id": held["id"], "expect": held["intent"], "verdict": verdict, "id_token": self.id_token()}
+        said["preview"] = held.get("preview_digest", "")
         return self.admin().call_sync("approvals.decide", said)
 
     @contextmanager
