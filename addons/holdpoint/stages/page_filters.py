@@ -18,8 +18,9 @@ def may_see(reviewer: Reviewer, request: ApprovalRequest) -> bool:
 
 
 def page_wanted(params: JsonObject, reviewer: Reviewer) -> Wanted:
-    """Return what a page is about: `state` (list), `target`, `person`, `verb`, `text`, `from`, `until` (seconds), `mine`.
+    """Return what a page is about.
 
+    By `state` (list), `target`, `person`, `verb`, `text`, `from` and `until` (Unix seconds), `mine`.
     Raises AdminError.
     """
     states = params.get("state")
