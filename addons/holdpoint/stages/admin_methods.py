@@ -149,9 +149,14 @@ class AdminMethods:
         code = "unavailable" if failure.kind is RefusalKind.UNAVAILABLE else "unauthenticated"
         raise AdminError(code, failure.public) from failure
 
+    def barred(self, reviewer: Reviewer) -> str:
+        """Say why somebody may decide nothing at all right now, or return an empty string."""
+        found = self._services.suspensions.of_reviewer(reviewer) if self._services is not None else None
+        return found.public if found is not None else ""
+
     def _refuse_suspended(self, reviewer: Reviewer) -> None:
-        if (found := self.services.suspensions.of_reviewer(reviewer)) is not None:
-            raise AdminError("not_allowed", found.public)
+        if why := self.barred(reviewer):
+            raise AdminError("not_allowed", why)
 
     async def _list(self, params: JsonObject) -> JsonValue:
         reviewer = await self.reviewer(params)
