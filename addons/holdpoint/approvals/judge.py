@@ -128,6 +128,9 @@ class _Work:
                 self.add(Weight.CLAIMED, "it was sent; its approval is in an older part of the log")
         if self.state == "approved":
             self._quorum(asked, votes)
+            if sent and asked is not None and all(t.scope is not Scope.REQUEST for t in asked.terms):
+                many = f"{len(sent)} requests were sent under what it opens"
+                self.add(Weight.CLAIMED, f"{many}: that each was within it is the word of the log")
 
     def _intents(self) -> None:
         named = [i for d in self.details if (i := as_text(d.get("intent")))]
@@ -280,7 +283,8 @@ class _Work:
                 return
             self.add(Weight.BAD, f"{term.rule}: approved by silence after {ended - held:.0f} s of {silence:.0f} s")
             return
-        self.add(Weight.BAD, f"{term.rule}: {_wanted(term)}, and what holds is of {_who(quorum)}")
+        found = ", ".join(sorted(quorum.approved_by)) or "nobody"
+        self.add(Weight.BAD, f"{term.rule}: {_wanted(term)}, and what holds is of {found}")
 
 
 def _counts(vote: Vote, read: str, *, strict: bool) -> bool:
@@ -294,7 +298,3 @@ def _counts(vote: Vote, read: str, *, strict: bool) -> bool:
 def _wanted(term: RequireApproval) -> str:
     sets = " and ".join(f"{c.required} of {', '.join(sorted(c.reviewers)) or 'nobody'}" for c in term.clauses)
     return f"it asks for {sets}" + ("" if term.scope is Scope.REQUEST else f" ({term.scope.value})")
-
-
-def _who(quorum: Quorum) -> str:
-    return ", ".join(sorted(quorum.approved_by)) or "nobody"

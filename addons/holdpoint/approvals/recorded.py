@@ -30,7 +30,7 @@ def ask_detail(request: ApprovalRequest) -> JsonObject:
 
 def vote_detail(vote: Vote, request: ApprovalRequest | None) -> JsonObject:
     """Return what is to be known of a vote: whose, under which names he counts here, and what proves it."""
-    asked = {n for t in request.ask.terms for c in t.clauses for n in c.reviewers} if request else set[str]()
+    asked = _named(request) if request else frozenset[str]()
     own, lent = reviewer_names(replace(vote.reviewer, acting_for=frozenset())), vote.reviewer.acting_for
     said: JsonObject = {
         "verdict": vote.verdict.value,
@@ -44,6 +44,13 @@ def vote_detail(vote: Vote, request: ApprovalRequest | None) -> JsonObject:
     if lent & asked:
         said["acting_for"] = [*sorted(lent & asked)]
     return {"vote": said, "proof": proof_json(vote.proof)} if vote.proof is not None else {"vote": said}
+
+
+def _named(request: ApprovalRequest) -> frozenset[str]:
+    """Return every name under which somebody may count for a request: no other need be kept of whoever votes."""
+    terms = request.ask.terms
+    reviewers = {name for t in terms for clause in t.clauses for name in clause.reviewers}
+    return frozenset(reviewers | {name for t in terms if t.break_glass is not None for name in t.break_glass.who})
 
 
 def term_json(term: RequireApproval) -> JsonObject:
