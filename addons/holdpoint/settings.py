@@ -212,6 +212,10 @@ class Credential:
     per_call: PerCall | None = None
 
 
+PREVIEW = "preview"
+"""Name of the credential by which a Kubernetes target opts in to previews: no request of a caller is sent with it."""
+
+
 class Unlinked(StrEnum):
     """What becomes of a request to a Kubernetes target that serves no tool call by a token of the gateway's own."""
 

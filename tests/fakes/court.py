@@ -23,12 +23,15 @@ from holdpoint.domain.decision import RequireApproval
 from holdpoint.domain.statement import Statement, moment
 from holdpoint.identity.verify import Verifier
 from holdpoint.keys import Signer, open_audit_keys, open_console_key
+from holdpoint.policy.delegations import Delegations
 from holdpoint.recording.audit import AuditLog
 from holdpoint.settings import Settings
 from holdpoint.settings_file import load_settings
 from holdpoint.stages.admin_methods import AdminMethods
 from holdpoint.stages.suspensions import Suspensions
 from holdpoint.store.sqlite import SqliteStore
+
+NO_DELEGATIONS = SimpleNamespace(delegations=Delegations())
 
 GROUPS = {"rita": ["sre"], "sam": ["sre", "dba"], "dora": ["dba"]}
 KEY = "  client_id: holdpoint-console\n  signing: {id: console-1, file: var/keys/console.pem, create: true}\n"
@@ -157,7 +160,12 @@ async def court(
         await broker.start()
         suspensions = Suspensions(store, clock)
         methods.attach(
-            cast("Any", SimpleNamespace(broker=broker, store=store, verifier=verifier, suspensions=suspensions))
+            cast(
+                "Any",
+                SimpleNamespace(
+                    broker=broker, store=store, verifier=verifier, suspensions=suspensions, policies=NO_DELEGATIONS
+                ),
+            )
         )
         try:
             yield Court(settings, clock, issuer, verifier, broker, methods, audit, signer)

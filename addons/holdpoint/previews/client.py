@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+import certifi
 import httpx
 
 from holdpoint.domain.refusal import Refusal
@@ -71,15 +72,18 @@ class Client:
         credential: Callable[[], Awaitable[Fields]],
         before: Callable[[Asking], Awaitable[None]],
         hide: Callable[[bytes], bytes],
+        patience: float = PER_REQUEST,
     ) -> None:
         """`credential` returns the headers that open the road; `before` writes a request down, durably.
 
-        Both may raise Refusal: then nothing is sent. `hide` takes the credential out of what comes back.
+        Both may raise Refusal: then nothing is sent. `hide` takes the credential out of what comes back. `patience`
+        is in seconds, for each request.
         """
         self._upstream = upstream
         self._credential = credential
         self._before = before
         self._hide = hide
+        self._patience = patience
         self._http: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
@@ -89,7 +93,7 @@ class Client:
         except (OSError, ssl.SSLError) as error:
             raise Trouble(f"the authority of the API server cannot be read: {type(error).__name__}") from error
         # NOTE: trust_env is off because HTTPS_PROXY may name this very gateway, and .netrc would add credentials.
-        self._http = httpx.AsyncClient(verify=trust, trust_env=False, follow_redirects=False, timeout=PER_REQUEST)
+        self._http = httpx.AsyncClient(verify=trust, trust_env=False, follow_redirects=False, timeout=self._patience)
         return self
 
     async def __aexit__(
@@ -108,10 +112,10 @@ class Client:
             detail = f" ({refused.detail})" if refused.detail else ""
             raise Trouble(f"{refused.public}{detail}") from refused
         try:
-            async with asyncio.timeout(PER_REQUEST):
+            async with asyncio.timeout(self._patience):
                 return await self._send(asking, fields)
         except TimeoutError:
-            raise Trouble(f"the API server did not answer within {PER_REQUEST:g} s") from None
+            raise Trouble(f"the API server did not answer within {self._patience:g} s") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Trouble(f"the API server cannot be reached: {_cause(error)}") from error
 
@@ -192,7 +196,8 @@ def _warning(text: str) -> str:
 
 
 def _trust(ca_file: Path | None) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+    # The same authorities as on the callers' own road, where mitmproxy takes certifi's in place of the system's.
+    context = ssl.create_default_context(cafile=str(ca_file) if ca_file else certifi.where())
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # As on the callers' own road: authorities of clusters lack extensions that RFC 5280 asks for.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT

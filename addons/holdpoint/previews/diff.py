@@ -18,6 +18,8 @@ MERGE_KEYS: Final[tuple[tuple[str, ...], ...]] = (
     ("name",),
     ("mountPath",),
     ("devicePath",),
+    ("containerPort",),
+    ("port",),
     ("containerPort", "protocol"),
     ("port", "protocol"),
     ("type",),

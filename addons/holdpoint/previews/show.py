@@ -19,6 +19,8 @@ LARGEST: Final = 64_000
 """Bytes of JSON of all lines together."""
 MOST_NAMES: Final = 50
 MOST_HANGING: Final = 60
+_MADE_UP: Final = (("uid",), ("creationTimestamp",), ("namespace",))
+"""Members of the metadata of every new object, which tell a reviewer nothing."""
 _LONGEST_TEXT: Final = 1_000
 _SHORTEST: Final = 3
 """Characters. A shorter secret would be found in every second word; where a value is so short the text is left out."""
@@ -181,7 +183,8 @@ def _made(own: JsonObject, made: JsonObject) -> Iterable[JsonObject]:
     """Return the lines of a new object: what was asked for, and what the API server adds to it."""
     yield from (change.shown() for change in added(_as_made(own), depth=2))
     for change in diff(own, made):
-        yield {**change.shown(), "by": "server"}
+        if change.path[:1] != ("metadata",) or change.path[1:] not in _MADE_UP:
+            yield {**change.shown(), "by": "server"}
 
 
 def _as_made(own: JsonObject) -> JsonObject:

@@ -30,6 +30,7 @@ from holdpoint.stages.live import GRANT_OVER
 from holdpoint.stages.notice_methods import NoticeMethods
 from holdpoint.stages.page_filters import may_see, page_wanted
 from holdpoint.stages.pin_methods import PinMethods
+from holdpoint.stages.preview_methods import PreviewMethods
 from holdpoint.stages.principal_methods import PrincipalMethods
 from holdpoint.stages.review_methods import ReviewMethods
 from holdpoint.stages.stream_methods import StreamMethods
@@ -89,6 +90,7 @@ class AdminMethods:
             "status": self._status,
             **NoticeMethods(self).table(),
             **PinMethods(self).table(),
+            **PreviewMethods(self).table(),
             **ReviewMethods(self).table(),
             **StreamMethods(self).table(),
             **PrincipalMethods(self).table(),
@@ -140,7 +142,8 @@ class AdminMethods:
                 self._refuse_suspended(found)
                 # A role is nobody's to lend: who stands in for an admin is none.
                 own = reviewer_names(replace(found, acting_for=frozenset()))
-                return replace(found, roles=self._settings.reviewers.roles.of(own))
+                lent = self.services.policies.delegations.acting_for(found.person, found.groups, self._clock.now())
+                return replace(found, roles=self._settings.reviewers.roles.of(own), acting_for=lent)
         if failure is None:
             raise AdminError("unauthenticated", "no issuer in the settings offers a login for reviewers")
         code = "unavailable" if failure.kind is RefusalKind.UNAVAILABLE else "unauthenticated"

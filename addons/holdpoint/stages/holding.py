@@ -112,6 +112,8 @@ async def _held(gateway: Gateway, flow: http.HTTPFlow, asked: Decoded, target: T
         raise suspended.refusal()
     if request.state is ApprovalState.PENDING:
         services.note_held(exchange, request, ask.reason)
+        if request.ask.exchange == exchange.id:
+            services.previews.begin(request)
         plan = _plan(services, exchange, asked, target, request)
         request = await _wait(gateway, flow, asked, request, plan)
         is_told_again = request.state is not ApprovalState.APPROVED and not request.resolution.startswith(SUSPENDED)
@@ -172,7 +174,7 @@ async def _requested(services: Services, exchange: Exchange, ask: Ask) -> Approv
             before = None  # so old that it was forgotten
         if before is not None and before.state is not ApprovalState.PENDING:
             return before
-    return await services.broker.request(ask)
+    return await services.broker.request(ask, dry_run=services.previews.first(ask))
 
 
 def _plan(services: Services, exchange: Exchange, asked: Decoded, target: Target, request: ApprovalRequest) -> Plan:

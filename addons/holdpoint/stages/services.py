@@ -42,8 +42,10 @@ from holdpoint.stages.handles import UNUSED_FOR, Handles
 from holdpoint.stages.ladder_calls import HeldCalls
 from holdpoint.stages.lately import Lately
 from holdpoint.stages.linked import end_with_calls
+from holdpoint.stages.linked_history import LinkedHistory
 from holdpoint.stages.live import LiveStreams
 from holdpoint.stages.policies import Policies, load_policies
+from holdpoint.stages.previewing import Previews
 from holdpoint.stages.questions import Questions
 from holdpoint.stages.running import Running
 from holdpoint.stages.suspensions import Suspensions
@@ -80,6 +82,8 @@ class Services:
     held: HeldCalls = field(default_factory=HeldCalls)
     lately: Lately = field(default_factory=Lately)
     handles: Handles = field(init=False)
+    previews: Previews = field(init=False)
+    history: LinkedHistory = field(default_factory=LinkedHistory)
     questions: Questions = field(default_factory=Questions)
     live: LiveStreams = field(init=False)
     running: Running = field(default_factory=Running)
@@ -95,6 +99,7 @@ class Services:
         self.seals = Seals(self.digest_key, self.clock)
         self.handles = Handles(self.store, self.clock)
         self.live = LiveStreams(self.clock)
+        self.previews = Previews(self)
         self.suspensions = Suspensions(self.store, self.clock)
         end_with_calls(self.calls, self.live)
         self.pins = ToolPins(self.settings, self.store, self.audit, self.clock)
@@ -273,6 +278,7 @@ class Services:
             await self.admin.close()
         await self.suspensions.close()
         await self.live.close()
+        await self.previews.close()
         await self.broker.close()
         await self.notices.close()
         await self.verifier.close()
@@ -340,6 +346,7 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
     await services.admin.start()
     await verifier.start()
     services.live.start()
+    await services.previews.resume()
     services.suspensions.on_begun, services.suspensions.on_over = methods.principals.enforce, methods.principals.over
     for suspension in services.suspensions.listed():
         await methods.principals.enforce(suspension)

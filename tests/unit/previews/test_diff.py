@@ -59,6 +59,12 @@ CASES: list[tuple[str, JsonValue, JsonValue, list[str]]] = [
         ['remove ports[containerPort=53,protocol="UDP"]'.replace('"', "")],
     ),
     (
+        "ports by number where that tells them apart",
+        {"ports": [{"port": 80}]},
+        {"ports": [{"port": 80, "protocol": "TCP"}]},
+        ["add ports[port=80].protocol"],
+    ),
+    (
         "a name that stands twice names nothing",
         {"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]},
         {"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "3"}]},
