@@ -57,6 +57,7 @@ LONGEST = (
     "e2e/test_kubectl_session.py",
     "failure_modes/test_identity_provider.py",
     "e2e/test_real_mcp_servers.py",
+    "e2e/test_console_in_browser.py",
 )
 """Files of more than ten seconds, the longest first: workers begin with them, or one would work alone at the end."""
 

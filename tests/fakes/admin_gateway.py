@@ -30,6 +30,8 @@ class FakeGateway:
     """What the methods raise instead of answering."""
     grants: list[JsonObject] = field(default_factory=list)
     suspended: dict[str, JsonObject] = field(default_factory=dict)
+    answers: dict[str, JsonValue] = field(default_factory=dict)
+    """What other methods answer."""
     version: int = 1
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -65,6 +67,8 @@ class FakeGateway:
                 async with self.changed:
                     await self.changed.wait_for(lambda: self.version != params.get("since"))
                     return {"version": self.version}
+            case _ if method in self.answers:
+                return self.answers[method]
             case _ if method.startswith("approvals."):
                 return await self._act(method.removeprefix("approvals."), params)
             case _ if method.startswith("grants."):
@@ -100,7 +104,7 @@ class FakeGateway:
     async def _grants(self, method: str, params: JsonObject) -> JsonValue:
         if method == "grants.list":
             state = params.get("state")
-            return {"grants": [grant for grant in self.grants if state in (None, grant["state"])]}
+            return {"grants": [grant for grant in self.grants if state in ("all", grant["state"])]}
         grant = next((g for g in self.grants if g["id"] == params["id"]), None)
         if grant is None:
             raise AdminError("not_found", "there is no such grant")
@@ -187,7 +191,7 @@ def _claims(params: JsonObject) -> dict[str, str]:
 
 def _fits(request: JsonObject, params: JsonObject) -> bool:
     principal = as_object(request["principal"])
-    at, since, until = request["created_at"], params.get("since", 0), params.get("until", 1e12)
+    at, since, until = request["created_at"], params.get("from", 0), params.get("until", 1e12)
     assert isinstance(at, int | float)
     assert isinstance(since, int | float)
     assert isinstance(until, int | float)
@@ -196,7 +200,6 @@ def _fits(request: JsonObject, params: JsonObject) -> bool:
         and params.get("verb", request["action"]) == request["action"]
         and params.get("person", principal.get("person")) == principal.get("person")
         and as_text(params.get("text")) in json.dumps(request)
-        and (not params.get("mine") or principal.get("person") == _claims(params)["email"])
         and since <= at < until
     )
 

@@ -104,6 +104,12 @@ class Browser:
             re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page[page.index('id="decide"') :])
         )
 
+    async def form_of(self, mark: str, *, path: str = "/requests/apr-1") -> dict[str, str]:
+        """Open a page and return the hidden fields of the first form behind a mark in its source."""
+        page = (await self.get(path)).text
+        form = page[page.index(mark) :].partition("</form>")[0]
+        return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', form))
+
 
 @asynccontextmanager
 async def browser_of(

@@ -23,11 +23,15 @@ from holdpoint.domain.decision import RequireApproval
 from holdpoint.domain.statement import Statement, moment
 from holdpoint.identity.verify import Verifier
 from holdpoint.keys import Signer, open_audit_keys, open_console_key
+from holdpoint.policy.delegations import Delegations
 from holdpoint.recording.audit import AuditLog
 from holdpoint.settings import Settings
 from holdpoint.settings_file import load_settings
 from holdpoint.stages.admin_methods import AdminMethods
+from holdpoint.stages.suspensions import Suspensions
 from holdpoint.store.sqlite import SqliteStore
+
+NO_DELEGATIONS = SimpleNamespace(delegations=Delegations())
 
 GROUPS = {"rita": ["sre"], "sam": ["sre", "dba"], "dora": ["dba"]}
 KEY = "  client_id: holdpoint-console\n  signing: {id: console-1, file: var/keys/console.pem, create: true}\n"
@@ -152,9 +156,17 @@ async def court(
         methods = AdminMethods(settings, clock, _no_reload, audit)
         store = SqliteStore(settings.store, clock)
         await store.open()
-        broker = Broker(store, clock, methods.on_broker_event, reachable=lambda: True)
+        broker = Broker(store, clock, methods.on_broker_event, reachable=lambda: True, confirm=True)
         await broker.start()
-        methods.attach(cast("Any", SimpleNamespace(broker=broker, store=store, verifier=verifier)))
+        suspensions = Suspensions(store, clock)
+        methods.attach(
+            cast(
+                "Any",
+                SimpleNamespace(
+                    broker=broker, store=store, verifier=verifier, suspensions=suspensions, policies=NO_DELEGATIONS
+                ),
+            )
+        )
         try:
             yield Court(settings, clock, issuer, verifier, broker, methods, audit, signer)
         finally:

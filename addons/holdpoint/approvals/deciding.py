@@ -148,7 +148,7 @@ class Deciding:
         for entry in self._desk.entries.values():
             if entry.look_at is not None and not reachable:
                 entry.listen(now, reachable=False)
-            if entry.due <= now or (entry.look_at is not None and entry.look_at <= now):
+            if entry.next_look <= now:
                 due.append(entry)
         for result in await asyncio.gather(*(self._look(e) for e in due), return_exceptions=True):
             if isinstance(result, BaseException) and not isinstance(result, AlreadyResolved):

@@ -22,6 +22,8 @@ from holdpoint.store.protocol import Key, Resolution, StaleWrite, Store, StoreUn
 logger = logging.getLogger(__name__)
 
 _NO_ANSWER = "nobody answered before the deadline"
+_DOUBT = 1.0
+"""Seconds after which a store that failed is asked how a request stands."""
 _TRIES = 50
 """How often a change is decided again because another gateway was faster."""
 
@@ -53,8 +55,7 @@ class Desk:
     @property
     def next_look(self) -> float | None:
         """Steady clock: when `tick` has something to do."""
-        looks = [e.due if e.look_at is None else min(e.due, e.look_at) for e in self.entries.values()]
-        return min(looks, default=None)
+        return min((e.next_look for e in self.entries.values()), default=None)
 
     def adopt(self, request: ApprovalRequest) -> Entry:
         """Take a pending request in, with its deadline moved to the steady clock."""
@@ -80,10 +81,15 @@ class Desk:
         async with entry.lock:
             for _ in range(_TRIES):
                 try:
+                    await self._settle_doubt(entry)
                     await self._require_pending(entry)
                     await act(entry)
                 except Behind:
                     continue
+                except StoreUnavailable:
+                    # It may have kept the change all the same: the answer can get lost on its way.
+                    entry.doubt_at = self.clock.monotonic() + _DOUBT
+                    raise
                 return entry.snapshot()
         raise StoreUnavailable(f"request `{approval_id}` changes faster than it can be decided")
 
@@ -108,6 +114,11 @@ class Desk:
         if stored.state is not ApprovalState.PENDING:
             raise AlreadyResolved(stored)
         return self.entries.get(approval_id) or self.adopt(stored)
+
+    async def _settle_doubt(self, entry: Entry) -> None:
+        if entry.doubt_at is not None:
+            await self.overtaken(entry, await self.store.approval(entry.request.id))
+            entry.doubt_at = None
 
     async def _require_pending(self, entry: Entry) -> None:
         if entry.is_pending and entry.due <= self.clock.monotonic():

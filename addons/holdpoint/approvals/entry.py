@@ -23,11 +23,18 @@ class Entry:
     """Steady clock: since when reviewers could have objected. None while they cannot be reached."""
     look_at: float | None = None
     """Steady clock: when silence is next looked at."""
+    doubt_at: float | None = None
+    """Steady clock: when to ask the store how it stands, because it failed in between and may have kept a change."""
 
     @property
     def is_pending(self) -> bool:
         """Whether it can still be decided."""
         return self.request.state is ApprovalState.PENDING
+
+    @property
+    def next_look(self) -> float:
+        """Steady clock: when there is something to do."""
+        return min(at for at in (self.due, self.look_at, self.doubt_at) if at is not None)
 
     def snapshot(self) -> ApprovalRequest:
         """Return the request with the number of callers on the line."""

@@ -12,7 +12,6 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from holdpoint.domain.approval import ApprovalRequest, Proof, Reviewer, Vote
-from holdpoint.domain.decision import RequireApproval
 from holdpoint.domain.statement import BadStatement, Statement, parse
 from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
 
@@ -130,11 +129,6 @@ _DIFFERS = {
 def was_counted(digest: str, votes: Sequence[Vote]) -> bool:
     """Tell whether a vote with this very statement is among those that were counted."""
     return any(v.proof is not None and _digest_of(v.proof) == digest for v in votes)
-
-
-def needs_confirm(terms: Sequence[RequireApproval]) -> bool:
-    """Tell whether every reviewer's own issuer must vouch for his decision: wherever two persons or more are asked."""
-    return len(terms) > 1 or any(term.persons > 1 for term in terms)
 
 
 def proof_json(proof: Proof) -> JsonObject:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Literal
 
@@ -15,7 +16,7 @@ from holdpoint.clock import Clock
 from holdpoint.domain.decision import RequireApproval, Scope
 from holdpoint.domain.grant import Grant, GrantState
 from holdpoint.domain.refusal import GatewayFault
-from holdpoint.store.protocol import Key, StaleWrite, Store
+from holdpoint.store.protocol import Key, StaleWrite, Store, StoreUnavailable
 from holdpoint.tasks import spawn, uninterrupted
 
 logger = logging.getLogger(__name__)
@@ -80,6 +81,10 @@ class Grants:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
             spawn(self._give_back(work, exchange), name="give a grant back")
+            raise
+        except StoreUnavailable:
+            # It may be spent all the same, and nothing is sent.
+            spawn(self._undo(grant_id, exchange), name="give a grant back")
             raise
 
     async def release(self, grant_id: str, exchange: str) -> Grant:
@@ -155,6 +160,11 @@ class Grants:
         except Exception:  # noqa: BLE001  # it was not spent, and nobody waits for the reason
             return
         await self.release(grant.id, exchange)
+
+    async def _undo(self, grant_id: str, exchange: str) -> None:
+        # Neither: it was not spent, or the store is still away and the next start reports it.
+        with suppress(GrantSpent, StoreUnavailable):
+            await self.release(grant_id, exchange)
 
     async def _settle(self, grant_id: str, state: Outcome, exchange: str) -> Grant:
         if not exchange:

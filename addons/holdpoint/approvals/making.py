@@ -1,6 +1,7 @@
 """The grant that an approval makes. Pure."""
 
 from dataclasses import replace
+from math import isfinite
 
 from holdpoint.approvals.terms import reach
 from holdpoint.domain.approval import ApprovalRequest, Ask
@@ -10,7 +11,6 @@ from holdpoint.store.protocol import Key
 
 CLAIM_TIME = 60.0
 """Seconds for which a single request can be sent after its approval, at least: also one approved in the last second."""
-_ONE_STREAM = "one stream"
 _AS_ASKED = "this very request alone: what a window pins has changed since it was asked"
 
 
@@ -22,14 +22,13 @@ def make_grant(  # all of it decides what is open
     `glass`: seconds for which what was opened by breaking the glass stays open, whatever else the terms allow.
     """
     ask = request.ask
-    carries, streams = reach(ask.terms, ask.session), reach(ask.terms, ask.session or _ONE_STREAM)
+    carries = reach(ask.terms, ask.session)
     is_once = carries.scope is Scope.REQUEST
-    open_for = (max(left, CLAIM_TIME) if glass is None else CLAIM_TIME) if is_once else carries.duration
-    # Spent once, by one stream: from then on it is the stream that ends.
-    stream_for = streams.duration if is_once and streams.scope is Scope.SESSION else 0.0
+    open_for = max(left, CLAIM_TIME) if is_once else carries.duration
+    stream_for = carries.stream_seconds
     if glass is not None:
-        open_for = min(open_for, glass)
-        stream_for = min(stream_for, glass) if stream_for else glass
+        open_for = min(CLAIM_TIME if is_once else open_for, glass)
+        stream_for = min(stream_for, glass)
     return Grant(
         id=grant_id,
         approval=request.id,
@@ -43,7 +42,7 @@ def make_grant(  # all of it decides what is open
         session=ask.session if carries.scope is Scope.SESSION else "",
         window="" if is_once else ask.window,
         opens=ask.opens,
-        stream_until=now + stream_for if stream_for else 0.0,
+        stream_until=now + stream_for if isfinite(stream_for) else 0.0,
     )
 
 
@@ -54,10 +53,6 @@ def glass_time(terms: tuple[RequireApproval, ...]) -> float:
 
 def narrowed(old: Ask, new: Ask) -> Ask:
     """Return `new` without its window where its terms widen other things than those under which the window was cut."""
-    if not new.window or _widened(old.terms) == _widened(new.terms):
+    if not new.window or reach(old.terms, old.session).widen == reach(new.terms, new.session).widen:
         return new
     return replace(new, window="", opens=_AS_ASKED)
-
-
-def _widened(terms: tuple[RequireApproval, ...]) -> frozenset[str]:
-    return frozenset[str].intersection(*(t.widen for t in terms)) if terms else frozenset()

@@ -95,7 +95,8 @@ class Outbox:
         self._sweep_at = 0.0
         self.lost = False
         """Whether something could not even be kept in memory: what is pending must be offered again."""
-        self.counts: Mapping[str, int] = {}
+        self.waiting = (0, 0)
+        """How many notices the store holds that are due, and that were given up, as it was last asked."""
 
     def put(self, rows: Iterable[NoticeRow]) -> None:
         """Take notices, to be stored with the next turn."""
@@ -189,7 +190,8 @@ class Outbox:
             else:
                 for row in await self._store.claim_notices(name, now=now, until=now + LEASE, limit=free):
                     self._begin(sink, self._deliver(sink, row))
-        self.counts = await self._store.count_notices()
+        counts = await self._store.count_notices()
+        self.waiting = counts.get("due", 0), counts.get("dead", 0)
         return wait
 
     def _begin(self, sink: _Sink, work: Awaitable[None]) -> None:

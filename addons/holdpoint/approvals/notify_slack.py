@@ -6,6 +6,7 @@ all the same: `&`, `<` and `>` are all that begins a mention or a link (docs.sla
 
 import re
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Final
 
 from holdpoint.approvals.notify_http import Line, SendFailed
@@ -21,6 +22,8 @@ _MOST: Final = 150
 """Characters of a header (Block Kit)."""
 _FIELDS: Final = 10
 _CALLS: Final = re.compile(r"@(?=channel|here|everyone)", re.IGNORECASE)
+_LENGTHS: Final = {"&": 5, "<": 4, ">": 4, "@": 4}
+"""Of what becomes longer, at most."""
 _ERROR: Final = re.compile(r"[a-z_]{1,60}")
 
 
@@ -95,8 +98,13 @@ def escaped(text: str) -> str:
 
 
 def _plain(text: str, *, most: int = 1_000) -> JsonObject:
-    shown = text if len(text) <= most else f"{text[: most - 1]}…"
-    return {"type": "plain_text", "text": escaped(shown), "emoji": False}
+    """Return a text object of at most so many characters, as they are sent: longer ones make Slack refuse the whole."""
+    shown = escaped(text)
+    if len(shown) > most:
+        # Cut before it is escaped, or `&amp;` would be cut in two.
+        lengths = accumulate(_LENGTHS.get(c, 1) for c in text)
+        shown = escaped("".join(c for c, length in zip(text, lengths, strict=False) if length < most)) + "…"
+    return {"type": "plain_text", "text": shown, "emoji": False}
 
 
 def _check(answer: bytes) -> None:

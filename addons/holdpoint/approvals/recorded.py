@@ -6,7 +6,8 @@ What was asked of reviewers stands in each event of the request: rules that are 
 from dataclasses import replace
 
 from holdpoint.approvals.evidence import proof_json
-from holdpoint.domain.approval import ApprovalRequest, Reviewer, Vote, preview_digest, reviewer_names
+from holdpoint.domain.access import AccessRequest, Action, McpResource, Principal, Protocol
+from holdpoint.domain.approval import ApprovalRequest, Ask, Reviewer, Vote, preview_digest, reviewer_names
 from holdpoint.domain.decision import BreakGlass, Clause, RequireApproval, RuleRef, Scope
 from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
 
@@ -29,7 +30,7 @@ def ask_detail(request: ApprovalRequest) -> JsonObject:
 
 def vote_detail(vote: Vote, request: ApprovalRequest | None) -> JsonObject:
     """Return what is to be known of a vote: whose, under which names he counts here, and what proves it."""
-    asked = {n for t in request.ask.terms for c in t.clauses for n in c.reviewers} if request else set[str]()
+    asked = _named(request) if request else frozenset[str]()
     own, lent = reviewer_names(replace(vote.reviewer, acting_for=frozenset())), vote.reviewer.acting_for
     said: JsonObject = {
         "verdict": vote.verdict.value,
@@ -43,6 +44,13 @@ def vote_detail(vote: Vote, request: ApprovalRequest | None) -> JsonObject:
     if lent & asked:
         said["acting_for"] = [*sorted(lent & asked)]
     return {"vote": said, "proof": proof_json(vote.proof)} if vote.proof is not None else {"vote": said}
+
+
+def _named(request: ApprovalRequest) -> frozenset[str]:
+    """Return every name under which somebody may count for a request: no other need be kept of whoever votes."""
+    terms = request.ask.terms
+    reviewers = {name for t in terms for clause in t.clauses for name in clause.reviewers}
+    return frozenset(reviewers | {name for t in terms if t.break_glass is not None for name in t.break_glass.who})
 
 
 def term_json(term: RequireApproval) -> JsonObject:
@@ -85,6 +93,25 @@ def read_term(value: JsonValue) -> RequireApproval:
         also=tuple(clauses[1:]),
         break_glass=BreakGlass(texts(glass.get("who")), _number(glass.get("duration"))) if glass else None,
     )
+
+
+def read_ask(detail: JsonObject) -> Ask:
+    """Return what was asked of whom, as `ask_detail` wrote it, for counting alone. Raises NotRecorded."""
+    terms = tuple(read_term(t) for t in _list(detail.get("terms"), "terms"))
+    if not terms:
+        raise NotRecorded("no rule asks for anybody")
+    who = as_object(detail.get("requester"))
+    principal = Principal(
+        issuer=as_text(who.get("issuer")),
+        subject=as_text(who.get("subject")),
+        kind="workload",
+        person=None,
+        name="",
+        groups=frozenset(),
+        owners=texts(detail.get("requesters")),
+    )
+    access = AccessRequest(principal, "", Action(Protocol.MCP, ""), McpResource(""))
+    return Ask(access, terms, as_text(detail.get("intent")), {}, "", "")
 
 
 def read_reviewer(vote: JsonObject) -> Reviewer:

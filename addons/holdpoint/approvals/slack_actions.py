@@ -136,9 +136,12 @@ def _payload(body: bytes) -> JsonObject:
     try:
         fields = parse_qs(body.decode("ascii"), strict_parsing=True, max_num_fields=8, errors="strict")
         (text,) = fields["payload"]
-        return as_object(loads(text.encode(), max_bytes=MAX_BODY, max_depth=32))
+        payload = loads(text.encode(), max_bytes=MAX_BODY, max_depth=32)
     except (ValueError, KeyError):
-        raise NotAllowed("this is no action that the gateway knows") from None
+        payload = None
+    if not isinstance(payload, dict):
+        raise NotAllowed("this is no action that the gateway knows")
+    return payload
 
 
 def _pressed(payload: JsonObject) -> str | None:

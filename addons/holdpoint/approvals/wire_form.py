@@ -86,10 +86,9 @@ def _actor(actor: Actor) -> JsonObject:
 
 def _term(quorum: Quorum) -> JsonObject:
     term, glass = quorum.term, quorum.term.break_glass
-    filled = (quorum.approved_by, *((frozenset[str](),) * len(term.also)))
     clauses: list[JsonValue] = [
         {"reviewers": [*sorted(c.reviewers)], "required": c.required, "filled_by": [*sorted(by)]}
-        for c, by in zip(term.clauses, filled, strict=True)
+        for c, by in zip(term.clauses, quorum.filled_by, strict=True)
     ]
     return {
         "rule": str(term.rule),

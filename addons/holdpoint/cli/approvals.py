@@ -3,12 +3,12 @@
 import argparse
 import json
 
-from holdpoint.cli import approvals_act, approvals_list, approvals_watch
+from holdpoint.cli import approvals_act, approvals_list, approvals_watch, decide, verify
 from holdpoint.cli.approvals_show import text_of
 from holdpoint.cli.common import Commands, Failure, ask, moment, settings_of, shown
 from holdpoint.cli.login import reviewer_token
 from holdpoint.clock import SystemClock
-from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
+from holdpoint.domain.values import JsonObject, JsonValue, as_object
 from holdpoint.recording import browse
 from holdpoint.recording.browse import LineError
 from holdpoint.settings import Settings
@@ -27,16 +27,12 @@ def add(commands: Commands) -> None:
     show.add_argument("id")
     show.add_argument("--json", action="store_true", help="as JSON, with nothing left out")
     show.set_defaults(run=_show)
-    for verdict in ("approve", "deny"):
-        decide = group.add_parser(verdict, help=f"{verdict} one request")
-        decide.add_argument("id")
-        decide.add_argument("--comment", default="", help="what the requester and the record will read")
-        decide.add_argument("--expect", default="", help="intent digest that you read; default: as it is shown now")
-        decide.set_defaults(run=_decide, verdict=verdict)
+    decide.add(group)
     approvals_act.add(group)
     approvals_watch.add(group)
     for parser in group.choices.values():
         parser.add_argument("--issuer", default="", help="issuer that you are logged in at")
+    verify.add(group)
     explain = commands.add_parser("explain", help="say why a request was refused")
     explain.add_argument("id")
     explain.set_defaults(run=_explain)
@@ -56,25 +52,6 @@ def _get(settings: Settings, approval_id: str, token: str) -> JsonObject:
 def _pretty(value: JsonValue) -> str:
     text = json.dumps(value, indent=2, ensure_ascii=False)
     return "\n".join(shown(line) for line in text.split("\n"))
-
-
-def _decide(arguments: argparse.Namespace) -> int:
-    settings = settings_of(arguments)
-    token = reviewer_token(arguments, settings)
-    expect = arguments.expect
-    if not expect:
-        request = _get(settings, arguments.id, token)
-        expect = as_text(request.get("intent"))
-    params: JsonObject = {
-        "id": arguments.id,
-        "verdict": arguments.verdict,
-        "comment": arguments.comment,
-        "expect": expect,
-        "id_token": token,
-    }
-    answer = as_object(ask(settings, "approvals.decide", params))
-    print(f"{arguments.id}: {as_text(answer.get('state'))}")
-    return 0
 
 
 def _explain(arguments: argparse.Namespace) -> int:

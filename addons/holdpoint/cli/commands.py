@@ -11,6 +11,7 @@ from holdpoint.cli import (
     grants,
     kubeconfig,
     login,
+    notices,
     pins,
     policy,
     principals,
@@ -32,7 +33,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"holdpoint {__version__}")
     top.add_argument("--config", default="", help="path of gateway.yaml (default: $HOLDPOINT_CONFIG)")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for group in (run, login, token, kubeconfig, approvals, grants, policy, pins, streams, principals, sessions, audit):
+    groups = (run, login, token, kubeconfig, approvals, grants, policy, pins, notices, streams, principals, sessions)
+    for group in (*groups, audit):
         group.add(commands)
     return top
 

@@ -83,8 +83,7 @@ class Gateway:
         filters: Mapping[str, JsonValue] | None = None,
     ) -> list[JsonObject]:
         """Return approval requests, newest first. Raises GatewayTrouble."""
-        named: JsonValue = [*states]
-        params: JsonObject = {**(filters or {}), "id_token": id_token, "state": named, "states": named, "limit": limit}
+        params: JsonObject = {**(filters or {}), "id_token": id_token, "state": [*states], "limit": limit}
         if before:
             params["before"] = before
         return _objects(await self._call("approvals.list", params), "requests")

@@ -42,11 +42,11 @@ class Filters:
             name: value for name, value in self._named().items() if name in {"target", "person", "verb", "text"}
         }
         if self.since:
-            found["since"] = found["from"] = _day(self.since).timestamp()
+            found["from"] = _day(self.since).timestamp()
         if self.until:
             found["until"] = (_day(self.until) + timedelta(days=1)).timestamp()
         if self.mine:
-            found |= {"mine": True, "person": me}
+            found["person"] = me
         return found
 
     def query(self, **changes: str) -> str:

@@ -1,4 +1,4 @@
-"""What approvals opened: one's own grants, all of them for auditors, and their end."""
+"""What approvals opened: one's own grants, those that one reviews, all of them for auditors, and their end."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from holdpoint.console.calls import GatewayTrouble, Trouble
+from holdpoint.console.paths import APPROVAL_ID
 from holdpoint.console.reading import number
 from holdpoint.console.sessions import Session
 from holdpoint.console.site import Site
@@ -41,9 +42,10 @@ class GrantView:
 
 def grant_view(wire: JsonObject) -> GrantView:
     """Read one grant."""
+    approval = as_text(wire.get("approval"))
     return GrantView(
         id=as_text(wire.get("id")),
-        approval=as_text(wire.get("approval")),
+        approval=approval if APPROVAL_ID.fullmatch(approval) else "",
         principal=as_text(wire.get("principal")),
         person=as_text(wire.get("person")),
         target=as_text(wire.get("target")),
@@ -92,9 +94,7 @@ async def revoke(request: Request) -> Response:
 async def _show(
     site: Site, session: Session, *, everybody: bool, ended: bool = False, status: int = 200, notice: str = ""
 ) -> Response:
-    wanted: dict[str, JsonValue] = {"mine": not everybody}
-    if not ended:
-        wanted["state"] = "active"
+    wanted: dict[str, JsonValue] = {"mine": not everybody, "state": "all" if ended else "active"}
     version = site.feed.version
     try:
         found = await site.gateway.listed("grants.list", session.id_token, wanted, "grants")

@@ -10,9 +10,10 @@ from holdpoint.console.paths import safe_next
 from holdpoint.console.sessions import Session
 from holdpoint.console.signing import Decision
 from holdpoint.console.site import Site
+from holdpoint.console.standing import standing
 from holdpoint.console.text import reveal
 from holdpoint.console.troubles import STATUS, checked, own_form, own_text, trouble_page
-from holdpoint.console.view import request_view, standing
+from holdpoint.console.view import request_view
 
 MOST_COMMENT = 2_000
 SAYS: dict[Trouble, str] = {

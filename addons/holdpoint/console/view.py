@@ -7,7 +7,6 @@ digest of what was read there is nothing to decide on.
 from dataclasses import dataclass
 
 from holdpoint.console.reading import Row, actor_of, duration, items, line, number, pretty, rows, texts
-from holdpoint.console.sessions import Session
 from holdpoint.console.text import Cut, cut
 from holdpoint.console.tried import TriedView, tried_view
 from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
@@ -229,29 +228,6 @@ def request_view(wire: JsonObject) -> RequestView:
         blocked=as_text(wire.get("blocked")),
         bundle=as_text(wire.get("bundle")),
         whole=pretty({**said, "preview": preview} if said else preview),
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What the page can tell somebody before they try. Hints: the gateway decides."""
-
-    is_requester: bool
-    is_named: bool
-    may_break: bool
-    """Whether every rule lets them break the glass."""
-    vote: VoteView | None
-
-
-def standing(request: RequestView, session: Session) -> Standing:
-    """Compare a login with a request by the claims of the login."""
-    asked = bool(session.person) and session.person in {request.person, *request.owners}
-    glass = bool(request.terms) and all(session.names & {*term.glass_for} for term in request.terms)
-    return Standing(
-        is_requester=asked,
-        is_named=any(session.names.intersection(term.reviewers) for term in request.terms),
-        may_break=asked and glass and request.is_pending,
-        vote=request.vote_of(session.person),
     )
 
 

@@ -142,15 +142,21 @@ class AdminMethods:
                 self._refuse_suspended(found)
                 # A role is nobody's to lend: who stands in for an admin is none.
                 own = reviewer_names(replace(found, acting_for=frozenset()))
-                return replace(found, roles=self._settings.reviewers.roles.of(own))
+                lent = self.services.policies.delegations.acting_for(found.person, found.groups, self._clock.now())
+                return replace(found, roles=self._settings.reviewers.roles.of(own), acting_for=lent)
         if failure is None:
             raise AdminError("unauthenticated", "no issuer in the settings offers a login for reviewers")
         code = "unavailable" if failure.kind is RefusalKind.UNAVAILABLE else "unauthenticated"
         raise AdminError(code, failure.public) from failure
 
+    def barred(self, reviewer: Reviewer) -> str:
+        """Say why somebody may decide nothing at all right now, or return an empty string."""
+        found = self._services.suspensions.of_reviewer(reviewer) if self._services is not None else None
+        return found.public if found is not None else ""
+
     def _refuse_suspended(self, reviewer: Reviewer) -> None:
-        if (found := self.services.suspensions.of_reviewer(reviewer)) is not None:
-            raise AdminError("not_allowed", found.public)
+        if why := self.barred(reviewer):
+            raise AdminError("not_allowed", why)
 
     async def _list(self, params: JsonObject) -> JsonValue:
         reviewer = await self.reviewer(params)
@@ -187,16 +193,12 @@ class AdminMethods:
                     verdict,
                     as_text(params.get("comment")),
                     expect=expect,
-                    preview=as_text(params.get("preview")),
+                    preview=as_text(params.get("preview")) or None,
                     proof=proof,
                 )
             )
-        except NotAllowed as error:
-            raise AdminError("not_allowed", str(error)) from error
-        except AlreadyResolved as error:
-            raise AdminError("already_resolved", str(error)) from error
-        except NotFound as error:
-            raise AdminError("not_found", str(error)) from error
+        except (NotAllowed, AlreadyResolved, NotFound) as error:
+            raise AdminError(error.code, str(error)) from error
         return to_json(voted, confirm=self.services.broker.confirm)
 
     async def _wait_change(self, params: JsonObject) -> JsonValue:

@@ -4,7 +4,6 @@
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from collections.abc import Callable
-from functools import partial
 
 from mitmproxy import http
 
@@ -16,7 +15,7 @@ from holdpoint.domain.refusal import Refusal
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.live import NO_END, LiveStream, refuse_changed
-from holdpoint.stages.running import refuse_over
+from holdpoint.stages.running import cut_off, refuse_over
 from holdpoint.stages.services import Services
 
 
@@ -28,8 +27,15 @@ def register_answer(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange) -
     state = gateway.exchanges.expect(flow, Forwarded)
     permitted, grant = state.cleared.permitted, state.cleared.grant
     access = permitted.decoded.access
-    refuse_over(exchange, streams=True)
-    refuse_changed(access, permitted.decision, gateway.services.policies, gateway.exchanges.target(flow))
+    try:
+        refuse_over(exchange, streams=True)
+        refuse_changed(access, permitted.decision, gateway.services.policies, gateway.exchanges.target(flow))
+    except Refusal as refusal:
+        raise cut_off(refusal, permitted.decoded) from None
+
+    def end(refusal: Refusal) -> None:
+        gateway.abort(flow, cut_off(refusal, permitted.decoded), ended=True)
+
     until = _token_ends(access.principal)
     if grant is not None and grant.scope is not Scope.REQUEST:
         until = min(until, grant.expires_at)
@@ -42,7 +48,7 @@ def register_answer(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange) -
             since=gateway.clock.now(),
             until=until,
             approval=grant.approval if grant is not None else "",
-            end=partial(gateway.abort, flow, ended=True),
+            end=end,
         )
     )
     before = exchange.release

@@ -7,7 +7,8 @@ each reviewer has to vouch for the very decision.
 from collections.abc import Mapping
 
 from holdpoint.admin.errors import AdminError
-from holdpoint.approvals.evidence import BadEvidence, check_signature, needs_confirm, read_statement
+from holdpoint.approvals.checks import needs_confirm
+from holdpoint.approvals.evidence import BadEvidence, check_signature, read_statement
 from holdpoint.clock import Clock
 from holdpoint.domain.approval import ApprovalRequest, Proof, Reviewer, Verdict, preview_digest
 from holdpoint.domain.refusal import Refusal, RefusalKind
@@ -42,7 +43,7 @@ class Evidence:
         """
         signature, token = as_text(params.get("signature")), as_text(params.get("confirm_token"))
         if verdict is Verdict.APPROVE and not token:
-            if needs_confirm(request.ask.terms):
+            if needs_confirm(request):
                 raise AdminError("not_allowed", CONFIRM)
             if self._required and not signature:
                 raise AdminError("not_allowed", SIGN)

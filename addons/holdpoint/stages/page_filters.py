@@ -18,8 +18,9 @@ def may_see(reviewer: Reviewer, request: ApprovalRequest) -> bool:
 
 
 def page_wanted(params: JsonObject, reviewer: Reviewer) -> Wanted:
-    """Return what a page is about: `state` (list), `target`, `person`, `verb`, `text`, `from`, `until` (Unix seconds).
+    """Return what a page is about.
 
+    By `state` (list), `target`, `person`, `verb`, `text`, `from` and `until` (Unix seconds), `mine`.
     Raises AdminError.
     """
     states = params.get("state")
@@ -31,8 +32,14 @@ def page_wanted(params: JsonObject, reviewer: Reviewer) -> Wanted:
         text=_word(params, "text"),
         since=_time(params, "from"),
         until=_time(params, "until"),
-        readers=None if reviewer.roles & SEES_ALL else _names(reviewer),
+        readers=_readers(reviewer, mine=params.get("mine") is True),
     )
+
+
+def _readers(reviewer: Reviewer, *, mine: bool) -> frozenset[str] | None:
+    if mine:
+        return frozenset({f"requester:{reviewer.person}"}) if reviewer.person else frozenset()
+    return None if reviewer.roles & SEES_ALL else _names(reviewer)
 
 
 def _names(reviewer: Reviewer) -> frozenset[str]:

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from holdpoint.domain.access import Principal
-from holdpoint.domain.refusal import Refusal
+from holdpoint.domain.exchange import Decoded
+from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.stages.exchanges import Exchange
 
 logger = logging.getLogger(__name__)
@@ -70,6 +71,20 @@ class Running:
         for sent in self._sent.values():
             if sent.approval == approval and sent.exchange.barred is None:
                 sent.exchange.barred = refusal
+
+
+def cut_off(refusal: Refusal, asked: Decoded) -> Refusal:
+    """Return what the caller of a request is told that was sent, and whose answer he will not get.
+
+    Never that nothing was done, as is said of requests that nobody approved in time.
+    """
+    unknown = "; whether it took effect is not known" if asked.is_write and not asked.is_notification else ""
+    kind = RefusalKind.DENIED if refusal.kind is RefusalKind.EXPIRED else refusal.kind
+    if kind is refusal.kind and not unknown:
+        return refusal
+    told = Refusal(kind, refusal.public + unknown, detail=refusal.detail, ticket=refusal.ticket)
+    told.challenge, told.link = refusal.challenge, refusal.link
+    return told
 
 
 def refuse_over(exchange: Exchange, *, streams: bool = False) -> None:

@@ -48,7 +48,7 @@ from holdpoint.stages.policies import Policies, load_policies
 from holdpoint.stages.previewing import Previews
 from holdpoint.stages.questions import Questions
 from holdpoint.stages.running import Running
-from holdpoint.stages.suspensions import Suspensions
+from holdpoint.stages.suspensions import LOOK_EVERY, Suspensions
 from holdpoint.stages.tool_pins import ToolPins
 from holdpoint.store.opening import make_store
 from holdpoint.store.protocol import RefusalRecord, StoreUnavailable
@@ -100,7 +100,8 @@ class Services:
         self.handles = Handles(self.store, self.clock)
         self.live = LiveStreams(self.clock)
         self.previews = Previews(self)
-        self.suspensions = Suspensions(self.store, self.clock)
+        self.suspensions = Suspensions(self.store, self.clock, look_every=LOOK_EVERY if self.store.shared else 0.0)
+        self.store.listen(self.suspensions.heard)
         end_with_calls(self.calls, self.live)
         self.pins = ToolPins(self.settings, self.store, self.audit, self.clock)
 
@@ -314,7 +315,8 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
         handles = await store.handles(clock.now() - UNUSED_FOR)
         stored_pins = await store.pins()
         suspended = await store.suspensions()
-        broker = Broker(store, clock, noticing.told(methods.on_broker_event, notices), reachable=methods.console_seen)
+        told = noticing.told(methods.on_broker_event, notices)
+        broker = Broker(store, clock, told, reachable=methods.console_seen, barred=methods.barred, confirm=True)
         await broker.start()
         # Policies may have changed while the gateway was down.
         await broker.redecide(policies.engine.decide)

@@ -10,13 +10,16 @@ from holdpoint.clock import Clock
 from holdpoint.domain.access import Principal
 from holdpoint.domain.approval import Reviewer
 from holdpoint.domain.suspension import Suspension, names_of, names_of_reviewer, words_of
-from holdpoint.store.protocol import StoreUnavailable
+from holdpoint.store.protocol import Change, StoreUnavailable
 from holdpoint.tasks import spawn
 
 logger = logging.getLogger(__name__)
 
 LOOK_AGAIN: Final = 15.0
 """Seconds after which the wall clock is read again while somebody is suspended for a time: it may have been set."""
+
+LOOK_EVERY: Final = 1.0
+"""Seconds after which a store that others write is read again: not every change of theirs is told."""
 
 type Told = Callable[[Suspension], Awaitable[None]]
 
@@ -122,6 +125,11 @@ class Suspensions:
                 was_there = self._unstored.pop(suspension.who, None) is not None or was_there
                 self._keep({who: s for who, s in self._all.items() if who != suspension.who})
         return was_there
+
+    def heard(self, change: Change) -> None:
+        """Read the store again where another gateway changed it. On the event loop."""
+        if change.table in ("", "suspensions") and not self._closing:
+            spawn(self.refresh(), name="read suspensions")
 
     async def refresh(self) -> None:
         """Read the store again: what another gateway began or ended counts here, too. Raises StoreUnavailable."""
