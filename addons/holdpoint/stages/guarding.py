@@ -16,6 +16,7 @@ from holdpoint.masking.validators import decode_base64
 from holdpoint.protocols import sse, strict_json
 from holdpoint.protocols.call import Undecodable
 
+MATCHED = "the answer matched a guard"
 _ESCAPES = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\.", re.DOTALL)
 _NO_BASE64 = re.compile(r"[^A-Za-z0-9+/_-]")
 
@@ -127,4 +128,4 @@ def _compiled(patterns: tuple[str, ...]) -> Regex | None:
 
 
 def _withheld(guard: GuardAnswer) -> Refusal:
-    return Refusal(RefusalKind.WITHHELD, "the answer matched a guard", detail=f"guard of rule {guard.rule}")
+    return Refusal(RefusalKind.WITHHELD, MATCHED, detail=f"guard of rule {guard.rule}")

@@ -34,6 +34,7 @@ from holdpoint.stages.guarding import check_bytes
 from holdpoint.stages.kube_ends import is_log
 from holdpoint.stages.kube_readers import ListReader, LogReader, WatchReader, is_clean, whole, withheld
 from holdpoint.stages.live import LiveStream, refuse_changed
+from holdpoint.stages.running import refuse_over
 from holdpoint.stages.streaming import pump
 
 SMALL: Final = 128 << 10
@@ -108,6 +109,7 @@ def stream_kubernetes(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange,
         raise Refusal(RefusalKind.WITHHELD, "the upstream compressed a stream that must be inspected")
     policies, target = gateway.services.policies, gateway.exchanges.target(flow)
     refuse_changed(access, state.cleared.permitted.decision, policies, target)
+    refuse_over(exchange, streams=True)
     begin(gateway, flow, masker)
     _register(gateway, flow, exchange, state)
     return True

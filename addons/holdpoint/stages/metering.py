@@ -93,6 +93,7 @@ def open_meters(settings: Settings, services: Services, exchanges: Exchanges) ->
             pending=lambda: services.broker.held,
             exchanges=lambda: len(exchanges),
             bundle=lambda: services.policies.bundle.hash,
+            notices=lambda: services.notices.outbox.waiting,
         )
         prometheus = Prometheus(gauges, _METHODS)
         prometheus.listen(settings.metrics)

@@ -17,6 +17,7 @@ from holdpoint.protocols.kubernetes.tunnels import Codec, codec_for
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.live import NO_END, LiveStream, refuse_changed
+from holdpoint.stages.running import refuse_over
 from holdpoint.stages.tunnels import Tunnel
 from holdpoint.stages.upgrades import SWITCHING, Switched, is_declined, switched
 from holdpoint.wire_tunnel import LINGER
@@ -44,6 +45,7 @@ def open_tunnel(gateway: Gateway, flow: http.HTTPFlow) -> bool:
     permitted = state.cleared.permitted
     policies, target = gateway.services.policies, gateway.exchanges.target(flow)
     refuse_changed(permitted.decoded.access, permitted.decision, policies, target)
+    refuse_over(exchange, streams=True)
     to = switched(exchange.upgrade, response)
     tunnel = Tunnel(gateway, flow, state, to, _codec(state, to))
     _register(gateway, flow, exchange, state)

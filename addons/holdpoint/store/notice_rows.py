@@ -41,10 +41,11 @@ def claim(connection: Connection, sink: str, now: float, until: float, limit: in
         # The outer condition again: with two writers at once, only it is looked at anew for a row that changed.
         "UPDATE notices SET attempts = attempts + 1, due_at = ? WHERE state = 'due' AND due_at <= ? AND id IN"  # noqa: S608  # constants
         " (SELECT id FROM notices WHERE sink = ? AND state = 'due' AND due_at <= ? ORDER BY due_at, seq LIMIT ?)"
-        f" RETURNING {_COLUMNS}",
+        f" RETURNING seq, {_COLUMNS}",
         (until, now, sink, now, limit),
     ).fetchall()
-    return tuple(sorted((_row(r) for r in rows), key=lambda r: (r.created_at, r.id)))
+    found = [(int(seq), _row(tuple(rest))) for seq, *rest in rows]
+    return tuple(row for _, row in sorted(found, key=lambda f: (f[1].created_at, f[0])))
 
 
 def settle(connection: Connection, row: NoticeRow) -> bool:

@@ -31,6 +31,8 @@ class Gauges:
     exchanges: Callable[[], int]
     """Exchanges under way: held, streaming, or waiting for an upstream."""
     bundle: Callable[[], str]
+    notices: Callable[[], tuple[int, int]] = lambda: (0, 0)
+    """Notices that wait to be delivered, and those that were given up."""
 
 
 class Prometheus:
@@ -110,3 +112,6 @@ class _Looked(Collector):
             "holdpoint_pending_approvals", "Requests that wait for a reviewer", value=gauges.pending()
         )
         yield GaugeMetricFamily("holdpoint_open_exchanges", "Exchanges under way", value=gauges.exchanges())
+        due, dead = gauges.notices()
+        yield GaugeMetricFamily("holdpoint_due_notices", "Notices that wait to be delivered", value=due)
+        yield GaugeMetricFamily("holdpoint_dead_notices", "Notices that were given up", value=dead)
