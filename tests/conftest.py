@@ -1,7 +1,7 @@
 """What holds for every test: hypothesis profiles, what runs first, no silent skips where all should be there."""
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,9 @@ from hypothesis import HealthCheck, settings
 
 if TYPE_CHECKING:
     from tests.fakes.postgres import Server
+
+    from holdpoint.clock import Clock
+    from holdpoint.store.sql import SqlStore
 
 IS_CI = os.environ.get("CI", "").lower() in ("1", "true")
 PLATFORM = "platform: "
@@ -54,6 +57,7 @@ LONGEST = (
     "e2e/test_kubectl_session.py",
     "failure_modes/test_identity_provider.py",
     "e2e/test_real_mcp_servers.py",
+    "e2e/test_console_in_browser.py",
 )
 """Files of more than ten seconds, the longest first: workers begin with them, or one would work alone at the end."""
 
@@ -118,3 +122,21 @@ def postgres_server() -> "Iterator[Server]":
 
     with serving() as server:
         yield server
+
+
+@pytest.fixture
+def postgres_schema(postgres_server: "Server") -> Iterator[str]:
+    """The name of a schema that is gone after the test."""
+    name = postgres_server.new_schema()
+    yield name
+    postgres_server.drop(name)
+
+
+@pytest.fixture
+def make_postgres(postgres_server: "Server", postgres_schema: str) -> "Callable[[Clock], SqlStore]":
+    """Makes stores, not open yet, all in one schema."""
+    from holdpoint.store.postgres import PostgresStore
+    from holdpoint.store.postgres_place import read_place
+
+    place = read_place(postgres_server.url, postgres_schema, None)
+    return lambda clock: PostgresStore(place, clock)

@@ -212,6 +212,10 @@ class Credential:
     per_call: PerCall | None = None
 
 
+PREVIEW = "preview"
+"""Name of the credential by which a Kubernetes target opts in to previews: no request of a caller is sent with it."""
+
+
 class Unlinked(StrEnum):
     """What becomes of a request to a Kubernetes target that serves no tool call by a token of the gateway's own."""
 
@@ -329,6 +333,17 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class Postgres:
+    """A store that several gateways share."""
+
+    url: SecretSource
+    """`postgresql://USER:PASSWORD@HOST:PORT/DATABASE`."""
+    schema: str = "holdpoint"
+    ca_file: Path | None = None
+    """PEM of the authority to trust for this server, in place of the system's."""
+
+
+@dataclass(frozen=True, slots=True)
 class Recordings:
     """Where flow files and the audit log go."""
 
@@ -388,6 +403,22 @@ class Otlp:
 
 
 @dataclass(frozen=True, slots=True)
+class Roles:
+    """Who sees and ends more than what they are asked about. No role approves anything."""
+
+    auditor: frozenset[str] = frozenset()
+    """`group:NAME` or `person:NAME` of those who see every request, grant and session."""
+    admin: frozenset[str] = frozenset()
+    """Of those who also revoke any grant and suspend anybody."""
+
+    def of(self, names: frozenset[str]) -> frozenset[str]:
+        """Return the roles of somebody with these names: `auditor`, and for an admin `admin` and `auditor`."""
+        if names & self.admin:
+            return frozenset({"auditor", "admin"})
+        return frozenset({"auditor"}) if names & self.auditor else frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Reviewers:
     """Whose word counts, beside what each rule says."""
 
@@ -399,6 +430,7 @@ class Reviewers:
     """Whether every approval has to be signed, by the console's key or by the reviewer's own issuer."""
     confirm: Literal["session", "login"] = "session"
     """Whether who confirms a decision at the issuer has to log in there again."""
+    roles: Roles = Roles()
 
 
 @dataclass(frozen=True, slots=True)
@@ -448,7 +480,8 @@ class Settings:
     issuers: tuple[Issuer, ...]
     targets: tuple[Target, ...]
     policies: tuple[Path, ...]
-    store: Path
+    store: Path | Postgres
+    """The file of an embedded store, or the database that several gateways share."""
     recordings: Recordings
     admin_socket: Path
     reviewers: Reviewers = field(default_factory=Reviewers)

@@ -85,6 +85,10 @@ class AnswerStream(HttpStream):
 
     def check_killed(self, emit_error_hook: bool) -> layer.CommandGenerator[bool]:  # noqa: FBT001  # mitmproxy's signature
         """Tell whether the stream ends here, and see to it that a tunnel that never began is noted as over."""
+        if (abort := self.wire.take_abort(self.flow)) is not None:
+            # Ended while a hook waited. What is told of it may come behind what the hook left to be sent.
+            yield from self._abort(abort)
+            return True
         killed = yield from super().check_killed(emit_error_hook)
         if killed and not emit_error_hook and (through := self.wire.take_tunnel(self.flow)) is not None:
             yield from self._leave_upstream("the client left")
@@ -108,14 +112,20 @@ class AnswerStream(HttpStream):
                 self.wire.on_unshown(self.flow, "it comes faster than it can be looked at")
 
     def state_wait_for_response_headers(self, event: ResponseHeaders) -> layer.CommandGenerator[None]:
-        """Wait for an answer; where it is read whole, have its time measured."""
+        """Wait for an answer; where it is read whole, have its time measured. Nothing of it passes after an abort."""
+        if (abort := self.wire.take_abort(self.flow)) is not None:
+            yield from self._abort(abort)
+            return
         self._switched = event.response.status_code == SWITCHING
         yield from super().state_wait_for_response_headers(event)
         if self.server_state == self.state_consume_response_body:
             self.wire.on_reading(self.flow, lambda: len(self.response_body_buf))
 
     def state_consume_response_body(self, event: events.Event) -> layer.CommandGenerator[None]:
-        """Read an answer whole."""
+        """Read an answer whole. Nothing of it passes after an abort."""
+        if (abort := self.wire.take_abort(self.flow)) is not None:
+            yield from self._abort(abort)
+            return
         if isinstance(event, ResponseEndOfMessage):
             self.wire.on_read(self.flow)
         yield from super().state_consume_response_body(event)

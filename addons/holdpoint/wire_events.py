@@ -27,6 +27,8 @@ class AbortStream(FlowEvent):
     """What the caller is told last where his answer has begun, which then ends whole. None: it ends torn."""
     ending: Ending | None = None
     """What both sides of an upgraded connection are told last."""
+    answer: http.Response | None = None
+    """What the caller gets where nothing of an answer has reached him. None: his stream ends torn."""
 
 
 @dataclass

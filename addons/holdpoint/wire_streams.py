@@ -198,6 +198,9 @@ class GatewayHttpStream(AnswerStream):
             failed = ResponseProtocolError(self.stream_id, "refused by the gateway", ErrorCode.CONNECT_FAILED)
             yield SendHttp(failed, self.context.client)
             return
+        yield from self._whole(answer)
+
+    def _whole(self, answer: http.Response) -> Commands:
         yield SendHttp(ResponseHeaders(self.stream_id, answer, end_stream=False), self.context.client)
         yield SendHttp(ResponseData(self.stream_id, answer.raw_content or b""), self.context.client)
         yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
@@ -272,6 +275,9 @@ class GatewayHttpStream(AnswerStream):
                 if event.last:
                     yield SendHttp(ResponseData(self.stream_id, event.last), self.context.client)
                 yield SendHttp(ResponseEndOfMessage(self.stream_id), self.context.client)
+            elif event.answer is not None and not self._head_sent and early is None and self._request_ended:
+                self._head_sent = True
+                yield from self._whole(event.answer)
             else:
                 error = ResponseProtocolError(self.stream_id, event.reason, ErrorCode.CANCEL)
                 yield SendHttp(error, self.context.client)

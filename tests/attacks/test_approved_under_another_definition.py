@@ -51,7 +51,13 @@ def world(tmp_path: Path, server: ChangingServer) -> Iterator[World]:
 
 
 async def approve(world: World, request: dict[str, Any], reviewer: str) -> None:
-    said = {"id": request["id"], "expect": request["intent"], "verdict": "approve", "id_token": reviewer}
+    said = {
+        "id": request["id"],
+        "expect": request["intent"],
+        "preview": request["preview_digest"],
+        "verdict": "approve",
+        "id_token": reviewer,
+    }
     await world.admin().call("approvals.decide", {**said, "comment": ""})
 
 

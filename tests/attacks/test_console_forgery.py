@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 import httpx
 import pytest
-from tests.fakes.console_browser import Browser, browser_of, request_wire
+from tests.fakes.console_browser import INTENT, Browser, browser_of, request_wire
 
 pytestmark = pytest.mark.threat("T05")
 SESSION, DECIDE = "__Host-holdpoint-session", "__Host-holdpoint-decide"
@@ -66,6 +66,48 @@ async def test_what_a_preview_of_links_fetches_changes_nothing(browser: Browser)
     assert (await browser.get("/")).status_code == 200
 
 
+FORMS = (
+    "/requests/apr-1/decide",
+    "/requests/apr-1/reason",
+    "/requests/apr-1/withdraw",
+    "/requests/apr-1/review",
+    "/requests/apr-1/try-again",
+    "/requests/apr-1/break-glass",
+    "/grants/grt-1/revoke",
+    "/principals/suspend",
+    "/principals/resume",
+)
+FILLED = {"reason": "an emergency of ours", "comment": "c", "expect": INTENT, "sure": "yes", "verdict": "approve"}
+ACTED = {"approvals.list", "approvals.get", "approvals.wait_change", "grants.list", "principals.list"}
+
+
+@pytest.mark.threat("T77")
+@pytest.mark.parametrize("path", FORMS)
+async def test_no_form_does_anything_without_its_own_token_and_the_strict_cookie(browser: Browser, path: str) -> None:
+    await browser.log_in()
+    form = FILLED | {"who": "deploy-agent", "time": "1h"}
+    theirs = await browser.form()
+    for token in ("", theirs["token"] if "decide" not in path else "0" * 64):
+        assert (await browser.post(path, form | {"token": token})).status_code == 403
+    session = browser.http.cookies[SESSION]
+    browser.http.cookies.clear()
+    assert (await browser.post(path, form | theirs, cookie=f"{SESSION}={session}")).status_code == 403
+    assert (await browser.post(path, form | theirs)).status_code == 401
+    assert (await browser.get(path)).status_code == 405
+    assert {method for method, _ in browser.gateway.calls} <= ACTED
+
+
+@pytest.mark.threat("T77")
+async def test_the_token_of_one_grant_does_not_revoke_another(browser: Browser) -> None:
+    await browser.log_in()
+    browser.gateway.grants += [
+        {"id": name, "approval": "apr-1", "state": "active", "expires_at": 9e9} for name in ("grt-1", "grt-2")
+    ]
+    form = await browser.form_of("grt-1/revoke", path="/grants") | {"reason": "wrong"}
+    assert (await browser.post("/grants/grt-2/revoke", form)).status_code == 403
+    assert (await browser.post("/grants/grt-1/revoke", form)).status_code == 303
+
+
 async def test_nobody_is_logged_out_by_a_foreign_form(browser: Browser) -> None:
     await browser.log_in()
     assert (await browser.post("/logout", {"token": "x"})).status_code == 403
@@ -115,6 +157,13 @@ async def test_a_reviewer_is_not_logged_in_as_somebody_else_by_a_link(browser: B
         "/requests/a\n",
         "javascript:alert(1)",
         " /requests/a",
+        "/grants?whose=//evil.example",
+        "/history?text=a&next=//evil.example",
+        "/history?text=a#x",
+        "/history?text=<script>",
+        "/principals?x=y",
+        "/events",
+        "/badge",
         "/logout",
         "/login",
         "/auth/callback",
@@ -145,7 +194,20 @@ async def test_a_foreign_name_for_our_address_is_not_served(browser: Browser, ho
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/login", "/history", "/requests/apr-1", "/none", "/static/live.js", "/auth/callback", "/changes"]
+    "path",
+    [
+        "/",
+        "/login",
+        "/history",
+        "/requests/apr-1",
+        "/none",
+        "/static/live.js",
+        "/auth/callback",
+        "/changes",
+        "/badge",
+        "/grants",
+        "/principals",
+    ],
 )
 @pytest.mark.parametrize("logged_in", [True, False], ids=["logged in", "stranger"])
 async def test_every_answer_keeps_others_from_framing_running_and_keeping_it(
@@ -174,7 +236,7 @@ async def test_a_refused_host_gets_the_headers_too(browser: Browser) -> None:
 
 async def test_no_page_speaks_to_another_host_or_holds_code_of_its_own(browser: Browser) -> None:
     await browser.log_in()
-    for path in ("/", "/history", "/requests/apr-1", "/goodbye"):
+    for path in ("/", "/history", "/requests/apr-1", "/goodbye", "/grants", "/principals"):
         page = (await browser.get(path)).text
         addresses = re.findall(r'(?:href|src|action)="([^"]*)"', page)
         assert addresses
@@ -182,5 +244,5 @@ async def test_no_page_speaks_to_another_host_or_holds_code_of_its_own(browser: 
             assert httpx.URL(address).is_relative_url
             assert address.startswith(("/", "#"))
             assert not address.startswith("//")
-        assert re.findall(r"<script(?! src=\"/static/live\.js\" defer></script>)", page) == []
+        assert re.findall(r"<script(?! src=\"/static/(?:live|keys)\.js\" defer></script>)", page) == []
         assert re.findall(r"\son\w+=|style=|javascript:", page) == []

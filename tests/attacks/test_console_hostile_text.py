@@ -47,13 +47,22 @@ def hostile(text: str, *, pending: bool = True) -> JsonObject:
         "unverified": {text: text},
         "tool": {"description": text},
     }
+    change: JsonObject = {"path": text, "before": text, "after": {text: text}, "op": "change"}
+    shown: JsonObject = {"diff": [change], "object": {text: text}, "warnings": [text], "error": text, "verb": text}
+    shown |= {"hangs_on_it": [{"what": text, "text": text}], "counts": {"matched": 1, "names": [text]}}
+    clause: JsonObject = {"reviewers": [text], "required": 2, "filled_by": [text]}
     changes: dict[str, JsonValue] = {
+        "dry_run": {"state": "ready", "why": text, "at": 1_800_000_000.0, "shown": shown},
+        "opens": text,
+        "reason": text,
+        "blocked": text,
+        "summary": text,
         "principal": principal | {"actor": {"subject": text}},
         "target": text,
         "action": text,
         "resource": text,
         "reasons": [text],
-        "terms": [term | {"approved_by": [text], "scope": text}],
+        "terms": [term | {"approved_by": [text], "scope": text, "clauses": [clause]}],
         "preview": preview,
         "votes": [vote],
         "resolution": text,
@@ -84,6 +93,32 @@ async def test_no_invisible_or_turning_character_reaches_a_page(browser: Browser
     assert not set(page) & {"\u202e", "\u200b", "\u2066", "\x1b", "\u00a0"}
     if path != "/" or pending:
         assert "⟦U+202E⟧" in page
+
+
+@pytest.mark.parametrize("state", ["failed", "none", "pending"])
+async def test_why_there_is_no_dry_run_is_text(browser: Browser, state: str) -> None:
+    browser.gateway.add(request_wire(dry_run={"state": state, "why": MARKUP + ODD, "shown": {"error": MARKUP}}))
+    page = (await browser.get("/requests/apr-1")).text
+    assert "<script>alert" not in page
+    assert not set(page) & {"\u202e", "\u200b", "\x1b"}
+
+
+async def test_what_grants_and_suspensions_say_is_text(browser: Browser) -> None:
+    text = MARKUP + ODD
+    grant: JsonObject = dict.fromkeys(("approval", "person", "target", "opens", "scope", "ended_why"), text)
+    browser.gateway.grants += [grant | {"id": "g", "state": state} for state in ("active", text)]
+    browser.gateway.suspended["x"] = {"who": MARKUP, "reason": text, "by": text, "at": 1.0}
+    for path in ("/grants?whose=all&state=all", "/principals"):
+        page = (await browser.get(path)).text
+        assert "<script>alert" not in page
+        assert not set(page) & {"\u202e", "\u200b", "\x1b"}
+        assert "&lt;script&gt;alert(1)" in page
+
+
+async def test_what_is_looked_for_comes_back_as_text(browser: Browser) -> None:
+    page = (await browser.get("/history", params={"text": MARKUP, "since": MARKUP})).text
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)" in page
 
 
 async def test_plain_text_is_not_taken_for_a_page(browser: Browser) -> None:

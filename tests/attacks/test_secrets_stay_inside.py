@@ -77,7 +77,14 @@ async def test_no_token_and_no_masked_value_is_written_anywhere(world: World, up
     held = asyncio.ensure_future(asyncio.to_thread(ask, world, "write_note", other, text=ASKED))
     request = await _pending(world, reviewer)
     assert ASKED not in json.dumps(request)
-    params = {"id": request["id"], "expect": request["intent"], "verdict": "deny", "comment": "", "id_token": reviewer}
+    params = {
+        "id": request["id"],
+        "expect": request["intent"],
+        "preview": request["preview_digest"],
+        "verdict": "deny",
+        "comment": "",
+        "id_token": reviewer,
+    }
     await world.admin().call("approvals.decide", params)
     await held
     assert world.gateway is not None

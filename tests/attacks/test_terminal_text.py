@@ -5,7 +5,7 @@ import pytest
 from holdpoint.cli.approvals import _pretty
 from holdpoint.cli.common import shown
 
-pytestmark = pytest.mark.threat("T22")
+pytestmark = [pytest.mark.threat("T22"), pytest.mark.threat("T89")]
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ class Desk:
         said = {
             "id": asked["id"],
             "expect": asked["intent"],
+            "preview": asked["preview_digest"],
             "verdict": verdict,
             "comment": "",
             "id_token": self._token,

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import msgspec
-from tests.benchmarks import kubernetes, parts, sdk
+from tests.benchmarks import approvals, kubernetes, parts, sdk
 from tests.benchmarks.figures import Figures, Point, as_json, budgets, growth, point, report
 from tests.benchmarks.profiles import PROFILES, Profile
 from tests.benchmarks.subjects import Arena
@@ -31,7 +31,7 @@ class Plan:
 FULL = Plan(rounds=3, seconds=4.0, warm_up=0.7, connections=(1, 16, 64))
 QUICK = Plan(rounds=3, seconds=0.6, warm_up=0.15, connections=(1, 16, 64))
 MAIN = 16
-NAMES = [*(p.name for p in PROFILES), sdk.SDK, sdk.STREAM, kubernetes.KUBERNETES]
+NAMES = [*(p.name for p in PROFILES), sdk.SDK, sdk.STREAM, kubernetes.KUBERNETES, approvals.APPROVALS]
 
 
 def _rounds(
@@ -81,6 +81,13 @@ def _kubernetes(folder: Path, names: list[str], *, quick: bool) -> kubernetes.Fo
     return kubernetes.measure(folder, quick=quick)
 
 
+def _approvals(folder: Path, names: list[str], *, quick: bool) -> approvals.Found | None:
+    if approvals.APPROVALS not in names:
+        return None
+    folder.mkdir()
+    return approvals.measure(folder, quick=quick)
+
+
 def measure(folder: Path, given: argparse.Namespace) -> dict[str, object]:
     """Measure everything, print it, and return it."""
     before = os.getloadavg()
@@ -99,11 +106,15 @@ def measure(folder: Path, given: argparse.Namespace) -> dict[str, object]:
         "verify": parts.verifying(),
     }
     road = _kubernetes(folder / "kubernetes", names, quick=given.quick)
+    held = _approvals(folder / "approvals", names, quick=given.quick)
     found = budgets(points, alone, memory) + trial_budgets(trials)
     said = trial_lines(trials)
     if road is not None:
         found += kubernetes.budgets(road)
         said += kubernetes.lines(road)
+    if held is not None:
+        found += approvals.budgets(held)
+        said += approvals.lines(held)
     sys.stdout.write(report(points, alone, memory, found, said) + "\n")
     machine = (
         f"load of the machine before and after: {before[0]:.1f}, {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
@@ -115,6 +126,7 @@ def measure(folder: Path, given: argparse.Namespace) -> dict[str, object]:
         "in_turn": trials_as_json(trials),
         **alone,
         "kubernetes": kubernetes.as_json(road) if road is not None else {},
+        "approvals": approvals.as_json(held) if held is not None else {},
         "memory": {
             "requests": last[0],
             "bytes": last[1],

@@ -108,7 +108,13 @@ async def test_the_requester_is_refused_in_the_console(world: World) -> None:
             assert not asked.done()
         rita = world.id_token("rita@corp.example", "reviewers")
         request = await world.admin().call("approvals.get", {"id": request_id, "id_token": rita})
-        verdict = {"id": request_id, "expect": request["intent"], "verdict": "deny", "id_token": rita}
+        verdict = {
+            "id": request_id,
+            "expect": request["intent"],
+            "preview": request["preview_digest"],
+            "verdict": "deny",
+            "id_token": rita,
+        }
         await world.admin().call("approvals.decide", verdict)
         await asked
     assert "write_note own-in-console" not in world.notes.seen.calls

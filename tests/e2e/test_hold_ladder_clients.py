@@ -46,7 +46,13 @@ async def reviewed(world: World, text: str, verdict: str = "approve") -> str:
         version = (await admin.call("approvals.wait_change", {"since": version}))["version"]
         for held in (await admin.call("approvals.list", {"id_token": token, "state": ["pending"]}))["requests"]:
             if text in str(held["preview"]):
-                said = {"id": held["id"], "expect": held["intent"], "verdict": verdict, "comment": ""}
+                said = {
+                    "id": held["id"],
+                    "expect": held["intent"],
+                    "preview": held["preview_digest"],
+                    "verdict": verdict,
+                    "comment": "",
+                }
                 await admin.call("approvals.decide", {**said, "id_token": token})
                 return held["id"]
 

@@ -50,7 +50,13 @@ class Refusing(KubeWorld):
         raise AssertionError(f"nothing about `{name}` is held")
 
     def decide(self, request: dict[str, Any], verdict: str, comment: str = "") -> None:
-        said = {"id": request["id"], "expect": request["intent"], "verdict": verdict, "comment": comment}
+        said = {
+            "id": request["id"],
+            "expect": request["intent"],
+            "preview": request["preview_digest"],
+            "verdict": verdict,
+            "comment": comment,
+        }
         self.admin().call_sync("approvals.decide", {**said, "id_token": self.id_token()})
 
     def config_map(self, name: str) -> str:

@@ -219,7 +219,13 @@ def test_what_was_held_is_not_sent_when_its_call_is_over(world: LinkedWorld, ses
     token = world.ops.tokens[-1][1]
     (waiting,) = until(lambda: held(world))
     until(lambda: world.ops.ask(token, PODS)["status"] == 401)
-    params = {"id": waiting["id"], "verdict": "approve", "expect": waiting["intent"], "id_token": world.id_token()}
+    params = {
+        "id": waiting["id"],
+        "verdict": "approve",
+        "expect": waiting["intent"],
+        "preview": waiting["preview_digest"],
+        "id_token": world.id_token(),
+    }
     world.admin().call_sync("approvals.decide", params)
     answered = until(lambda: [a for a in world.ops.answers if a["path"] == path])
     assert [a["status"] for a in answered] == [401]

@@ -131,7 +131,14 @@ def test_arguments_decide_at_a_plain_service(world: World) -> None:
             held = found["requests"][0]
             assert not any(b'"amount":100' in body.replace(b" ", b"") for _, _, body in Orders.seen)
             await admin.call(
-                "approvals.decide", {"id": held["id"], "expect": held["intent"], "verdict": "approve", "id_token": rita}
+                "approvals.decide",
+                {
+                    "id": held["id"],
+                    "expect": held["intent"],
+                    "preview": held["preview_digest"],
+                    "verdict": "approve",
+                    "id_token": rita,
+                },
             )
             return await asked
 

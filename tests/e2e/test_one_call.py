@@ -49,7 +49,14 @@ async def pending(world: World, tool: str, token: str) -> dict[str, object]:
 async def decide(world: World, request: dict[str, object], verdict: str, token: str, comment: str = "") -> object:
     return await world.admin().call(
         "approvals.decide",
-        {"id": request["id"], "expect": request["intent"], "verdict": verdict, "comment": comment, "id_token": token},
+        {
+            "id": request["id"],
+            "expect": request["intent"],
+            "preview": request["preview_digest"],
+            "verdict": verdict,
+            "comment": comment,
+            "id_token": token,
+        },
     )
 
 

@@ -206,6 +206,7 @@ async def test_a_rule_may_hold_calls_of_a_changed_tool_for_who_reads_the_differe
         {
             "id": request["id"],
             "expect": request["intent"],
+            "preview": request["preview_digest"],
             "verdict": "approve",
             "comment": "",
             "id_token": reviewer,

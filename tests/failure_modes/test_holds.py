@@ -86,7 +86,13 @@ async def waiting_for(world: World, name: str) -> dict[str, Any]:
 
 
 async def decide(world: World, request: dict[str, Any], verdict: str = "approve") -> None:
-    params = {"id": request["id"], "expect": request["intent"], "verdict": verdict, "comment": ""}
+    params = {
+        "id": request["id"],
+        "expect": request["intent"],
+        "preview": request["preview_digest"],
+        "verdict": verdict,
+        "comment": "",
+    }
     await world.admin().call("approvals.decide", {**params, "id_token": world.id_token()})
 
 

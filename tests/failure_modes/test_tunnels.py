@@ -238,7 +238,13 @@ async def pending(world: PodWorld) -> dict[str, Any]:
 
 async def decide(world: PodWorld, verdict: str) -> str:
     request = await pending(world)
-    params = {"id": request["id"], "expect": request["intent"], "verdict": verdict, "comment": ""}
+    params = {
+        "id": request["id"],
+        "expect": request["intent"],
+        "preview": request["preview_digest"],
+        "verdict": verdict,
+        "comment": "",
+    }
     await world.admin().call("approvals.decide", {**params, "id_token": world.id_token()})
     return str(request["id"])
 

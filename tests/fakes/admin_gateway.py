@@ -28,6 +28,8 @@ class FakeGateway:
     calls: list[tuple[str, JsonObject]] = field(default_factory=list)
     fail: dict[str, Exception] = field(default_factory=dict)
     """What the methods raise instead of answering."""
+    grants: list[JsonObject] = field(default_factory=list)
+    suspended: dict[str, JsonObject] = field(default_factory=dict)
     answers: dict[str, JsonValue] = field(default_factory=dict)
     """What other methods answer."""
     version: int = 1
@@ -52,7 +54,7 @@ class FakeGateway:
             case "approvals.list":
                 states = params.get("state")
                 assert isinstance(states, list)
-                found = [r for r in self.requests.values() if r["state"] in states]
+                found = [r for r in self.requests.values() if r["state"] in states and _fits(r, params)]
                 found.sort(key=lambda request: as_text(request["id"]), reverse=True)
                 before, limit = as_text(params.get("before")), params["limit"]
                 assert isinstance(limit, int)
@@ -67,8 +69,67 @@ class FakeGateway:
                     return {"version": self.version}
             case _ if method in self.answers:
                 return self.answers[method]
+            case _ if method.startswith("approvals."):
+                return await self._act(method.removeprefix("approvals."), params)
+            case _ if method.startswith("grants."):
+                return await self._grants(method, params)
+            case _ if method.startswith("principals."):
+                return self._principals(method, params)
             case _:
-                raise AdminError("not_found", f"no method `{method}`")
+                raise AdminError("unknown_method", f"there is no method `{method}`")
+
+    async def _act(self, act: str, params: JsonObject) -> JsonValue:
+        request, who = self._get(params), _claims(params)
+        if act == "preview_again":
+            request["dry_run"] = {"state": "pending", "why": "", "at": 0, "shown": {}}
+            return await self._changed(params)
+        is_requester = who["email"] == as_object(request["principal"]).get("person")
+        if is_requester == (act == "review"):
+            raise AdminError("not_allowed", "this is not yours to do")
+        if act != "review" and request["state"] != "pending":
+            raise AdminError("already_resolved", f"it is {request['state']} already")
+        match act:
+            case "reason":
+                request["reason"] = params["reason"]
+            case "withdraw":
+                request |= {"state": "withdrawn", "resolution": "the requester took it back"}
+            case "break_glass":
+                if params["expect"] != request["intent"]:
+                    raise AdminError("changed", "the digest is another one")
+                request |= {"state": "approved", "glass": "broken", "resolution": f"glass broken: {params['reason']}"}
+            case _:
+                request["glass"] = "reviewed"
+        return await self._changed(params)
+
+    async def _grants(self, method: str, params: JsonObject) -> JsonValue:
+        if method == "grants.list":
+            state = params.get("state")
+            return {"grants": [grant for grant in self.grants if state in ("all", grant["state"])]}
+        grant = next((g for g in self.grants if g["id"] == params["id"]), None)
+        if grant is None:
+            raise AdminError("not_found", "there is no such grant")
+        grant |= {"state": "revoked", "ended_why": params["reason"]}
+        await self.change()
+        return grant
+
+    def _principals(self, method: str, params: JsonObject) -> JsonValue:
+        who = as_text(params.get("who"))
+        match method:
+            case "principals.list":
+                return {"suspensions": list(self.suspended.values())}
+            case "principals.suspend":
+                until = 1_800_000_000.0 + seconds if isinstance(seconds := params.get("for"), int) else None
+                made: JsonObject = {"who": who, "reason": params["reason"], "until": until, "at": 1_800_000_000.0}
+                self.suspended[who] = made | {"by": _claims(params)["email"]}
+                return self.suspended[who]
+            case _:
+                if self.suspended.pop(who, None) is None:
+                    raise AdminError("not_found", "nobody of that name is suspended")
+                return {"who": who}
+
+    async def _changed(self, params: JsonObject) -> JsonValue:
+        await self.change()
+        return self._get(params)
 
     def _get(self, params: JsonObject) -> JsonObject:
         found = self.requests.get(as_text(params["id"]))
@@ -78,11 +139,13 @@ class FakeGateway:
 
     async def _decide(self, params: JsonObject) -> JsonValue:
         request = self._get(params)
-        claims = jwt.decode(as_text(params["id_token"]), options={"verify_signature": False})
+        claims = _claims(params)
         if request["state"] != "pending":
             raise AdminError("already_resolved", f"it is {request['state']} already")
         if params["expect"] != request["intent"]:
             raise AdminError("conflict", "the digest is another one")
+        if params.get("preview", "") != request.get("preview_digest", ""):
+            raise AdminError("changed", "the preview changed since you opened it")
         if claims["email"] == as_object(request["principal"]).get("person"):
             raise AdminError("not_allowed", "nobody approves their own request")
         vote: JsonObject = {"person": claims["email"], "name": claims["name"], "at": 1_800_000_100.0}
@@ -119,6 +182,26 @@ class FakeGateway:
             pass
         finally:
             writer.close()
+
+
+def _claims(params: JsonObject) -> dict[str, str]:
+    claims: dict[str, str] = jwt.decode(as_text(params["id_token"]), options={"verify_signature": False})
+    return claims
+
+
+def _fits(request: JsonObject, params: JsonObject) -> bool:
+    principal = as_object(request["principal"])
+    at, since, until = request["created_at"], params.get("from", 0), params.get("until", 1e12)
+    assert isinstance(at, int | float)
+    assert isinstance(since, int | float)
+    assert isinstance(until, int | float)
+    return (
+        params.get("target", request["target"]) == request["target"]
+        and params.get("verb", request["action"]) == request["action"]
+        and params.get("person", principal.get("person")) == principal.get("person")
+        and as_text(params.get("text")) in json.dumps(request)
+        and since <= at < until
+    )
 
 
 @dataclass(frozen=True)

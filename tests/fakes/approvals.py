@@ -11,7 +11,7 @@ from holdpoint.clock import ManualClock
 from holdpoint.domain.access import AccessRequest, Action, Actor, McpTool, Principal, Protocol
 from holdpoint.domain.approval import Ask, Reviewer
 from holdpoint.domain.canonical import digest
-from holdpoint.domain.decision import BreakGlass, Clause, RequireApproval, RuleRef, Scope
+from holdpoint.domain.decision import BreakGlass, RequireApproval, RuleRef, Scope
 from holdpoint.store.sqlite import SqliteStore
 
 ISSUER = "https://idp.example"
@@ -26,11 +26,7 @@ def term(
     scope: Scope = Scope.REQUEST,
     duration: float = 0.0,
     auto: float | None = None,
-    also: tuple[Clause, ...] = (),
-    needs_reason: bool = False,
-    needs_preview: bool = False,
-    widen: frozenset[str] = frozenset(),
-    glass: BreakGlass | None = None,
+    **more,
 ) -> RequireApproval:
     return RequireApproval(
         RuleRef("prod", rule, "prod.yaml:7"),
@@ -41,11 +37,7 @@ def term(
         duration=duration,
         auto_approve_after=auto,
         reason="it writes",
-        also=also,
-        require_reason=needs_reason,
-        require_preview=needs_preview,
-        widen=widen,
-        break_glass=glass,
+        **more,
     )
 
 
@@ -71,6 +63,7 @@ def ask(
     what: str = "deploy",
     session: str = "",
     exchange: str = "x-1",
+    **more,
 ) -> Ask:
     arguments = {"name": what, "count": 2**70, "ratio": 0.5, "nested": [{"a": None, "b": [True, "ü \u2028"]}]}
     return Ask(
@@ -89,11 +82,16 @@ def ask(
         bundle="sha256:aa",
         exchange=exchange,
         session=session,
+        **more,
     )
 
 
 def reviewer(person: str = "bob@example", *groups: str) -> Reviewer:
     return Reviewer(ISSUER, person, person, frozenset(groups or ("sre",)), name=person.partition("@")[0].title())
+
+
+def glass(*who: str, duration: float = 900.0) -> BreakGlass:
+    return BreakGlass(frozenset(who or ("person:alice@example",)), duration)
 
 
 class Told:
@@ -113,13 +111,14 @@ class Told:
 class House:
     """A broker, its store and its clock; `restart` ends the process's part and starts it anew on the same file."""
 
-    def __init__(self, path: Path, reachable: Callable[[], bool] = lambda: True) -> None:
+    def __init__(self, path: Path, reachable: Callable[[], bool] = lambda: True, **more) -> None:
         self.path = path
+        self.more = {"each": 5_000, **more}
         self.clock = ManualClock()
         self.told = Told()
         self.reachable = reachable
         self.store = SqliteStore(path, self.clock)
-        self.broker = Broker(self.store, self.clock, self.told, reachable=reachable, each=5_000)
+        self.broker = Broker(self.store, self.clock, self.told, reachable=reachable, **self.more)
 
     async def open(self) -> None:
         await self.store.open()
@@ -132,7 +131,7 @@ class House:
     async def restart(self) -> None:
         await self.close()
         self.store = SqliteStore(self.path, self.clock)
-        self.broker = Broker(self.store, self.clock, self.told, reachable=self.reachable, each=5_000)
+        self.broker = Broker(self.store, self.clock, self.told, reachable=self.reachable, **self.more)
         await self.open()
 
     async def later(self, seconds: float) -> None:
@@ -141,8 +140,8 @@ class House:
 
 
 @asynccontextmanager
-async def house(path: Path, reachable: Callable[[], bool] = lambda: True) -> AsyncIterator[House]:
-    it = House(path, reachable)
+async def house(path: Path, reachable: Callable[[], bool] = lambda: True, **more) -> AsyncIterator[House]:
+    it = House(path, reachable, **more)
     await it.open()
     try:
         yield it

@@ -79,7 +79,13 @@ class Attacked(World):
 
     def decide(self, held: dict[str, Any], verdict: str = "approve") -> Any:
         """Decide as a reviewer who read it."""
-        said = {"id": held["id"], "expect": held["intent"], "verdict": verdict, "id_token": self.id_token()}
+        said = {
+            "id": held["id"],
+            "expect": held["intent"],
+            "preview": held["preview_digest"],
+            "verdict": verdict,
+            "id_token": self.id_token(),
+        }
         return self.admin().call_sync("approvals.decide", said)
 
     @contextmanager

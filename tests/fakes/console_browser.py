@@ -12,11 +12,13 @@ from tests.fakes.issuer import FakeIssuer
 
 from holdpoint.clock import ManualClock
 from holdpoint.console.app import create_app
+from holdpoint.console.signing import Signing
 from holdpoint.domain.values import JsonObject, JsonValue
-from holdpoint.settings import Address, Console, Issuer
+from holdpoint.settings import Address, Console, Issuer, Reviewers
 
 URL = "https://console.example"
 INTENT = "sha256:" + "ab" * 32
+NOBODY = Reviewers()
 CLIENTS = [{"client_id": "holdpoint-console", "redirect_uris": [URL + "/auth/callback"]}]
 
 
@@ -102,15 +104,34 @@ class Browser:
             re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page[page.index('id="decide"') :])
         )
 
+    async def form_of(self, mark: str, *, path: str = "/requests/apr-1") -> dict[str, str]:
+        """Open a page and return the hidden fields of the first form behind a mark in its source."""
+        page = (await self.get(path)).text
+        form = page[page.index(mark) :].partition("</form>")[0]
+        return dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', form))
+
 
 @asynccontextmanager
-async def browser_of(url: str = URL, *, max_age: float = 43_200.0) -> AsyncGenerator[Browser]:
+async def browser_of(
+    url: str = URL,
+    *,
+    reviewers: Reviewers = NOBODY,
+    signing: Signing = Signing(),  # noqa: B008  # immutable
+) -> AsyncGenerator[Browser]:
     clock = ManualClock()
     issuer = FakeIssuer(clients=[CLIENTS[0] | {"redirect_uris": [url + "/auth/callback"]}], clock=clock, alg="ES256")
     gateway = FakeGateway()
     settings = Console(address=Address("127.0.0.1", 0), url=url, issuer="corp", client_id="holdpoint-console")
     async with httpx.AsyncClient(transport=httpx.ASGITransport(issuer.app())) as issuer_http:
-        app = create_app(settings, issuer_settings(issuer), gateway, http=issuer_http, max_age=max_age, clock=clock)
+        app = create_app(
+            settings,
+            issuer_settings(issuer),
+            gateway,
+            http=issuer_http,
+            reviewers=reviewers,
+            clock=clock,
+            signing=signing,
+        )
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url=url) as http:
             try:

@@ -64,12 +64,14 @@ class Faults:
 
     delay: float = 0.0
     """Seconds before each answer."""
+    slow: dict[str, float] = field(default_factory=dict)
+    """The same, for one user."""
     websockets: bool = True
     """False: WebSocket upgrades are refused, and kubectl falls back to SPDY."""
     refused_tokens: set[str] = field(default_factory=set)
     """Bearer tokens that get 401 from now on."""
-    answers: dict[str, Callable[[Request], Response]] = field(default_factory=dict)
-    """Hostile answers by the path they are for."""
+    answers: dict[str, Callable[[Request], Response | None]] = field(default_factory=dict)
+    """Hostile answers by the path they are for; None: the honest one."""
     gzip: bool = True
     """False: never compresses, whatever a client accepts."""
     ignore_identity: bool = False
@@ -172,8 +174,10 @@ class KubeServer:
             if self.faults.delay:
                 await asyncio.sleep(self.faults.delay)
             user = self.identities.who(request.headers, self.faults.refused_tokens)
+            if seconds := self.faults.slow.get(user.name):
+                await asyncio.sleep(seconds)
             hostile = self.faults.answers.get(request.path)
-            answer = hostile(request) if hostile else await self.api.answer(request, user)
+            answer = (hostile(request) if hostile else None) or await self.api.answer(request, user)
         except Refused as refused:
             answer = self.api.failure(ApiError(refused.code, refused.reason, str(refused)))
         except ApiError as wrong:

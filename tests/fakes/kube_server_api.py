@@ -17,7 +17,7 @@ from tests.fakes.kube_identity import User
 from tests.fakes.kube_kinds import Kind, aggregated, group, groups, kind_of, kinds, resources
 from tests.fakes.kube_selectors import matches
 from tests.fakes.kube_server_http import Break, BrokenOff, Request, Response, Upgrade
-from tests.fakes.kube_store import ApiError, Change, Object, Store
+from tests.fakes.kube_store import ApiError, Change, Object, Store, conflict
 from tests.fakes.kube_subresources import Subresources
 from tests.fakes.kube_tables import partial, table
 from tests.fakes.kube_terminals import Terminals
@@ -292,6 +292,9 @@ class Api:
         before = self.store.get(place.kind, place.namespace, place.name)
         if wanted.get("uid", before["metadata"]["uid"]) != before["metadata"]["uid"]:
             raise ApiError(409, "Conflict", f"Precondition failed: UID in precondition: {wanted['uid']}")
+        version = before["metadata"]["resourceVersion"]
+        if wanted.get("resourceVersion", version) != version:
+            raise conflict(place.kind, place.name)
         gone = self.store.delete(place.kind, place.namespace, place.name, dry_run=dry_run)
         if place.kind.plural in {"pods", "namespaces"}:
             return self._json(200, gone | {"metadata": gone["metadata"] | {"deletionTimestamp": self.store.now}})

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.fakes.kube_identity import User
 from tests.fakes.kube_kinds import kind_of
 from tests.fakes.kube_server_http import Request
-from tests.fakes.kube_store import ApiError, Object, Store
+from tests.fakes.kube_store import ApiError, Object, Store, conflict
 
 if TYPE_CHECKING:
     from tests.fakes.kube_server_api import Place
@@ -77,8 +77,11 @@ class Subresources:
             def change(old: Object) -> Object:
                 return {**old, "spec": {**old["spec"], "replicas": wanted}}
 
-            self._store.update(*where, change, dry_run=dry_run)
-            found = self._store.get(*where)
+            version = (body.get("metadata") or {}).get("resourceVersion")
+            if version not in {None, "", found["metadata"]["resourceVersion"]}:
+                raise conflict(place.kind, place.name)
+            made = self._store.update(*where, change, dry_run=dry_run)
+            found = made if dry_run else self._store.get(*where)
         meta, labels = found["metadata"], found["spec"]["selector"].get("matchLabels", {})
         head = {k: meta[k] for k in ("name", "namespace", "uid", "resourceVersion", "creationTimestamp")}
         status = {

@@ -192,7 +192,13 @@ class LadderWorld(World):
 
     def decide(self, request: dict[str, Any], verdict: str = "approve", comment: str = "") -> None:
         """Decide as a reviewer who read it."""
-        said = {"id": request["id"], "expect": request["intent"], "verdict": verdict, "comment": comment}
+        said = {
+            "id": request["id"],
+            "expect": request["intent"],
+            "preview": request["preview_digest"],
+            "verdict": verdict,
+            "comment": comment,
+        }
         self.admin().call_sync("approvals.decide", {**said, "id_token": self.id_token()})
 
     def until_waiting(self, request: dict[str, Any], number: int) -> None:

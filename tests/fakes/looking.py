@@ -23,6 +23,7 @@ from holdpoint.settings_file import load_settings
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.look import Look
+from holdpoint.stages.noticing import open_notices
 from holdpoint.stages.policies import load_policies
 from holdpoint.stages.services import Services
 from holdpoint.store.sqlite import SqliteStore
@@ -52,6 +53,8 @@ class Lookout:
         keys = open_audit_keys(replace(settings.keys, audit=settings.keys.audit[1:]))
         audit = AuditLog(settings.recordings.folder, keys.signer, self.clock, ring=keys.ring)
 
+        notices, slack = open_notices(settings, self.store, self.clock, audit)
+
         async def ignored(*_: object) -> None:
             return
 
@@ -68,6 +71,8 @@ class Lookout:
             store=self.store,
             broker=Broker(self.store, self.clock, ignored),
             sessions=Sessions(900.0),
+            notices=notices,
+            slack=slack,
         )
         self.gateway = Gateway(self.clock)
         self.gateway.open(self.services)

@@ -1,6 +1,7 @@
 // A certified OpenID provider (npm oidc-provider) that issues RFC 9068 access tokens by client credentials, and by
-// authorization code to clients that register themselves and to holdpoint's command line. Loopback only; every secret in here is invented.
-// Usage: node provider.mjs PORT RESOURCE…
+// authorization code to clients that register themselves and to holdpoint's command line and console. Loopback only; every secret in here is
+// invented, and everybody who says that he is somebody is believed.
+// Usage: [CONSOLE=URL] node provider.mjs PORT RESOURCE…
 import Provider from 'oidc-provider';
 
 const [port, ...resources] = process.argv.slice(2);
@@ -21,7 +22,20 @@ const provider = new Provider(issuer, {
     grant_types: ['authorization_code', 'refresh_token'],
     response_types: ['code'],
     redirect_uris: ['http://127.0.0.1/callback'],
-  }],
+  }, ...(process.env.CONSOLE ? [{
+    client_id: 'holdpoint-console',
+    token_endpoint_auth_method: 'none',
+    redirect_uris: [`${process.env.CONSOLE}/auth/callback`],
+    response_types: ['code'],
+    application_type: 'native',
+  }] : [])],
+  // What reviewers are known by stands in their ID tokens.
+  conformIdTokenClaims: false,
+  claims: { openid: ['sub', 'email', 'email_verified', 'name', 'groups'] },
+  findAccount: (_ctx, id) => ({
+    accountId: id,
+    claims: () => ({ sub: id, email: `${id}@corp.example`, email_verified: true, name: id, groups: ['reviewers'] }),
+  }),
   issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
   scopes: ['openid', 'offline_access', ...scope.split(' ')],
   features: {

@@ -94,7 +94,7 @@ class Approvals(RuleBasedStateMachine):
 
     async def vote(self, what: str, person: str, verdict: Verdict) -> None:
         for held in await self.home.broker.list(states=frozenset({ApprovalState.PENDING})):
-            if held.ask.access.arguments["name"] == what:
+            if held.ask.preview["arguments"]["name"] == what:
                 group = "dev" if person.startswith("mallory") else "sre"
                 # Counted before it is cast: the answer may come after others have acted on it.
                 if verdict is Verdict.APPROVE and person in MAY:

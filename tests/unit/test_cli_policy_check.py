@@ -37,6 +37,21 @@ def test_check_finds_a_mask_profile_of_a_target_that_does_not_exist(tmp_path: Pa
     assert "target `files`: unknown mask profile `bilings`; known: `billing`" in capsys.readouterr().err
 
 
+def test_check_finds_a_rule_that_would_send_requests_with_the_credential_of_previews(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    policy = POLICY.replace("tools: [read_file]}}", "tools: [read_file]}, credential: preview}")
+    assert check(tmp_path, policy=policy) == 1
+    assert "credential `preview` is for previews: no request is sent with it" in capsys.readouterr().err
+
+
+def test_check_finds_a_credential_of_previews_where_nothing_can_be_tried(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert check(tmp_path, (CREDENTIAL, CREDENTIAL + "    credentials: {preview: {kind: none}}\n")) == 1
+    assert "credential `preview` is for Kubernetes targets alone" in capsys.readouterr().err
+
+
 def test_check_finds_a_credential_that_the_target_lacks(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     policy = POLICY.replace("tools: [read_file]}}", "tools: [read_file]}, credential: writer}")
     assert check(tmp_path, policy=policy) == 1

@@ -6,7 +6,7 @@ from tests.fakes.gateway_yaml import BASE, ENVIRON, write_gateway
 
 from holdpoint.domain.access import Protocol
 from holdpoint.domain.refusal import ConfigError
-from holdpoint.settings import Address, Credential, Hold, Rung, SecretSource, Settings, TargetMode
+from holdpoint.settings import Address, Credential, Hold, Roles, Rung, SecretSource, Settings, TargetMode
 from holdpoint.settings_file import load_settings, resolve_settings_path
 from holdpoint.settings_file.schema import SHAPES
 
@@ -59,7 +59,7 @@ def test_every_optional_key_reaches_the_settings(tmp_path: Path) -> None:
             "    url: https://files.example.com/mcp/\n    credential: {kind: static, from: {env: FILES_TOKEN}}\n",
             FULL_TARGET,
         ),
-        ("reviewers: {issuers: [corp]}", "reviewers: {issuers: [corp], max_age: 1h}"),
+        ("reviewers: {issuers: [corp]}", f"reviewers: {{issuers: [corp], max_age: 1h, roles: {ROLES}}}"),
         ("{folder: var/recordings}", "{folder: var/recordings, idle: 30m, checkpoint: 5s}"),
         ("  client_id: holdpoint-console\n", FULL_CONSOLE),
     )
@@ -86,6 +86,7 @@ def test_every_optional_key_reaches_the_settings(tmp_path: Path) -> None:
     assert files.hold == Hold(0.0, 30.0, 0.0, 5.0, 4, frozenset({Rung.EVENTS, Rung.TICKET}))
     assert (files.ca_file, files.lists_ttl) == (tmp_path / "ca.pem", 60.0)
     assert settings.reviewers.max_age == 3_600.0
+    assert settings.reviewers.roles == Roles(frozenset({"group:audit", "person:ana@x"}), frozenset({"group:ops"}))
     assert (settings.recordings.idle, settings.recordings.checkpoint) == (1_800.0, 5.0)
     assert console is not None
     assert console.client_secret == SecretSource(env="CONSOLE_SECRET")
@@ -93,6 +94,7 @@ def test_every_optional_key_reaches_the_settings(tmp_path: Path) -> None:
     assert console.tls is not None
 
 
+ROLES = '{auditor: ["group:audit", "person:ana@x"], admin: ["group:ops"]}'
 FULL_ISSUER = """\
     jwks_url: https://idp.example.com/keys
     types: [at+jwt, application/JWT]

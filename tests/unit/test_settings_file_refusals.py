@@ -219,6 +219,9 @@ CASES = [
         "{issuers: [«machines]}",
         "nobody can log in at issuer `machines`",
     ),
+    ("role without a kind", "{issuers: [corp]}", "{roles: {admin: [«ops]}}", "expected `group:NAME` or `person:NAME`"),
+    ("role of nobody", "{issuers: [corp]}", "{roles: {admin: «[]}}", "an empty list of admin accepts nothing"),
+    ("unknown role", "{issuers: [corp]}", "{roles: {«root: [ops]}}", "key `root`"),
     ("console's address", '"127.0.0.1:8082"', '«"127.0.0.1:8080"', "taken by listener `routes`"),
     (
         "metrics at a listener's address",

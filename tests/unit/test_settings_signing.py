@@ -79,6 +79,7 @@ def test_the_gateway_does_not_start_without_a_key_that_nobody_makes(tmp_path: Pa
         load(tmp_path, (CLIENT, written), check_machine=True)
 
 
+@pytest.mark.failure("F-evidence-key")
 def test_the_console_makes_its_key_private_and_the_gateway_finds_it_later(tmp_path: Path) -> None:
     key = ConsoleKey("c", tmp_path / "keys/c.pub", tmp_path / "keys/c.pem", create=True)
     pinned = PinnedKeys((key,))
@@ -109,6 +110,7 @@ def test_a_key_that_was_read_stays_when_its_file_is_replaced(tmp_path: Path) -> 
     assert pinned["c"] == signer.public
 
 
+@pytest.mark.failure("F-evidence-key")
 def test_a_lost_private_half_is_not_made_anew(tmp_path: Path) -> None:
     key = ConsoleKey("c", tmp_path / "keys/c.pub", tmp_path / "keys/c.pem", create=True)
     open_console_key(key)

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from holdpoint.approvals.checks import still_opens
 from holdpoint.approvals.terms import suffices
 from holdpoint.domain.access import AccessRequest
 from holdpoint.domain.approval import ApprovalRequest
@@ -48,5 +49,5 @@ def why_revoked(decide: Decide, approval: ApprovalRequest | None) -> str:
         case Deny() as deny:
             return why_denied(deny)
         case Permit() as permit:
-            enough = suffices(approval.ask.terms, permit.approvals)
+            enough = suffices(approval.ask.terms, permit.approvals) and still_opens(approval, permit.approvals)
             return "" if enough else "policy asks for more than it was given under"

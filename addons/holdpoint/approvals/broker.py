@@ -10,20 +10,25 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from holdpoint.approvals.acts import Acts
 from holdpoint.approvals.again import Changes, Decide, decide_again
-from holdpoint.approvals.desk import Desk
+from holdpoint.approvals.deadlines import Deadlines
+from holdpoint.approvals.deciding import Deciding
+from holdpoint.approvals.desk import Desk, Rules
 from holdpoint.approvals.entry import Entry
-from holdpoint.approvals.errors import AlreadyResolved, NotAllowed, NotFound
+from holdpoint.approvals.errors import AlreadyResolved, NotFound
 from holdpoint.approvals.events import BrokerEvent, EventSink
 from holdpoint.approvals.grants import Ending, Grants, Outcome, abandon
+from holdpoint.approvals.intake import Intake
 from holdpoint.clock import Clock
 from holdpoint.domain.access import Actor
-from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, Reviewer, Verdict, Vote
+from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, DryRun, Reviewer
 from holdpoint.domain.decision import RequireApproval
-from holdpoint.domain.grant import Grant
+from holdpoint.domain.grant import Grant, GrantState
 from holdpoint.domain.refusal import GatewayFault
 from holdpoint.store.protocol import Key, Store
-from holdpoint.tasks import spawn, uninterrupted
+from holdpoint.store.wanted import Wanted
+from holdpoint.tasks import uninterrupted
 
 logger = logging.getLogger(__name__)
 
@@ -31,8 +36,7 @@ KEEP = 90 * 86_400.0
 """Seconds for which ended requests can be looked up. The audit log keeps them for ever."""
 PENDING_EACH = 100
 """Requests that one principal may have pending: one who loops must not bury what others wait for."""
-MAX_COMMENT = 4_000
-_RETRY = 1.0  # seconds before a deadline that could not be stored is tried again
+NO_DRY_RUN = DryRun()
 _AT_ONCE = 200  # how many pending requests a reload decides in one go
 
 
@@ -40,7 +44,11 @@ def _never() -> bool:
     return False
 
 
-class Broker:
+def _nobody(_: Reviewer) -> str:
+    return ""
+
+
+class Broker(Acts):
     """One per gateway. The store must be open. Every method may raise StoreUnavailable: then nothing happened."""
 
     def __init__(
@@ -50,26 +58,30 @@ class Broker:
         events: EventSink,
         *,
         reachable: Callable[[], bool] = _never,
+        barred: Callable[[Reviewer], str] = _nobody,
+        confirm: bool = False,
         keep: float = KEEP,
         each: int = PENDING_EACH,
     ) -> None:
         """`each` is how many requests one principal may have pending.
 
         `reachable` tells whether reviewers can see and object right now; silence counts only while it is True.
+        `barred` says why a person may decide nothing at all right now (suspended), or returns an empty string.
+        `confirm`: where two persons are needed, only votes count that an ID token for that very decision vouches for.
         """
+        self.confirm = confirm
         self._store = store
         self._clock = clock
         self._sink = events
         self._keep = keep
         self._grants = Grants(store, clock, self._emit)
-        self._desk = Desk(store, clock, self._emit, self._grants, reachable, each=each)
+        self._desk = Desk(store, clock, self._emit, self._grants, Rules(reachable, confirm=confirm))
+        super().__init__(Deciding(self._desk, barred), clock)
+        self._intake = Intake(self._desk, self._deciding, self._grants, each=each)
+        self._deadlines = Deadlines(clock, self._next, self.tick)
         self._changed = asyncio.Event()
         # Starts at the time, so that a version from before a restart is never taken for this one's.
         self._version = int(clock.now() * 1000)
-        self._timer: asyncio.Task[None] | None = None
-        self._asleep_until: float | None = None
-        self._closing = False
-        self._wake = asyncio.Event()
 
     @property
     def version(self) -> int:
@@ -87,28 +99,26 @@ class Broker:
         await self._grants.start()
         for request in await self._store.pending():
             self._desk.adopt(request)
+        await self._store.complete()
         await self._store.forget(self._clock.now() - self._keep)
         await self.tick()
-        self._timer = spawn(self._run(), name="approval deadlines")
+        self._deadlines.start()
 
     async def close(self) -> None:
         """Stop the timer and let waiters go; what is pending stays so in the store."""
-        self._closing = True
-        self._wake.set()
-        if self._timer is not None:
-            await self._timer
-            self._timer = None
+        await self._deadlines.close()
         for entry in self._desk.entries.values():
             entry.done.set()
 
-    async def request(self, ask: Ask) -> ApprovalRequest:
+    async def request(self, ask: Ask, *, dry_run: DryRun = NO_DRY_RUN) -> ApprovalRequest:
         """Hold a request, durably. The same one asked again gets the pending request, or the approved one it may spend.
 
-        Raises TooManyHeld, and GatewayFault where `ask` has no terms.
+        `dry_run` is how it begins: pending where one is being made. Raises TooManyHeld, and GatewayFault where `ask`
+        has no terms.
         """
         if not ask.terms:
             raise GatewayFault("an approval was asked for without terms")
-        return await uninterrupted(self._desk.request(ask))
+        return await uninterrupted(self._intake.request(ask, dry_run))
 
     async def wait(self, approval_id: str, *, timeout: float | None) -> ApprovalRequest:  # noqa: ASYNC109  # part of the answer
         """Return when the request has ended, after `timeout` seconds, or when the broker closes. Raises NotFound.
@@ -136,31 +146,39 @@ class Broker:
         return found
 
     async def list(
-        self, *, states: frozenset[ApprovalState] | None = None, limit: int = 100, before: str = ""
+        self,
+        *,
+        states: frozenset[ApprovalState] | None = None,
+        limit: int = 100,
+        before: str = "",
+        wanted: Wanted | None = None,
     ) -> tuple[ApprovalRequest, ...]:
-        """Return requests, newest first, older than `before`."""
-        found = await self._store.approvals(states=states, limit=limit, before=before)
+        """Return requests, newest first, older than `before`, without what of their previews is large.
+
+        `wanted`, in place of `states`, says more of which.
+        """
+        found = await self._store.approvals(wanted=wanted or Wanted(states), limit=limit, before=before)
         entries = self._desk.entries
         return tuple(replace(r, waiters=entries[r.id].waiters) if r.id in entries else r for r in found)
 
-    async def vote(
-        self, approval_id: str, reviewer: Reviewer, verdict: Verdict, comment: str, *, expect: str | None = None
-    ) -> ApprovalRequest:
-        """Count a reviewer's decision. `expect` is the intent that the reviewer read.
+    async def grants(
+        self,
+        *,
+        states: frozenset[GrantState] | None = None,
+        principal: str = "",
+        person: str = "",
+        limit: int = 100,
+        before: str = "",
+    ) -> tuple[Grant, ...]:
+        """Return grants, newest first: of one principal (`Principal.id`), or of all that one requester answers for."""
+        return await self._store.grants(states=states, principal=principal, person=person, limit=limit, before=before)
 
-        Raises NotFound, AlreadyResolved, Changed, or NotAllowed with the reason.
-        """
-        if len(comment) > MAX_COMMENT:
-            raise NotAllowed(f"the comment is longer than {MAX_COMMENT} characters")
-        vote = Vote(reviewer, verdict, comment, self._clock.now())
-        return await uninterrupted(self._desk.vote(approval_id, vote, expect))
-
-    async def withdraw(self, approval_id: str) -> ApprovalRequest:
-        """Take a request back for its requester, unless another of his callers still waits for it.
-
-        Raises NotFound, AlreadyResolved. That it is the requester who does is for those to know who call this.
-        """
-        return await uninterrupted(self._desk.withdraw(approval_id))
+    async def refresh(self, approval_id: str) -> None:
+        """Take over what another gateway that shares the store did to a request, its votes or its grant."""
+        await uninterrupted(self._desk.refresh(approval_id))
+        stored = await self._store.approval(approval_id)
+        if stored is not None and stored.grant:
+            await uninterrupted(self._grants.refresh(stored.grant))
 
     async def find_grant(
         self,
@@ -171,10 +189,14 @@ class Broker:
         *,
         actor: Actor | None = None,
         terms: Sequence[RequireApproval] = (),
+        window: str = "",
     ) -> Grant | None:
-        """Return an unspent grant for this request by this principal and agent, given under no looser terms."""
+        """Return an unspent grant for this request by this principal and agent, given under no looser terms.
+
+        `window` is `Ask.window`: one that was given for such requests, under every rule that holds this one, clears it.
+        """
         key = Key(principal_id, actor.id if actor else "", target, intent)
-        return await uninterrupted(self._grants.find(key, session, terms))
+        return await uninterrupted(self._grants.find(key, session, terms, window))
 
     async def spend(self, grant_id: str, *, wire: str, exchange: str, terms: Sequence[RequireApproval] = ()) -> Grant:
         """Take a grant for one dispatch, durably. Raises GrantSpent or GrantVoid: then nothing may be sent.
@@ -195,6 +217,26 @@ class Broker:
         """End an active grant: `void` where its object has changed, `revoked` by a human. None: it was not active."""
         return await uninterrupted(self._grants.end(grant_id, state, reason))
 
+    async def pending_where(self, test: Callable[[ApprovalRequest], bool]) -> tuple[ApprovalRequest, ...]:
+        """Return the pending requests of which `test` is true, the oldest first."""
+        return tuple(request for request in await self._store.pending() if test(request))
+
+    async def withdraw_where(self, test: Callable[[ApprovalRequest], bool], reason: str) -> tuple[ApprovalRequest, ...]:
+        """End every pending request of which `test` is true, whoever waits for it; its callers are told. Returns them.
+
+        Raises StoreUnavailable after trying all.
+        """
+        return await uninterrupted(self._withdraw_where(test, reason))
+
+    async def granted_where(self, test: Callable[[ApprovalRequest], bool]) -> tuple[tuple[Grant, ApprovalRequest], ...]:
+        """Return the active grants of whose approval `test` is true, the oldest first, each with that."""
+        found: list[tuple[Grant, ApprovalRequest]] = []
+        for grant in await self._store.active_grants():
+            request = await self._store.approval(grant.approval)
+            if request is not None and test(request):
+                found.append((grant, request))
+        return tuple(found)
+
     async def redecide(self, decide: Decide) -> Changes:
         """Ask policy again about all that is held and granted. What it says can only make them stricter."""
         return await uninterrupted(self._redecide(decide))
@@ -202,7 +244,7 @@ class Broker:
     async def tick(self) -> None:
         """Expire what is due, and count silence. Raises StoreUnavailable after trying everything."""
         results = await asyncio.gather(
-            uninterrupted(self._desk.tick()), uninterrupted(self._grants.tick()), return_exceptions=True
+            uninterrupted(self._deciding.tick()), uninterrupted(self._grants.tick()), return_exceptions=True
         )
         for result in results:
             if isinstance(result, BaseException):
@@ -216,11 +258,24 @@ class Broker:
                     await self._changed.wait()
         return self._version
 
+    def _next(self) -> float | None:
+        return min((d for d in (self._desk.next_look, self._grants.next_end) if d is not None), default=None)
+
+    async def _withdraw_where(
+        self, test: Callable[[ApprovalRequest], bool], reason: str
+    ) -> tuple[ApprovalRequest, ...]:
+        wanted = await self.pending_where(test)
+        ended = await asyncio.gather(*(self._deciding.take_away(r.id, reason) for r in wanted), return_exceptions=True)
+        for result in ended:
+            if isinstance(result, BaseException):
+                raise result
+        return tuple(r for r in ended if isinstance(r, ApprovalRequest))
+
     async def _redecide(self, decide: Decide) -> Changes:
         changed: list[ApprovalRequest | None] = []
         failures: list[BaseException] = []
         for some in _chunks(list(self._desk.entries.values())):
-            again = (self._desk.redecide(e, decide_again(decide, e.request.ask.access)) for e in some)
+            again = (self._deciding.redecide(e, decide_again(decide, e.request.ask.access)) for e in some)
             for result in await asyncio.gather(*again, return_exceptions=True):
                 if not isinstance(result, BaseException):
                     changed.append(result)
@@ -240,7 +295,7 @@ class Broker:
         self._version += 1
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
-        self._rouse()
+        self._deadlines.rouse()
         try:
             result = self._sink(event)
             if inspect.isawaitable(result):
@@ -248,30 +303,6 @@ class Broker:
         except Exception:
             # What happened is durable in the store and cannot be undone here; a broken audit log stops new requests.
             logger.exception("event `%s` could not be told", event.kind)
-
-    def _rouse(self) -> None:
-        due = self._next()
-        if due is not None and (self._asleep_until is None or due < self._asleep_until):
-            self._wake.set()
-
-    def _next(self) -> float | None:
-        return min((d for d in (self._desk.next_look, self._grants.next_end) if d is not None), default=None)
-
-    async def _run(self) -> None:
-        pause = 0.0
-        while not self._closing:
-            due = self._next()
-            self._asleep_until = due
-            with suppress(TimeoutError):
-                async with asyncio.timeout(None if due is None else max(pause, due - self._clock.monotonic())):
-                    await self._wake.wait()
-            self._wake.clear()
-            pause = 0.0
-            try:
-                await self.tick()
-            except Exception as error:  # noqa: BLE001  # the timer must outlive a full disk
-                logger.error("deadlines could not be stored, trying again: %s", error)  # noqa: TRY400  # says what to do
-                pause = _RETRY
 
 
 def _chunks(entries: list[Entry]) -> Iterable[list[Entry]]:

@@ -1,290 +1,267 @@
-"""What is pending, and how it ends. The broker guards every call here against being cancelled half way."""
+"""What is pending, and how it ends. The broker guards every call here against being cancelled half way.
 
-import asyncio
+Several gateways may share the store: every change starts from a version of the request, and where another was faster it
+is decided again by what is stored.
+"""
+
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from holdpoint.approvals.again import why_denied
-from holdpoint.approvals.entry import Entry, objection, said
-from holdpoint.approvals.errors import AlreadyResolved, Changed, NotAllowed, NotFound, TooManyHeld
+from holdpoint.approvals.entry import Entry
+from holdpoint.approvals.errors import AlreadyResolved, Behind, NotAllowed, NotFound
 from holdpoint.approvals.events import BrokerEvent, BrokerEventKind
 from holdpoint.approvals.grants import Grants
-from holdpoint.approvals.terms import key_of, merged, reach, tightened, timeout
+from holdpoint.approvals.making import make_grant, narrowed
+from holdpoint.approvals.terms import key_of, merged, timeout
 from holdpoint.clock import Clock
-from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, Verdict, Vote, quorums
-from holdpoint.domain.decision import Decision, Deny, Permit, Scope
-from holdpoint.domain.grant import Grant, GrantState
-from holdpoint.domain.refusal import GatewayFault
-from holdpoint.domain.values import JsonObject
+from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, DryRun, Glass, Quorum, Vote, preview_digest
 from holdpoint.ids import new_id
-from holdpoint.store.protocol import Key, Resolution, StaleWrite, Store
+from holdpoint.store.protocol import Key, Resolution, StaleWrite, Store, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
-CLAIM_TIME = 60.0
-"""Seconds for which a single request can be sent after its approval, at least: also one approved in the last second."""
-TAKEN_BACK = "the requester took it back"
 _NO_ANSWER = "nobody answered before the deadline"
+_DOUBT = 1.0
+"""Seconds after which a store that failed is asked how a request stands."""
+_TRIES = 50
+"""How often a change is decided again because another gateway was faster."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the settings say about deciding."""
+
+    reachable: Callable[[], bool]
+    """Whether reviewers can see and object right now."""
+    confirm: bool = False
+    """Whether, where two persons are needed, each proves the decision by a login of its own."""
 
 
 class Desk:
     """Pending requests by id and by key. Each has a lock; the store's compare-and-swap is behind it."""
 
     def __init__(
-        self,
-        store: Store,
-        clock: Clock,
-        emit: Callable[[BrokerEvent], Awaitable[None]],
-        grants: Grants,
-        reachable: Callable[[], bool],
-        *,
-        each: int,
+        self, store: Store, clock: Clock, emit: Callable[[BrokerEvent], Awaitable[None]], grants: Grants, rules: Rules
     ) -> None:
-        self._store = store
-        self._clock = clock
-        self._emit = emit
+        self.store = store
+        self.clock = clock
+        self.emit = emit
         self._grants = grants
-        self._ask_reachable = reachable
-        self._each = each
+        self.rules = rules
         self.entries: dict[str, Entry] = {}
         self._by_key: dict[tuple[Key, str], Entry] = {}
-        self._creating: dict[tuple[Key, str], asyncio.Event] = {}
 
     @property
     def next_look(self) -> float | None:
         """Steady clock: when `tick` has something to do."""
-        looks = [e.due if e.look_at is None else min(e.due, e.look_at) for e in self.entries.values()]
-        return min(looks, default=None)
+        return min((e.next_look for e in self.entries.values()), default=None)
 
     def adopt(self, request: ApprovalRequest) -> Entry:
         """Take a pending request in, with its deadline moved to the steady clock."""
-        now = self._clock.monotonic()
+        now = self.clock.monotonic()
         # A wall clock that was set back over a restart cannot give more time than there was in all.
-        left = min(request.deadline - self._clock.now(), request.deadline - request.created_at)
+        left = min(request.deadline - self.clock.now(), request.deadline - request.created_at)
         entry = Entry(request, key_of(request.ask), due=now + left)
-        entry.listen(now, reachable=self._reachable())
+        entry.listen(now, reachable=self.reachable())
         self.entries[request.id] = entry
         self._by_key[entry.key, request.ask.session] = entry
         return entry
 
-    async def request(self, ask: Ask) -> ApprovalRequest:
-        """Fold into what is pending or approved, or hold anew. Raises TooManyHeld."""
-        if reach(ask.terms, ask.session).scope is not Scope.SESSION:
-            ask = replace(ask, session="")
-        fold = (key_of(ask), ask.session)
-        while True:
-            if (entry := self._by_key.get(fold)) is not None:
-                found = await self._fold(entry, ask)
-            elif (creating := self._creating.get(fold)) is not None:
-                await creating.wait()
-                found = None
-            else:
-                created = self._creating[fold] = asyncio.Event()
-                try:
-                    found = await self._create(ask, fold[0])
-                finally:
-                    del self._creating[fold]
-                    created.set()
-            if found is not None:
-                return found
+    def find(self, key: Key, session: str) -> Entry | None:
+        """Return what is pending under a key and session."""
+        return self._by_key.get((key, session))
 
-    async def vote(self, approval_id: str, vote: Vote, expect: str | None) -> ApprovalRequest:
-        """Count a vote. Raises NotFound, NotAllowed, AlreadyResolved."""
+    async def change(self, approval_id: str, act: Callable[[Entry], Awaitable[None]]) -> ApprovalRequest:
+        """Do something to a pending request, alone; again where another gateway was faster.
+
+        Raises NotFound, AlreadyResolved, and what `act` raises.
+        """
         entry = await self._entry(approval_id)
         async with entry.lock:
-            await self._require_pending(entry)
-            if expect is not None and expect != entry.request.ask.intent:
-                raise Changed("this request is another one than you read")
-            if reason := objection(entry.request, vote):
-                raise NotAllowed(reason)
-            if vote.verdict is Verdict.DENY:
-                await self._finish(entry, ApprovalState.DENIED, said("denied", vote), vote)
+            for _ in range(_TRIES):
+                try:
+                    await self._settle_doubt(entry)
+                    await self._require_pending(entry)
+                    await act(entry)
+                except Behind:
+                    continue
+                except StoreUnavailable:
+                    # It may have kept the change all the same: the answer can get lost on its way.
+                    entry.doubt_at = self.clock.monotonic() + _DOUBT
+                    raise
                 return entry.snapshot()
-            votes = (*entry.request.votes, vote)
-            if entry.is_cleared(votes, self._clock.monotonic(), reachable=self._reachable()):
-                await self._finish(entry, ApprovalState.APPROVED, said("approved", vote), vote)
-            elif quorums(replace(entry.request, votes=votes)) != quorums(entry.request):
-                await self._count(entry, vote)
-        return entry.snapshot()
+        raise StoreUnavailable(f"request `{approval_id}` changes faster than it can be decided")
 
-    async def redecide(self, entry: Entry, decision: Decision) -> ApprovalRequest | None:
-        """Apply what policy says now. Returns the request if that changed it."""
+    async def refresh(self, approval_id: str) -> None:
+        """Take over what another gateway stored."""
+        entry = self.entries.get(approval_id)
+        if entry is None:
+            stored = await self.store.approval(approval_id)
+            if stored is not None and stored.state is ApprovalState.PENDING and approval_id not in self.entries:
+                self.adopt(stored)
+            return
         async with entry.lock:
-            if not entry.is_pending:
-                return None
-            match decision:
-                case Deny() as deny:
-                    await self._finish(entry, ApprovalState.WITHDRAWN, why_denied(deny))
-                case Permit() as permit:
-                    ask = entry.request.ask
-                    terms = tightened(ask.terms, permit.approvals)
-                    if terms == ask.terms:
-                        return None
-                    await self._tighten(entry, replace(ask, terms=terms, bundle=permit.bundle))
-        return entry.snapshot()
-
-    async def withdraw(self, approval_id: str) -> ApprovalRequest:
-        """End a pending request that nobody waits for. Raises NotFound, AlreadyResolved."""
-        async with (entry := await self._entry(approval_id)).lock:
-            await self._require_pending(entry)
-            if not entry.waiters:
-                await self._finish(entry, ApprovalState.WITHDRAWN, TAKEN_BACK)
-        return entry.snapshot()
-
-    async def tick(self) -> None:
-        """Expire what is overdue, approve where silence is consent. Raises StoreUnavailable after trying all."""
-        now, reachable = self._clock.monotonic(), self._reachable()
-        due: list[Entry] = []
-        for entry in self.entries.values():
-            if entry.look_at is not None and not reachable:
-                entry.listen(now, reachable=False)
-            if entry.due <= now or (entry.look_at is not None and entry.look_at <= now):
-                due.append(entry)
-        for result in await asyncio.gather(*(self._look(e) for e in due), return_exceptions=True):
-            if isinstance(result, BaseException) and not isinstance(result, AlreadyResolved):
-                raise result
-
-    async def _look(self, entry: Entry) -> None:
-        async with entry.lock:
-            now, reachable = self._clock.monotonic(), self._reachable()
-            if not entry.is_pending:
-                return
-            if entry.due <= now:
-                await self._finish(entry, ApprovalState.EXPIRED, _NO_ANSWER)
-            elif entry.is_cleared(entry.request.votes, now, reachable=reachable):
-                await self._finish(entry, ApprovalState.APPROVED, "nobody objected in the time that the rule allows")
-            else:
-                entry.listen(now, reachable=reachable)
+            if entry.is_pending:
+                await self.overtaken(entry, await self.store.approval(approval_id))
 
     async def _entry(self, approval_id: str) -> Entry:
         if (entry := self.entries.get(approval_id)) is not None:
             return entry
-        stored = await self._store.approval(approval_id)
+        stored = await self.store.approval(approval_id)
         if stored is None:
             raise NotFound(f"there is no approval request `{approval_id}`")
         if stored.state is not ApprovalState.PENDING:
             raise AlreadyResolved(stored)
         return self.entries.get(approval_id) or self.adopt(stored)
 
+    async def _settle_doubt(self, entry: Entry) -> None:
+        if entry.doubt_at is not None:
+            await self.overtaken(entry, await self.store.approval(entry.request.id))
+            entry.doubt_at = None
+
     async def _require_pending(self, entry: Entry) -> None:
-        if entry.is_pending and entry.due <= self._clock.monotonic():
-            await self._finish(entry, ApprovalState.EXPIRED, _NO_ANSWER)
+        if entry.is_pending and entry.due <= self.clock.monotonic():
+            await self.finish(entry, ApprovalState.EXPIRED, _NO_ANSWER)
         if not entry.is_pending:
             raise AlreadyResolved(entry.snapshot())
 
-    async def _fold(self, entry: Entry, ask: Ask) -> ApprovalRequest | None:
-        async with entry.lock:
-            if entry.is_pending and entry.due <= self._clock.monotonic():
-                await self._finish(entry, ApprovalState.EXPIRED, _NO_ANSWER)
-            if not entry.is_pending:
-                return None
-            asked = merged(entry.request.ask, ask)
-            if asked is not entry.request.ask:
-                await self._tighten(entry, asked)
-        await self._emit(BrokerEvent(BrokerEventKind.FOLDED, entry.snapshot(), exchange=ask.exchange))
-        return entry.snapshot()
-
-    async def _create(self, ask: Ask, key: Key) -> ApprovalRequest | None:
-        grant = await self._grants.find(key, ask.session, ask.terms)
-        approved = await self._store.approval(grant.approval) if grant else None
-        if approved is not None:
-            return approved
-        if sum(e.key.principal == key.principal for e in self.entries.values()) >= self._each:
-            raise TooManyHeld(f"`{key.principal}` has {self._each} requests pending")
-        ask = replace(ask, preview=await self._with_history(ask.preview, key))
-        now = self._clock.now()
-        request = ApprovalRequest(new_id("apr"), ask, ApprovalState.PENDING, now, now + timeout(ask.terms))
-        try:
-            await self._store.add_approval(request, key, ask.session)
-        except StaleWrite:
-            # Stored, but not by this desk: a commit that was thought lost, or another gateway.
-            others = [r for r in await self._store.pending() if r.id not in self.entries]
-            if not others:
-                raise GatewayFault("the same request is pending and cannot be found") from None
-            for other in others:
-                self.adopt(other)
-            return None
-        entry = self.adopt(request)
-        await self._emit(BrokerEvent(BrokerEventKind.HELD, entry.snapshot()))
-        return entry.snapshot()
-
-    async def _with_history(self, preview: JsonObject, key: Key) -> JsonObject:
-        last = await self._store.last_spend(key)
-        if last is None or last.state is GrantState.ANSWERED:
-            return preview
-        outcome = "unknown" if last.state is GrantState.UNKNOWN else "still on its way"
-        earlier: JsonObject = {
-            "outcome": outcome,
-            "approval": last.approval,
-            "exchange": last.exchange,
-            "sent_at": last.at,
-            "text": f"the same request was sent before, and its outcome is {outcome}: it may have taken effect",
-        }
-        return {**preview, "earlier": earlier}
-
-    async def _count(self, entry: Entry, vote: Vote) -> None:
-        try:
-            await self._store.add_vote(entry.request.id, vote)
-        except StaleWrite:
-            raise await self._lost(entry) from None
-        entry.request = replace(entry.request, votes=(*entry.request.votes, vote))
-        await self._emit(BrokerEvent(BrokerEventKind.VOTED, entry.snapshot(), vote=vote))
-
-    async def _tighten(self, entry: Entry, ask: Ask) -> None:
+    async def count(self, entry: Entry, vote: Vote) -> None:
+        """Add a vote that does not end it. Under its lock."""
         request = entry.request
+        try:
+            await self.store.add_vote(request.id, vote, version=request.version)
+        except StaleWrite:
+            raise await self._stale(entry) from None
+        entry.request = replace(request, votes=(*request.votes, vote), version=request.version + 1)
+        await self.emit(BrokerEvent(BrokerEventKind.VOTED, entry.snapshot(), vote=vote))
+
+    async def tighten(self, entry: Entry, asked: Ask) -> None:
+        """Let it ask for more. Under its lock."""
+        request, ask = entry.request, narrowed(entry.request.ask, asked)
         deadline = min(request.deadline, request.created_at + timeout(ask.terms))
         # INVARIANT: memory first. If the store fails, this process is already as strict as policy asks.
         entry.due -= request.deadline - deadline
         entry.request = replace(request, ask=ask, deadline=deadline)
-        entry.listen(self._clock.monotonic(), reachable=self._reachable())
+        entry.listen(self.clock.monotonic(), reachable=self.reachable())
+        read = preview_digest(entry.request)
         try:
-            await self._store.replace_ask(request.id, ask, deadline)
+            await self.store.replace_ask(request.id, ask, deadline, read=read, version=request.version)
         except StaleWrite:
-            raise await self._lost(entry) from None
-        await self._emit(BrokerEvent(BrokerEventKind.TIGHTENED, entry.snapshot()))
+            raise await self._stale(entry) from None
+        entry.request = replace(entry.request, version=request.version + 1)
+        await self.emit(BrokerEvent(BrokerEventKind.TIGHTENED, entry.snapshot()))
 
-    async def _finish(self, entry: Entry, state: ApprovalState, reason: str, vote: Vote | None = None) -> None:
-        request, now = entry.request, self._clock.now()
-        grant = self._grant(entry, now) if state is ApprovalState.APPROVED else None
+    async def say(self, entry: Entry, reason: str) -> None:
+        """Note why a pending request is made. Under its lock."""
+        said_so = replace(entry.request, reason=reason, version=entry.request.version + 1)
+        read = preview_digest(said_so)
         try:
-            await self._store.resolve(request.id, Resolution(state, reason, now), vote=vote, grant=grant)
+            await self.store.set_reason(said_so.id, reason, read=read, version=entry.request.version)
         except StaleWrite:
-            raise await self._lost(entry) from None
+            raise await self._stale(entry) from None
+        await self.show(entry, said_so, BrokerEventKind.REASONED)
+
+    async def preview(self, entry: Entry, dry_run: DryRun) -> None:
+        """Note what a pending request would change. Under its lock."""
+        tried = replace(entry.request, dry_run=dry_run, version=entry.request.version + 1)
+        read = preview_digest(tried)
+        try:
+            await self.store.set_dry_run(tried.id, dry_run, read=read, version=entry.request.version)
+        except StaleWrite:
+            raise await self._stale(entry) from None
+        await self.show(entry, tried, BrokerEventKind.PREVIEWED)
+
+    async def show(self, entry: Entry, request: ApprovalRequest, kind: BrokerEventKind) -> None:
+        """Let reviewers read another thing than before. Under its lock, and after the store has it."""
+        entry.request = request
+        entry.heard(self.clock.monotonic(), reachable=self.reachable())
+        await self.emit(BrokerEvent(kind, entry.snapshot()))
+
+    async def finish(  # all of one transaction
+        self,
+        entry: Entry,
+        state: ApprovalState,
+        reason: str,
+        vote: Vote | None = None,
+        *,
+        glass_by: str = "",
+        glass_for: float | None = None,
+    ) -> None:
+        """End a pending request, durably, and tell everybody. Under its lock."""
+        request, now = entry.request, self.clock.now()
+        left = entry.due - self.clock.monotonic()
+        grant = (
+            make_grant(request, entry.key, grant_id=new_id("grt"), now=now, left=left, glass=glass_for)
+            if state is ApprovalState.APPROVED
+            else None
+        )
+        resolution = Resolution(state, reason, now)
+        try:
+            await self.store.resolve(
+                request.id, resolution, vote=vote, grant=grant, glass_by=glass_by, version=request.version
+            )
+        except StaleWrite as error:
+            if error.found == Glass.BROKEN:
+                raise NotAllowed(str(error)) from None
+            raise await self._stale(entry) from None
         if grant is not None:
             self._grants.adopt(grant)
-        votes = (*request.votes, vote) if vote else request.votes
         entry.request = replace(
-            request, state=state, votes=votes, resolution=reason, resolved_at=now, grant=grant.id if grant else ""
+            request,
+            state=state,
+            votes=(*request.votes, vote) if vote else request.votes,
+            resolution=reason,
+            resolved_at=now,
+            grant=grant.id if grant else "",
+            glass=Glass.BROKEN if glass_by else Glass.NONE,
+            version=request.version + 1,
         )
         self._drop(entry)
-        await self._emit(BrokerEvent(BrokerEventKind.RESOLVED, entry.snapshot(), grant, vote))
+        if glass_by:
+            await self.emit(BrokerEvent(BrokerEventKind.GLASS_BROKEN, entry.snapshot(), grant, vote))
+        await self.emit(BrokerEvent(BrokerEventKind.RESOLVED, entry.snapshot(), grant, vote))
         entry.done.set()
 
-    async def _lost(self, entry: Entry) -> AlreadyResolved:
+    async def _stale(self, entry: Entry) -> AlreadyResolved | Behind:
         """Take over what the store says where somebody else was first."""
-        stored = await self._store.approval(entry.request.id)
-        entry.request = stored or replace(entry.request, state=ApprovalState.WITHDRAWN, resolution="it was deleted")
-        self._drop(entry)
-        entry.done.set()
-        return AlreadyResolved(entry.snapshot())
+        await self.overtaken(entry, await self.store.approval(entry.request.id))
+        return Behind() if entry.is_pending else AlreadyResolved(entry.snapshot())
 
-    def _grant(self, entry: Entry, now: float) -> Grant:
-        request = entry.request
-        carries = reach(request.ask.terms, request.ask.session)
-        left = max(entry.due - self._clock.monotonic(), CLAIM_TIME)
-        return Grant(
-            id=new_id("grt"),
-            approval=request.id,
-            principal=entry.key.principal,
-            target=entry.key.target,
-            intent=entry.key.intent,
-            scope=carries.scope,
-            state=GrantState.ACTIVE,
-            created_at=now,
-            expires_at=now + (left if carries.scope is Scope.REQUEST else carries.duration),
-            session=request.ask.session if carries.scope is Scope.SESSION else "",
-        )
+    async def overtaken(self, entry: Entry, stored: ApprovalRequest | None) -> None:
+        """Take over what was stored by another gateway. Under its lock."""
+        mine = entry.request
+        if stored is not None and stored.version == mine.version and stored.state is mine.state:
+            return
+        if stored is not None and stored.state is ApprovalState.PENDING:
+            # Never looser than this process was already: its own change may be what the store could not keep.
+            ask, deadline = merged(stored.ask, mine.ask), min(stored.deadline, mine.deadline)
+            entry.due -= mine.deadline - deadline
+            entry.request = replace(stored, ask=ask, deadline=deadline)
+            self.heard(entry, mine)
+            await self.emit(BrokerEvent(BrokerEventKind.CHANGED, entry.snapshot(), elsewhere=True))
+            return
+        entry.request = stored or replace(mine, state=ApprovalState.WITHDRAWN, resolution="it was deleted")
+        self._drop(entry)
+        await self.emit(BrokerEvent(BrokerEventKind.RESOLVED, entry.snapshot(), elsewhere=True))
+        entry.done.set()
+
+    def heard(self, entry: Entry, before: ApprovalRequest) -> None:
+        """Count silence anew where reviewers read another thing than before."""
+        now, reachable = self.clock.monotonic(), self.reachable()
+        if preview_digest(before) != preview_digest(entry.request):
+            entry.heard(now, reachable=reachable)
+        else:
+            entry.listen(now, reachable=reachable)
+
+    def is_cleared(self, entry: Entry, votes: tuple[Vote, ...]) -> bool:
+        """Tell whether these votes, or silence, meet every term now."""
+        now, reachable = self.clock.monotonic(), self.reachable()
+        return entry.is_cleared(votes, now, reachable=reachable, confirm=self.rules.confirm)
+
+    def counted(self, entry: Entry, votes: tuple[Vote, ...]) -> tuple[Quorum, ...]:
+        """Return how far these votes meet each term."""
+        return entry.counted(votes, confirm=self.rules.confirm)
 
     def _drop(self, entry: Entry) -> None:
         self.entries.pop(entry.request.id, None)
@@ -292,9 +269,10 @@ class Desk:
         if self._by_key.get(fold) is entry:
             del self._by_key[fold]
 
-    def _reachable(self) -> bool:
+    def reachable(self) -> bool:
+        """Tell whether reviewers can object right now. An error counts as no."""
         try:
-            return self._ask_reachable()
+            return self.rules.reachable()
         except Exception:
             logger.exception("whether reviewers can be reached is not known: silence does not count")
             return False

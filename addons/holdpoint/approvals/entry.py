@@ -3,7 +3,8 @@
 import asyncio
 from dataclasses import dataclass, field, replace
 
-from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Quorum, Vote, is_requester, quorums
+from holdpoint.approvals.checks import blocked, counting
+from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Quorum, Vote, quorums
 from holdpoint.store.protocol import Key
 
 
@@ -22,11 +23,18 @@ class Entry:
     """Steady clock: since when reviewers could have objected. None while they cannot be reached."""
     look_at: float | None = None
     """Steady clock: when silence is next looked at."""
+    doubt_at: float | None = None
+    """Steady clock: when to ask the store how it stands, because it failed in between and may have kept a change."""
 
     @property
     def is_pending(self) -> bool:
         """Whether it can still be decided."""
         return self.request.state is ApprovalState.PENDING
+
+    @property
+    def next_look(self) -> float:
+        """Steady clock: when there is something to do."""
+        return min(at for at in (self.due, self.look_at, self.doubt_at) if at is not None)
 
     def snapshot(self) -> ApprovalRequest:
         """Return the request with the number of callers on the line."""
@@ -38,16 +46,27 @@ class Entry:
         if not patience:
             self.silent_since = self.look_at = None
             return
-        if not reachable:
+        if not reachable or blocked(self.request):
             self.silent_since = None
         elif self.silent_since is None:
             self.silent_since = now
         since = now if self.silent_since is None else self.silent_since
         self.look_at = min((since + p for p in patience if since + p > now), default=now + max(1.0, min(patience)))
 
-    def is_cleared(self, votes: tuple[Vote, ...], now: float, *, reachable: bool) -> bool:
+    def heard(self, now: float, *, reachable: bool) -> None:
+        """Count silence anew: what reviewers read is another thing than before."""
+        self.silent_since = None
+        self.listen(now, reachable=reachable)
+
+    def counted(self, votes: tuple[Vote, ...], *, confirm: bool) -> tuple[Quorum, ...]:
+        """Return how far each term is met by those of these votes that count."""
+        return quorums(counting(replace(self.request, votes=votes), confirm=confirm))
+
+    def is_cleared(self, votes: tuple[Vote, ...], now: float, *, reachable: bool, confirm: bool) -> bool:
         """Tell whether every term is met, by votes or by a silence that the term takes for consent."""
-        counted = quorums(replace(self.request, votes=votes))
+        if blocked(self.request):
+            return False
+        counted = self.counted(votes, confirm=confirm)
         return bool(counted) and all(q.met or (reachable and self._consents(q, now)) for q in counted)
 
     def _consents(self, quorum: Quorum, now: float) -> bool:
@@ -55,27 +74,5 @@ class Entry:
         if term.auto_approve_after is None or self.silent_since is None:
             return False
         # INVARIANT: silence counts only where somebody could have objected.
-        somebody = term.required >= 1 and term.reviewers and self.request.ask.access.principal.requesters
-        return bool(somebody) and now - self.silent_since >= term.auto_approve_after
-
-
-def objection(request: ApprovalRequest, vote: Vote) -> str:
-    """Say why this reviewer may not decide this request, or return an empty string."""
-    reviewer, access = vote.reviewer, request.ask.access
-    if not access.principal.requesters:
-        return "no person is known to stand behind the requester, so nobody may decide"
-    if not reviewer.person:
-        return "your login does not name a person"
-    if is_requester(reviewer, access):
-        return "you made this request, or answer for the one who made it"
-    named = {f"group:{g}" for g in reviewer.groups} | {f"person:{reviewer.person}"}
-    if not any(named & term.reviewers for term in request.ask.terms):
-        rules = ", ".join(f"`{t.rule}`" for t in request.ask.terms)
-        return f"you are not among the reviewers of {rules}"
-    return ""
-
-
-def said(what: str, vote: Vote) -> str:
-    """Say who decided, and with which comment."""
-    who = vote.reviewer.name or vote.reviewer.person
-    return f"{what} by {who}: {vote.comment}" if vote.comment else f"{what} by {who}"
+        somebody = all(c.required >= 1 and c.reviewers for c in term.clauses)
+        return somebody and now - self.silent_since >= term.auto_approve_after

@@ -44,3 +44,7 @@ class GrantVoid(Exception):  # noqa: N818  # as above
 
 class TooManyHeld(Exception):  # noqa: N818  # as above
     """The requester has as many requests pending as one may have."""
+
+
+class Behind(Exception):  # noqa: N818  # as above
+    """Another gateway changed the request first. What it stored was taken over: decide again."""

@@ -20,6 +20,16 @@ class BrokerEventKind(StrEnum):
     RESOLVED = "resolved"
     TIGHTENED = "tightened"
     """Policy asks for more than before; votes were counted again."""
+    PREVIEWED = "previewed"
+    """What a pending request would change is known, or cannot be; votes were counted again."""
+    REASONED = "reasoned"
+    """A requester said why."""
+    GLASS_BROKEN = "glass_broken"
+    """A requester opened what he asked for without reviewers. `resolved` follows."""
+    GLASS_REVIEWED = "glass_reviewed"
+    """A reviewer looked at what was opened so."""
+    CHANGED = "changed"
+    """Another gateway changed a pending request."""
     GRANT_ENDED = "grant_ended"
     """Expired, revoked or void. What is open under it must be closed."""
     OUTCOME_UNKNOWN = "outcome_unknown"
@@ -37,6 +47,8 @@ class BrokerEvent:
     exchange: str = ""
     """The exchange concerned, where it is another than `request.ask.exchange`."""
     detail: str = ""
+    elsewhere: bool = False
+    """Another gateway that shares the store did it, and has written it down and told people."""
 
 
 type EventSink = Callable[[BrokerEvent], Awaitable[None] | None]

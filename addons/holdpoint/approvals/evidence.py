@@ -12,7 +12,6 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from holdpoint.domain.approval import ApprovalRequest, Proof, Reviewer, Vote
-from holdpoint.domain.decision import RequireApproval
 from holdpoint.domain.statement import BadStatement, Statement, parse
 from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
 
@@ -28,6 +27,14 @@ type Pinned = Mapping[str, Ed25519PublicKey]
 
 class BadEvidence(Exception):  # noqa: N818  # what the reviewer is told
     """A decision that proves nothing. The message is for the reviewer: lower case, no full stop, never a token."""
+
+    code = "not_allowed"
+
+
+class Stale(BadEvidence):
+    """A decision on what is not there any more: it is to be read again."""
+
+    code = "conflict"
 
 
 class Signer(Protocol):
@@ -94,7 +101,7 @@ def read_statement(
     )
     for name, words in _DIFFERS.items():
         if getattr(said, name) != getattr(expected, name):
-            raise BadEvidence(words)
+            raise (Stale if name in ("intent", "preview") else BadEvidence)(words)
     if said != expected:  # whatever a later version adds
         raise BadEvidence("the statement of the decision is not what is decided here")
     if age > FRESH:
@@ -122,11 +129,6 @@ _DIFFERS = {
 def was_counted(digest: str, votes: Sequence[Vote]) -> bool:
     """Tell whether a vote with this very statement is among those that were counted."""
     return any(v.proof is not None and _digest_of(v.proof) == digest for v in votes)
-
-
-def needs_confirm(terms: Sequence[RequireApproval]) -> bool:
-    """Tell whether every reviewer's own issuer must vouch for his decision: wherever two persons or more are asked."""
-    return len(terms) > 1 or any(term.persons > 1 for term in terms)
 
 
 def proof_json(proof: Proof) -> JsonObject:

@@ -3,10 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Literal
 
 from holdpoint.approvals.again import Decide, why_revoked
+from holdpoint.approvals.checks import still_opens
 from holdpoint.approvals.errors import GrantSpent, GrantVoid
 from holdpoint.approvals.events import BrokerEvent, BrokerEventKind
 from holdpoint.approvals.terms import suffices
@@ -14,13 +16,14 @@ from holdpoint.clock import Clock
 from holdpoint.domain.decision import RequireApproval, Scope
 from holdpoint.domain.grant import Grant, GrantState
 from holdpoint.domain.refusal import GatewayFault
-from holdpoint.store.protocol import Key, StaleWrite, Store
+from holdpoint.store.protocol import Key, StaleWrite, Store, StoreUnavailable
 from holdpoint.tasks import spawn, uninterrupted
 
 logger = logging.getLogger(__name__)
 
 type Outcome = Literal[GrantState.ANSWERED, GrantState.UNKNOWN]
 type Ending = Literal[GrantState.VOID, GrantState.REVOKED, GrantState.EXPIRED]
+_ENDED = {GrantState.VOID, GrantState.REVOKED, GrantState.EXPIRED}
 _TAKEN = {GrantState.SPENT, GrantState.ANSWERED, GrantState.UNKNOWN}
 
 
@@ -48,13 +51,20 @@ class Grants:
         """Steady clock: when the first grant ends."""
         return min(self._ends.values(), default=None)
 
-    async def find(self, key: Key, session: str, terms: Sequence[RequireApproval]) -> Grant | None:
-        """Return a grant that clears this request. One given under looser terms than these is revoked."""
-        for grant in await self._store.grants_for(key):
+    async def find(self, key: Key, session: str, terms: Sequence[RequireApproval], window: str = "") -> Grant | None:
+        """Return a grant that clears this request. One given under looser terms than these is revoked.
+
+        One that clears it only by its window has to be given under every rule that holds the request.
+        """
+        for grant in await self._store.grants_for(key, window):
             if grant.scope is Scope.SESSION and (not session or grant.session != session):
                 continue
             if self._is_over(grant):
                 await self.end(grant.id, GrantState.EXPIRED, "its time is over")
+            elif grant.intent != key.intent:
+                # Another request: what holds this one alone says nothing of that one.
+                if await self._meets(grant, terms, every_rule=True):
+                    return grant
             elif not await self._meets(grant, terms):
                 await self.end(grant.id, GrantState.REVOKED, "policy asks for more than it was given under")
             else:
@@ -72,6 +82,10 @@ class Grants:
         except asyncio.CancelledError:
             spawn(self._give_back(work, exchange), name="give a grant back")
             raise
+        except StoreUnavailable:
+            # It may be spent all the same, and nothing is sent.
+            spawn(self._undo(grant_id, exchange), name="give a grant back")
+            raise
 
     async def release(self, grant_id: str, exchange: str) -> Grant:
         """Give a spent grant back. Only where not one byte of the request went upstream. Raises GrantSpent."""
@@ -87,14 +101,26 @@ class Grants:
     async def end(self, grant_id: str, state: Ending, reason: str) -> Grant | None:
         """End an active grant. Returns None where it is not active."""
         try:
-            grant = await self._store.end_grant(grant_id, state)
+            grant = await self._store.end_grant(grant_id, state, why=reason, at=self._clock.now())
         except StaleWrite:
-            self._ends.pop(grant_id, None)
+            await self.refresh(grant_id)
             return None
         self._ends.pop(grant_id, None)
         request = await self._store.approval(grant.approval)
         await self._emit(BrokerEvent(BrokerEventKind.GRANT_ENDED, request=request, grant=grant, detail=reason))
         return grant
+
+    async def refresh(self, grant_id: str) -> None:
+        """Tell that a grant ended which another gateway ended: what is open under it here must be closed, too."""
+        grant = await self._store.grant(grant_id) if grant_id in self._ends else None
+        if grant is not None and grant.state is GrantState.ACTIVE:
+            return
+        known = self._ends.pop(grant_id, None) is not None
+        if not known or grant is None or grant.state not in _ENDED:
+            return
+        request = await self._store.approval(grant.approval)
+        ended = BrokerEvent(BrokerEventKind.GRANT_ENDED, request, grant, detail=grant.ended_why, elsewhere=True)
+        await self._emit(ended)
 
     async def tick(self) -> None:
         """End what is over."""
@@ -135,6 +161,11 @@ class Grants:
             return
         await self.release(grant.id, exchange)
 
+    async def _undo(self, grant_id: str, exchange: str) -> None:
+        # Neither: it was not spent, or the store is still away and the next start reports it.
+        with suppress(GrantSpent, StoreUnavailable):
+            await self.release(grant_id, exchange)
+
     async def _settle(self, grant_id: str, state: Outcome, exchange: str) -> Grant:
         if not exchange:
             grant = await self._store.grant(grant_id)
@@ -155,11 +186,15 @@ class Grants:
         self.adopt(grant)
         return self._clock.monotonic() >= self._ends[grant.id]
 
-    async def _meets(self, grant: Grant, terms: Sequence[RequireApproval]) -> bool:
+    async def _meets(self, grant: Grant, terms: Sequence[RequireApproval], *, every_rule: bool = False) -> bool:
         if not terms:
-            return True
+            return not every_rule
         approval = await self._store.approval(grant.approval)
-        return approval is not None and suffices(approval.ask.terms, terms)
+        if approval is None or not still_opens(approval, terms):
+            return False
+        given = {str(t.rule) for t in approval.ask.terms}
+        known = not every_rule or given >= {str(t.rule) for t in terms}
+        return known and suffices(approval.ask.terms, terms)
 
 
 async def abandon(store: Store, clock: Clock, emit: Callable[[BrokerEvent], Awaitable[None]]) -> None:

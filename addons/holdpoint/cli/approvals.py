@@ -1,18 +1,18 @@
-"""`holdpoint approvals list|show|approve|deny` and `holdpoint explain ID`."""
+"""`holdpoint approvals …` and `holdpoint explain ID`."""
 
 import argparse
 import json
 
-from holdpoint.cli.common import Commands, Failure, ask, moment, settings_of, shown, table
+from holdpoint.cli import approvals_act, approvals_list, approvals_watch, decide, verify
+from holdpoint.cli.approvals_show import text_of
+from holdpoint.cli.common import Commands, Failure, ask, moment, settings_of, shown
 from holdpoint.cli.login import reviewer_token
-from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
+from holdpoint.clock import SystemClock
+from holdpoint.domain.values import JsonObject, JsonValue, as_object
 from holdpoint.recording import browse
 from holdpoint.recording.browse import LineError
 from holdpoint.settings import Settings
 
-WIDTH = 100
-"""Characters of what a request would do, in a list."""
-_MORE = " ... (cut)"
 _TIMES = frozenset({"at", "created_at", "deadline", "resolved_at"})
 """Keys of Unix seconds."""
 
@@ -22,68 +22,26 @@ def add(commands: Commands) -> None:
     group = commands.add_parser("approvals", help="held requests: list, show, approve, deny").add_subparsers(
         dest="action", metavar="ACTION", required=True
     )
-    listing = group.add_parser("list", help="list requests that you may review or made yourself")
-    listing.add_argument("--all", action="store_true", help="those that have ended, too")
-    listing.set_defaults(run=_list)
-    show = group.add_parser("show", help="show one request, whole")
+    approvals_list.add(group)
+    show = group.add_parser("show", help="show one request, as a reviewer reads it")
     show.add_argument("id")
+    show.add_argument("--json", action="store_true", help="as JSON, with nothing left out")
     show.set_defaults(run=_show)
-    for verdict in ("approve", "deny"):
-        decide = group.add_parser(verdict, help=f"{verdict} one request")
-        decide.add_argument("id")
-        decide.add_argument("--comment", default="", help="what the requester and the record will read")
-        decide.add_argument("--expect", default="", help="intent digest that you read; default: as it is shown now")
-        decide.set_defaults(run=_decide, verdict=verdict)
+    decide.add(group)
+    approvals_act.add(group)
+    approvals_watch.add(group)
     for parser in group.choices.values():
         parser.add_argument("--issuer", default="", help="issuer that you are logged in at")
+    verify.add(group)
     explain = commands.add_parser("explain", help="say why a request was refused")
     explain.add_argument("id")
     explain.set_defaults(run=_explain)
 
 
-def _list(arguments: argparse.Namespace) -> int:
-    settings = settings_of(arguments)
-    params: JsonObject = {"id_token": reviewer_token(arguments, settings)}
-    if not arguments.all:
-        params["state"] = ["pending"]
-    found = as_object(ask(settings, "approvals.list", params)).get("requests")
-    requests = [as_object(r) for r in found] if isinstance(found, list) else []
-    if not requests:
-        print("nothing is waiting" if not arguments.all else "no requests")
-        return 0
-    rows = [("ID", "STATE", "UNTIL", "WHO", "TARGET", "WHAT")]
-    rows += [
-        (
-            as_text(r.get("id")),
-            as_text(r.get("state")),
-            moment(r.get("deadline")),
-            shown(_who(r)),
-            as_text(r.get("target")),
-            what(r),
-        )
-        for r in requests
-    ]
-    print(table(rows))
-    return 0
-
-
-def what(request: JsonObject) -> str:
-    """Say on one line what a request would do, cut where it is long: `approvals show` has all of it."""
-    text = as_text(request.get("summary")) or f"{as_text(request.get('action'))} {as_text(request.get('resource'))}"
-    line = shown(text)
-    return line if len(line) <= WIDTH else f"{line[: WIDTH - len(_MORE)]}{_MORE}"
-
-
-def _who(request: JsonObject) -> str:
-    principal = as_object(request.get("principal"))
-    actor = as_text(principal.get("actor"))
-    who = as_text(principal.get("person")) or as_text(principal.get("id"))
-    return f"{who} by {actor}" if actor else who
-
-
 def _show(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
-    print(_pretty(_get(settings, arguments.id, reviewer_token(arguments, settings))))
+    request = _get(settings, arguments.id, reviewer_token(arguments, settings))
+    print(_pretty(request) if arguments.json else text_of(request, SystemClock().now()))
     return 0
 
 
@@ -94,25 +52,6 @@ def _get(settings: Settings, approval_id: str, token: str) -> JsonObject:
 def _pretty(value: JsonValue) -> str:
     text = json.dumps(value, indent=2, ensure_ascii=False)
     return "\n".join(shown(line) for line in text.split("\n"))
-
-
-def _decide(arguments: argparse.Namespace) -> int:
-    settings = settings_of(arguments)
-    token = reviewer_token(arguments, settings)
-    expect = arguments.expect
-    if not expect:
-        request = _get(settings, arguments.id, token)
-        expect = as_text(request.get("intent"))
-    params: JsonObject = {
-        "id": arguments.id,
-        "verdict": arguments.verdict,
-        "comment": arguments.comment,
-        "expect": expect,
-        "id_token": token,
-    }
-    answer = as_object(ask(settings, "approvals.decide", params))
-    print(f"{arguments.id}: {as_text(answer.get('state'))}")
-    return 0
 
 
 def _explain(arguments: argparse.Namespace) -> int:

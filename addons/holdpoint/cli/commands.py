@@ -5,7 +5,21 @@ import sys
 from collections.abc import Sequence
 
 from holdpoint import __version__
-from holdpoint.cli import approvals, audit, kubeconfig, login, notices, pins, policy, run, sessions, streams, token
+from holdpoint.cli import (
+    approvals,
+    audit,
+    grants,
+    kubeconfig,
+    login,
+    notices,
+    pins,
+    policy,
+    principals,
+    run,
+    sessions,
+    streams,
+    token,
+)
 from holdpoint.cli.common import Failure
 from holdpoint.domain.refusal import ConfigError, Refusal
 
@@ -19,7 +33,8 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"holdpoint {__version__}")
     top.add_argument("--config", default="", help="path of gateway.yaml (default: $HOLDPOINT_CONFIG)")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for group in (run, login, token, kubeconfig, approvals, policy, pins, notices, streams, sessions, audit):
+    groups = (run, login, token, kubeconfig, approvals, grants, policy, pins, notices, streams, principals, sessions)
+    for group in (*groups, audit):
         group.add(commands)
     return top
 

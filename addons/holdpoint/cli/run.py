@@ -9,6 +9,7 @@ from holdpoint.admin.client import AdminClient
 from holdpoint.cli.common import Commands, ask, settings_of
 from holdpoint.domain.refusal import ConfigError
 from holdpoint.domain.values import as_object
+from holdpoint.keys import open_console_key
 from holdpoint.secrets import read_secret
 from holdpoint.settings_file import resolve_settings_path
 
@@ -61,6 +62,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _console(arguments: argparse.Namespace) -> int:
     from holdpoint.console import serve  # noqa: PLC0415  # the web stack is for this command only
+    from holdpoint.console.signing import Signing  # noqa: PLC0415  # as above
 
     settings = settings_of(arguments)
     console = settings.console
@@ -72,7 +74,12 @@ def _console(arguments: argparse.Namespace) -> int:
         settings.issuer(console.issuer),
         AdminClient(settings.admin_socket),
         client_secret=secret,
-        max_age=settings.reviewers.max_age,
+        reviewers=settings.reviewers,
+        signing=Signing(
+            open_console_key(console.signing[0]) if console.signing else None,
+            required=settings.reviewers.signed,
+            again=settings.reviewers.confirm == "login",
+        ),
         on_ready=lambda: print(f"holdpoint: the console is at {console.url}", flush=True),
     )
     return 0

@@ -15,21 +15,29 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from holdpoint.clock import Clock, SystemClock
-from holdpoint.console import login, review, slack
+from holdpoint.console import acts, events, glass, grants, lists, login, principals, review, slack
 from holdpoint.console.calls import AdminCalls, Gateway
+from holdpoint.console.confirm import Confirmations
 from holdpoint.console.live import ChangeFeed
 from holdpoint.console.oidc import Provider, is_protected
 from holdpoint.console.pages import Templates
 from holdpoint.console.sessions import ABSOLUTE, Flows, Sessions
 from holdpoint.console.shield import Shield
+from holdpoint.console.signing import Signing
 from holdpoint.console.site import STATIC, Site
+from holdpoint.console.streams import Streams
 from holdpoint.domain.refusal import ConfigError
-from holdpoint.settings import Console, Issuer
+from holdpoint.settings import Console, Issuer, Reviewers
 from holdpoint.tasks import spawn
 
 CALLBACK = "/auth/callback"
 """Redirect path to register at the issuer, after the console's URL."""
-MEDIA = {"console.css": "text/css", "live.js": "text/javascript", "icon.svg": "image/svg+xml"}
+MEDIA = {
+    "console.css": "text/css",
+    "live.js": "text/javascript",
+    "keys.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
 
 
 def create_app(
@@ -39,11 +47,21 @@ def create_app(
     *,
     http: httpx.AsyncClient,
     client_secret: str = "",
-    max_age: float = ABSOLUTE,
+    reviewers: Reviewers = Reviewers(),  # noqa: B008  # immutable
     clock: Clock | None = None,
+    signing: Signing = Signing(),  # noqa: B008  # immutable
 ) -> ASGIApp:
     """Return the console as an app. Parameters and errors are those of `create_site`."""
-    site = create_site(console, issuer, client, http=http, client_secret=client_secret, max_age=max_age, clock=clock)
+    site = create_site(
+        console,
+        issuer,
+        client,
+        http=http,
+        client_secret=client_secret,
+        reviewers=reviewers,
+        clock=clock,
+        signing=signing,
+    )
     return app_of(site)
 
 
@@ -54,16 +72,18 @@ def create_site(
     *,
     http: httpx.AsyncClient,
     client_secret: str = "",
-    max_age: float = ABSOLUTE,
+    reviewers: Reviewers = Reviewers(),  # noqa: B008  # immutable
     clock: Clock | None = None,
+    signing: Signing = Signing(),  # noqa: B008  # immutable
 ) -> Site:
-    """Put the parts together. `max_age`: seconds for which the gateway takes a login. The caller closes `http`.
+    """Put the parts together. `reviewers`: as the gateway has it. The caller closes `http`.
 
     Raises ConfigError where the console's URL is not fit.
     """
     origin = _origin(console.url)
     time = clock or SystemClock()
     gateway = Gateway(client)
+    feed = ChangeFeed(gateway)
     return Site(
         origin=origin,
         gateway=gateway,
@@ -75,11 +95,15 @@ def create_site(
             http=http,
             clock=time,
         ),
-        sessions=Sessions(time, absolute=min(ABSOLUTE, max_age)),
+        sessions=Sessions(time, absolute=min(ABSOLUTE, reviewers.max_age)),
         flows=Flows(time),
-        feed=ChangeFeed(gateway),
+        feed=feed,
+        streams=Streams(feed),
         templates=Templates(),
         clock=time,
+        signing=signing,
+        confirmations=Confirmations(time),
+        roles=reviewers.roles,
     )
 
 
@@ -87,12 +111,24 @@ def app_of(site: Site) -> ASGIApp:
     """Return the app that serves a site. Its lifespan runs the task that follows changes."""
     app = Starlette(
         routes=[
-            Route("/", review.pending),
-            Route("/history", review.history),
+            Route("/", lists.pending),
+            Route("/history", lists.history),
             Route("/requests/{id}", review.one),
             Route("/requests/{id}/full", review.full),
             Route("/requests/{id}/decide", review.decide, methods=["POST"]),
-            Route("/changes", review.changes),
+            *(
+                Route(f"/requests/{{id}}/{name}", acts.handler(act), methods=["POST"])
+                for name, act in acts.ACTS.items()
+            ),
+            Route("/requests/{id}/break-glass", glass.break_glass, methods=["POST"]),
+            Route("/grants", grants.listed),
+            Route("/grants/{id}/revoke", grants.revoke, methods=["POST"]),
+            Route("/principals", principals.listed),
+            Route("/principals/suspend", principals.suspend, methods=["POST"]),
+            Route("/principals/resume", principals.resume, methods=["POST"]),
+            Route("/events", events.events),
+            Route("/changes", events.changes),
+            Route("/badge", events.badge),
             Route("/login", login.start),
             Route(CALLBACK, login.callback),
             Route("/logout", login.logout, methods=["POST"]),

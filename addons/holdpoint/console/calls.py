@@ -1,6 +1,7 @@
 """What the console asks of the gateway, and what it makes of the answers."""
 
 import base64
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -51,6 +52,7 @@ _BY_CODE: dict[str, Trouble] = {
     "already_resolved": Trouble.RESOLVED,
     "expired": Trouble.RESOLVED,
     "conflict": Trouble.CHANGED,
+    "changed": Trouble.CHANGED,
     "not_found": Trouble.NOT_FOUND,
     "unavailable": Trouble.UNAVAILABLE,
     "timeout": Trouble.UNAVAILABLE,
@@ -67,16 +69,24 @@ class Gateway:
 
     calls: AdminCalls
 
-    async def list(self, id_token: str, *, states: tuple[str, ...], limit: int, before: str = "") -> list[JsonObject]:
+    async def listed(self, method: str, id_token: str, params: Mapping[str, JsonValue], name: str) -> list[JsonObject]:
+        """Call a method that answers with a list of objects under a name. Raises GatewayTrouble."""
+        return _objects(await self._call(method, {**params, "id_token": id_token}), name)
+
+    async def list(
+        self,
+        id_token: str,
+        *,
+        states: tuple[str, ...],
+        limit: int,
+        before: str = "",
+        filters: Mapping[str, JsonValue] | None = None,
+    ) -> list[JsonObject]:
         """Return approval requests, newest first. Raises GatewayTrouble."""
-        params: JsonObject = {"id_token": id_token, "state": [*states], "limit": limit}
+        params: JsonObject = {**(filters or {}), "id_token": id_token, "state": [*states], "limit": limit}
         if before:
             params["before"] = before
-        answer = await self._call("approvals.list", params)
-        found = answer.get("requests", answer.get("items")) if isinstance(answer, dict) else answer
-        if not isinstance(found, list):
-            raise GatewayTrouble(Trouble.UNAVAILABLE, "the gateway's answer is not a list")
-        return [as_object(item) for item in found]
+        return _objects(await self._call("approvals.list", params), "requests")
 
     async def get(self, id_token: str, approval_id: str) -> JsonObject:
         """Return one approval request. Raises GatewayTrouble."""
@@ -85,10 +95,30 @@ class Gateway:
             raise GatewayTrouble(Trouble.UNAVAILABLE, "the gateway's answer is not an object")
         return answer
 
-    async def decide(self, id_token: str, approval_id: str, *, verdict: str, comment: str, expect: str) -> None:
-        """Give one reviewer's decision on exactly what was read. Raises GatewayTrouble."""
+    async def decide(
+        self,
+        id_token: str,
+        approval_id: str,
+        *,
+        verdict: str,
+        comment: str,
+        expect: str,
+        preview: str = "",
+        evidence: JsonObject | None = None,
+    ) -> None:
+        """Give one reviewer's decision on exactly what was read. Raises GatewayTrouble.
+
+        `expect` is the digest of the request that was read, `preview` that of all that stood on the page; `evidence` is
+        what makes the decision one that can be proved.
+        """
         params: JsonObject = {"id": approval_id, "verdict": verdict, "comment": comment, "expect": expect}
-        await self._call("approvals.decide", params | {"id_token": id_token})
+        if preview:
+            params["preview"] = preview
+        await self._call("approvals.decide", params | (evidence or {}) | {"id_token": id_token})
+
+    async def act(self, method: str, id_token: str, params: Mapping[str, JsonValue]) -> JsonValue:
+        """Call a method that does something for the person who is logged in. Raises GatewayTrouble."""
+        return await self._call(method, {**params, "id_token": id_token})
 
     async def slack_action(self, body: bytes, *, timestamp: str, signature: str) -> None:
         """Pass on what was pressed in Slack, as it came: the gateway verifies it. Raises GatewayTrouble."""
@@ -121,3 +151,10 @@ class Gateway:
                 raise
             kind = _BY_CODE.get(code, Trouble.REFUSED)
             raise GatewayTrouble(kind, message if isinstance(message, str) else code) from error
+
+
+def _objects(answer: JsonValue, name: str) -> list[JsonObject]:
+    found = answer.get(name) if isinstance(answer, dict) else answer
+    if not isinstance(found, list):
+        raise GatewayTrouble(Trouble.UNAVAILABLE, "the gateway's answer is not a list")
+    return [as_object(item) for item in found]

@@ -24,7 +24,9 @@ class ChangeFeed:
         self._run = secrets.token_hex(4)
         self._count = 0
         self._changed = asyncio.Event()
-        self._closed = False
+        self._listeners: set[asyncio.Event] = set()
+        self.closed = False
+        """Whether the console stops."""
         self.connected = True
         """Whether the last poll reached the gateway."""
 
@@ -58,18 +60,28 @@ class ChangeFeed:
         """Return the version as soon as it is not `seen`, or after so many seconds."""
         try:
             async with asyncio.timeout(timeout):
-                while self.version == seen and not self._closed:
+                while self.version == seen and not self.closed:
                     await self._changed.wait()
         except TimeoutError:
             pass
         return self.version
 
+    def listen(self, wake: asyncio.Event) -> None:
+        """Set `wake` at every change, until `leave`."""
+        self._listeners.add(wake)
+
+    def leave(self, wake: asyncio.Event) -> None:
+        """Stop telling."""
+        self._listeners.discard(wake)
+
     def close(self) -> None:
         """Let every page that waits go: the console stops."""
-        self._closed = True
+        self.closed = True
         self._bump()
 
     def _bump(self) -> None:
         self._count += 1
         self._changed.set()
         self._changed = asyncio.Event()
+        for wake in self._listeners:
+            wake.set()

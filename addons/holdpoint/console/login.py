@@ -5,6 +5,7 @@ import logging
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from holdpoint.console import confirm
 from holdpoint.console.forms import BadForm, read_form
 from holdpoint.console.id_token import LoginRefused
 from holdpoint.console.paths import safe_next
@@ -33,6 +34,8 @@ async def callback(request: Request) -> Response:
     """Take the issuer's answer, and open a session under a new name."""
     site: Site = request.app.state.site
     query = request.query_params
+    if query.get("state", "").startswith(confirm.PREFIX):
+        return await confirm.callback(request)
     flow = site.flows.take(state=query.get("state", ""), browser_cookie=request.cookies.get(site.cookie("login"), ""))
     if flow is None:
         return _failed(site, "this login took too long, or another browser began it", then="/", status=400)
@@ -62,6 +65,7 @@ async def logout(request: Request) -> Response:
         if not session.allows(purpose="logout", form_token=form.get("token", ""), decide_cookie=decide_cookie):
             return site.message("Not taken", "this form is not of your session", status=403, user=session)
         site.sessions.close(request.cookies.get(site.cookie("session"), ""))
+        site.streams.end(session.decide_key)
     response = RedirectResponse("/goodbye", status_code=303)
     site.drop_cookies(response, "session", "decide", "login")
     return response

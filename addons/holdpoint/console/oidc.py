@@ -7,6 +7,7 @@ replay, and hides which checks are made. What is needed here is three requests.
 import base64
 import hashlib
 import ipaddress
+from collections.abc import Mapping
 from typing import cast
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
@@ -16,6 +17,7 @@ import msgspec
 from holdpoint.clock import Clock
 from holdpoint.console.id_token import LoginRefused, UnknownKey, login_of, verify
 from holdpoint.console.sessions import Login, NewFlow
+from holdpoint.domain.statement import NONCE_PREFIX
 from holdpoint.domain.values import JsonObject
 from holdpoint.settings import Issuer
 
@@ -73,8 +75,16 @@ class Provider:
         """What the issuer is called in the settings."""
         return self._issuer.name
 
-    async def login_url(self, new: NewFlow) -> str:
-        """Return where to send the browser. Raises LoginRefused where the issuer cannot be reached or is not fit."""
+    @property
+    def issuer_url(self) -> str:
+        """The issuer, exactly as in `iss`."""
+        return self._issuer.url
+
+    async def login_url(self, new: NewFlow, *, more: Mapping[str, str] | None = None) -> str:
+        """Return where to send the browser. Raises LoginRefused where the issuer cannot be reached or is not fit.
+
+        `more` are further parameters of the request.
+        """
         metadata = await self._discover()
         methods = metadata.code_challenge_methods_supported
         if methods is not None and "S256" not in methods:
@@ -89,6 +99,7 @@ class Provider:
             "nonce": new.flow.nonce,
             "code_challenge": challenge.decode(),
             "code_challenge_method": "S256",
+            **(more or {}),
         }
         parts = urlsplit(metadata.authorization_endpoint)
         joined = "&".join(filter(None, (parts.query, urlencode(query))))
@@ -102,8 +113,13 @@ class Provider:
         if error:
             raise LoginRefused(f"the issuer says `{error[:80]}`")
 
-    async def redeem(self, code: str, *, verifier: str, nonce: str) -> Login:
-        """Trade the code for an ID token and verify it. Raises LoginRefused."""
+    async def redeem(self, code: str, *, verifier: str, nonce: str, confirms: bool = False) -> Login:
+        """Trade the code for an ID token and verify it. Raises LoginRefused.
+
+        A token whose nonce is the digest of a decision confirms that decision (`confirms`), and is no login.
+        """
+        if nonce.startswith(NONCE_PREFIX) is not confirms:
+            raise LoginRefused("what confirms a decision is no login")
         metadata = await self._discover()
         form = {
             "grant_type": "authorization_code",

@@ -1,6 +1,6 @@
 """Turn what is known into pages. Every text goes through `seen`: nothing a requester wrote is ever markup."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse
 
-from holdpoint.console.text import Kind, Piece, pieces, reveal
-from holdpoint.console.view import duration
+from holdpoint.console.reading import Row, duration
+from holdpoint.console.text import Cut, Kind, Piece, pieces, reveal
 
 TEMPLATES = Path(__file__).parent / "templates"
 MOST_INLINE = 50_000
@@ -77,13 +77,23 @@ class Templates:
             "date": date,
             "iso": iso,
             "duration": duration,
+            "huge": _is_huge,
+            "first_rows": _first_rows,
         }
         self._jinja.filters.update(filters)
-        self._limits = {"most_inline": MOST_INLINE, "most_rows": MOST_ROWS}
 
     def page(self, name: str, *, status: int = 200, **values: object) -> HTMLResponse:
         """Return a page. Raises jinja2.TemplateError where a template wants a value that is not there."""
-        return HTMLResponse(self._jinja.get_template(name, globals=self._limits).render(values), status_code=status)
+        return HTMLResponse(self._jinja.get_template(name).render(values), status_code=status)
+
+
+def _is_huge(value: Cut) -> bool:
+    """Tell whether a page leads to the plain text instead of holding all of a value."""
+    return value.total > MOST_INLINE
+
+
+def _first_rows(rows: Sequence[Row]) -> Sequence[Row]:
+    return rows[:MOST_ROWS]
 
 
 def _marked(found: list[Piece]) -> Markup:

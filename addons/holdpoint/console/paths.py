@@ -4,7 +4,16 @@ import re
 from urllib.parse import quote
 
 APPROVAL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_OWN = re.compile(r"/(?:requests/[A-Za-z0-9_-]{1,64}(?:/full)?|history(?:\?state=[a-z]{1,16})?)?")
+_VALUE = r"[A-Za-z0-9%._~+*-]{0,600}"
+_SEARCH = rf"(?:state|target|person|verb|text|since|until|mine|before)={_VALUE}"
+_OWN = re.compile(
+    r"/(?:"
+    r"requests/[A-Za-z0-9_-]{1,64}(?:/full)?"
+    rf"|history(?:\?{_SEARCH}(?:&{_SEARCH}){{0,15}})?"
+    r"|grants(?:\?(?:whose|state)=[a-z]{0,16}(?:&(?:whose|state)=[a-z]{0,16})?)?"
+    r"|principals"
+    r")?"
+)
 
 
 def safe_next(path: str) -> str:

@@ -12,8 +12,8 @@ from starlette.types import ASGIApp
 from holdpoint.console.app import app_of, create_site
 from holdpoint.console.calls import AdminCalls
 from holdpoint.console.live import ChangeFeed
-from holdpoint.console.sessions import ABSOLUTE
-from holdpoint.settings import Console, Issuer
+from holdpoint.console.signing import Signing
+from holdpoint.settings import Console, Issuer, Reviewers
 
 MOST_REQUESTS = 1_000
 """Requests under way at once, pages that wait for news among them."""
@@ -27,14 +27,18 @@ def run(
     client: AdminCalls,
     *,
     client_secret: str = "",
-    max_age: float = ABSOLUTE,
+    reviewers: Reviewers = Reviewers(),  # noqa: B008  # immutable
+    signing: Signing = Signing(),  # noqa: B008  # immutable
     on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until SIGINT or SIGTERM. Raises ConfigError, and SystemExit where the address is taken.
 
     `on_ready` is called once it listens.
     """
-    asyncio.run(serve(console, issuer, client, client_secret=client_secret, max_age=max_age, on_ready=on_ready))
+    serving = serve(
+        console, issuer, client, client_secret=client_secret, reviewers=reviewers, signing=signing, on_ready=on_ready
+    )
+    asyncio.run(serving)
 
 
 async def serve(
@@ -43,12 +47,15 @@ async def serve(
     client: AdminCalls,
     *,
     client_secret: str = "",
-    max_age: float = ABSOLUTE,
+    reviewers: Reviewers = Reviewers(),  # noqa: B008  # immutable
+    signing: Signing = Signing(),  # noqa: B008  # immutable
     on_ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve inside a running loop until stopped."""
     async with httpx.AsyncClient(verify=_trust(issuer), timeout=10.0) as http:
-        site = create_site(console, issuer, client, http=http, client_secret=client_secret, max_age=max_age)
+        site = create_site(
+            console, issuer, client, http=http, client_secret=client_secret, reviewers=reviewers, signing=signing
+        )
         await Server(config(console, app_of(site)), site.feed, on_ready).serve()
 
 

@@ -41,6 +41,12 @@ class Session:
     """Hash of the value of the strict cookie."""
     form_key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Under which names a rule or the settings may mean this person, delegations left aside."""
+        own = {f"group:{group}" for group in self.groups}
+        return frozenset(own | {f"person:{self.person}"} if self.person else own)
+
     def form_token(self, purpose: str) -> str:
         """Return what a form of this session for this purpose must carry."""
         return hmac.new(self.form_key, purpose.encode(), "sha256").hexdigest()

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -14,6 +15,12 @@ from holdpoint.console.oidc import Provider
 from holdpoint.console.pages import Templates
 from holdpoint.console.paths import login_path, safe_next
 from holdpoint.console.sessions import FLOW_TIME, Flows, NewSession, Session, Sessions
+from holdpoint.console.signing import Signing
+from holdpoint.console.streams import Streams
+from holdpoint.settings import Roles
+
+if TYPE_CHECKING:
+    from holdpoint.console.confirm import Confirmations
 
 STATIC = Path(__file__).parent / "static"
 
@@ -29,8 +36,12 @@ class Site:
     sessions: Sessions
     flows: Flows
     feed: ChangeFeed
+    streams: Streams
     templates: Templates
     clock: Clock
+    signing: Signing
+    confirmations: "Confirmations"
+    roles: Roles
 
     @property
     def https(self) -> bool:
@@ -66,9 +77,21 @@ class Site:
         for name in names:
             response.delete_cookie(self.cookie(name), path="/", secure=self.https, httponly=True)
 
+    def roles_of(self, session: Session) -> frozenset[str]:
+        """Return what somebody is beside a reviewer, for what the pages offer. The gateway decides what it opens."""
+        return self.roles.of(session.names)
+
     def page(self, name: str, user: Session | None, *, status: int = 200, **values: object) -> Response:
         """Return a page as this user sees it."""
-        common: Mapping[str, object] = {"user": user, "here": "", "now": self.clock.now()}
+        roles = self.roles_of(user) if user else frozenset[str]()
+        common: Mapping[str, object] = {
+            "user": user,
+            "roles": roles,
+            "here": "",
+            "now": self.clock.now(),
+            "version": self.feed.version,
+            "connected": self.feed.connected,
+        }
         return self.templates.page(name, status=status, **{**common, **values})
 
     def message(

@@ -1,30 +1,40 @@
-"""What the pages show of an approval request, read from the gateway's JSON (`holdpoint.approvals.wire_form`).
+"""What the pages show of one approval request, read from the gateway's JSON (`holdpoint.approvals.wire_form`).
 
 Reading is lenient, because a page that shows what it can is better than none, and strict in one thing: without the
 digest of what was read there is nothing to decide on.
 """
 
-import json
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-from holdpoint.console.sessions import Session
+from holdpoint.console.reading import Row, actor_of, duration, items, line, number, pretty, rows, texts
 from holdpoint.console.text import Cut, cut
+from holdpoint.console.tried import TriedView, tried_view
 from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
 
 STATES = ("pending", "approved", "denied", "expired", "withdrawn")
-MINUTE, HOUR, DAY = 60, 3_600, 86_400
-_KINDS: dict[type, str] = {str: "text", bool: "true or false", int: "number", float: "number", list: "list"}
+MOST_PLACES = 9
+"""Places of one clause that are drawn; more of them are counted."""
+VERDICTS = {"approve": "approved", "deny": "denied", "break-glass": "broke the glass", "review": "reviewed it"}
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One named value, as text."""
+class ClauseView:
+    """Reviewers of whom some must say yes, and who did."""
 
-    name: str
-    kind: str
-    """What JSON calls it: a reviewer must be able to tell the number 3 from the text "3"."""
-    value: Cut
+    reviewers: tuple[str, ...]
+    required: int
+    filled_by: tuple[str, ...]
+    """Persons."""
+
+    @property
+    def missing(self) -> int:
+        """How many more it takes."""
+        return max(0, self.required - len(self.filled_by))
+
+    @property
+    def open_places(self) -> int:
+        """Empty places to draw."""
+        return max(0, min(self.required, MOST_PLACES) - len(self.filled_by))
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,24 +44,53 @@ class TermView:
     rule: str
     where: str
     reason: str
-    reviewers: tuple[str, ...]
-    required: int
-    approved_by: tuple[str, ...]
+    clauses: tuple[ClauseView, ...]
     opens: str
     """A sentence: what an approval lets pass."""
     silence: str
     """A sentence: what happens if nobody answers, where that is not a denial."""
+    require_reason: bool
+    require_preview: bool
+    glass_for: tuple[str, ...]
+    """Who may break the glass; empty: nobody."""
+    glass_time: float
+    """Seconds for which it then opens, at most."""
+
+    @property
+    def reviewers(self) -> tuple[str, ...]:
+        """All who are named."""
+        return tuple(dict.fromkeys(name for clause in self.clauses for name in clause.reviewers))
+
+    @property
+    def required(self) -> int:
+        """How many persons it takes."""
+        return sum(clause.required for clause in self.clauses)
+
+    @property
+    def missing(self) -> int:
+        """How many more it takes."""
+        return sum(clause.missing for clause in self.clauses)
+
+    @property
+    def approved(self) -> int:
+        """How many of their places are filled."""
+        return sum(min(clause.required, len(clause.filled_by)) for clause in self.clauses)
 
 
 @dataclass(frozen=True, slots=True)
 class VoteView:
-    """One reviewer's decision."""
+    """One person's decision."""
 
     person: str
     name: str
     verdict: str
     comment: Cut
     at: float
+
+    @property
+    def word(self) -> str:
+        """What they did."""
+        return VERDICTS.get(self.verdict, "denied")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +115,10 @@ class RequestView:
     resource: str
     summary: str
     """What would be done, on one line; empty where action and resource say it."""
+    opens: str
+    """The gateway's sentence of what an approval lets pass; empty where each term says it for itself."""
+    reason: Cut
+    """Why, in the requester's own words."""
     terms: tuple[TermView, ...]
     reasons: tuple[str, ...]
     does: tuple[Row, ...]
@@ -83,15 +126,24 @@ class RequestView:
     arguments: tuple[Row, ...]
     known: tuple[Row, ...]
     unverified: tuple[Row, ...]
+    tried: TriedView
     votes: tuple[VoteView, ...]
     waiters: int
     resolution: str
     grant: str
+    glass: str
+    """`broken` or `reviewed`; empty: whole."""
     intent: str
+    preview: str
+    """Digest of all that is read here."""
+    needs_confirm: bool
+    """Whether a reviewer confirms at their login, because two or more persons are asked."""
+    blocked: str
+    """Why nobody can approve it now."""
     bundle: str
     """Hash of the policies that asked."""
     whole: str
-    """The preview as JSON, for those who want to read all of it."""
+    """All of it as JSON, for those who want to read all of it."""
 
     @property
     def is_pending(self) -> bool:
@@ -106,11 +158,26 @@ class RequestView:
     @property
     def approved(self) -> int:
         """How many of them are there."""
-        return sum(min(term.required, len(term.approved_by)) for term in self.terms)
+        return sum(term.approved for term in self.terms)
+
+    @property
+    def wants_reason(self) -> bool:
+        """Whether nobody can approve before the requester said why."""
+        return any(term.require_reason for term in self.terms) and not self.reason.total
+
+    @property
+    def glass_time(self) -> float:
+        """Seconds for which a broken glass opens, at most."""
+        return min((term.glass_time for term in self.terms), default=0.0)
 
     def vote_of(self, person: str) -> VoteView | None:
         """Return the latest vote of a person."""
         return next((vote for vote in reversed(self.votes) if person and vote.person == person), None)
+
+    def name_of(self, person: str) -> str:
+        """Return what a person who voted is called."""
+        vote = self.vote_of(person)
+        return vote.name if vote and vote.name else person
 
 
 def request_view(wire: JsonObject) -> RequestView:
@@ -121,94 +188,77 @@ def request_view(wire: JsonObject) -> RequestView:
     unverified = as_object(wire.get("unverified")) | as_object(preview.get("unverified"))
     shown = {"arguments", "unverified", "does", "summary"}
     rest = {name: value for name, value in preview.items() if name not in shown}
-    terms = tuple(_term(as_object(term)) for term in _items(wire.get("terms")))
+    terms = tuple(_term(as_object(term)) for term in items(wire.get("terms")))
     told = {term.reason for term in terms}
+    said = {name: wire[name] for name in ("opens", "reason", "dry_run") if wire.get(name)}
     return RequestView(
         id=as_text(wire.get("id")),
         state=as_text(wire.get("state")) or "unknown",
-        created_at=_number(wire.get("created_at")),
-        deadline=_number(wire.get("deadline")),
-        resolved_at=_number(wire.get("resolved_at")),
+        created_at=number(wire.get("created_at")),
+        deadline=number(wire.get("deadline")),
+        resolved_at=number(wire.get("resolved_at")),
         name=as_text(principal.get("name")),
         person=as_text(principal.get("person")),
         kind=as_text(principal.get("kind")),
         principal_id=as_text(principal.get("id")),
-        groups=_texts(principal.get("groups")),
-        owners=_texts(principal.get("owners")),
-        actor=_actor(principal.get("actor")),
-        target=_line(wire.get("target")),
-        action=_line(wire.get("action")),
-        resource=_line(wire.get("resource")),
+        groups=texts(principal.get("groups")),
+        owners=texts(principal.get("owners")),
+        actor=actor_of(principal.get("actor")),
+        target=line(wire.get("target")),
+        action=line(wire.get("action")),
+        resource=line(wire.get("resource")),
         summary=as_text(wire.get("summary")),
+        opens=as_text(wire.get("opens")),
+        reason=cut(as_text(wire.get("reason"))),
         terms=terms,
-        reasons=tuple(reason for reason in _texts(wire.get("reasons")) if reason not in told),
-        does=_rows(as_object(preview.get("does"))),
-        arguments=_rows(arguments if isinstance(arguments, dict) else {"arguments": arguments}),
-        known=_rows(rest),
-        unverified=_rows(unverified),
-        votes=tuple(_vote(as_object(vote)) for vote in _items(wire.get("votes"))),
-        waiters=int(_number(wire.get("waiters"))),
+        reasons=tuple(reason for reason in texts(wire.get("reasons")) if reason not in told),
+        does=rows(as_object(preview.get("does"))),
+        arguments=rows(arguments if isinstance(arguments, dict) else {"arguments": arguments}),
+        known=rows(rest),
+        unverified=rows(unverified),
+        tried=tried_view(wire.get("dry_run")),
+        votes=tuple(_vote(as_object(vote)) for vote in items(wire.get("votes"))),
+        waiters=int(number(wire.get("waiters"))),
         resolution=as_text(wire.get("resolution")),
-        grant=_line(wire.get("grant")),
+        grant=line(wire.get("grant")),
+        glass=as_text(wire.get("glass")),
         intent=as_text(wire.get("intent")),
+        preview=as_text(wire.get("preview_digest")),
+        needs_confirm=wire.get("needs_confirm") is True,
+        blocked=as_text(wire.get("blocked")),
         bundle=as_text(wire.get("bundle")),
-        whole=_pretty(preview),
+        whole=pretty({**said, "preview": preview} if said else preview),
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What the page can tell a reviewer before they try. Hints: the gateway decides."""
-
-    is_requester: bool
-    is_named: bool
-    vote: VoteView | None
-
-
-def standing(request: RequestView, session: Session) -> Standing:
-    """Compare a login with a request by the claims of the login."""
-    names = {f"person:{session.person}"} | {f"group:{group}" for group in session.groups}
-    return Standing(
-        is_requester=bool(session.person) and session.person in {request.person, *request.owners},
-        is_named=any(names.intersection(term.reviewers) for term in request.terms),
-        vote=request.vote_of(session.person),
-    )
-
-
-def duration(seconds: float) -> str:
-    """Say a duration in its two largest units: `2 h 5 min`."""
-    whole = max(0, int(seconds))
-    if whole < MINUTE:
-        return f"{whole} s"
-    if whole < HOUR:
-        return _pair(whole // MINUTE, "min", whole % MINUTE, "s")
-    if whole < DAY:
-        return _pair(whole // HOUR, "h", whole % HOUR // MINUTE, "min")
-    return _pair(whole // DAY, "d", whole % DAY // HOUR, "h")
-
-
-def _pair(large: int, unit: str, small: int, small_unit: str) -> str:
-    return f"{large} {unit}" + (f" {small} {small_unit}" if small else "")
 
 
 def _term(term: JsonObject) -> TermView:
     rule = term.get("rule")
     ref = as_object(rule)
     named = "/".join(filter(None, (as_text(ref.get("policy")), as_text(ref.get("rule")))))
+    glass = as_object(term.get("break_glass"))
+    clauses = tuple(_clause(as_object(clause)) for clause in items(term.get("clauses")))
     return TermView(
         rule=as_text(rule) or named,
         where=as_text(ref.get("where")) or as_text(term.get("where")),
         reason=as_text(term.get("reason")),
-        reviewers=_texts(term.get("reviewers")),
-        required=int(_number(term.get("required"))),
-        approved_by=_texts(term.get("approved_by")),
+        clauses=clauses or (_clause({**term, "filled_by": term.get("approved_by")}),),
         silence=_silence(term.get("auto_approve_after")),
-        opens=_opens(as_text(term.get("scope")), _number(term.get("duration"))),
+        opens=_opens(as_text(term.get("scope")), number(term.get("duration"))),
+        require_reason=term.get("require_reason") is True,
+        require_preview=term.get("require_preview") is True,
+        glass_for=texts(glass.get("who")),
+        glass_time=number(glass.get("duration", glass.get("for"))),
+    )
+
+
+def _clause(clause: JsonObject) -> ClauseView:
+    return ClauseView(
+        texts(clause.get("reviewers")), int(number(clause.get("required"))), texts(clause.get("filled_by"))
     )
 
 
 def _silence(seconds: JsonValue) -> str:
-    return "" if seconds is None else f"approved if nobody denies it within {duration(_number(seconds))}"
+    return "" if seconds is None else f"approved if nobody denies it within {duration(number(seconds))}"
 
 
 def _opens(scope: str, seconds: float) -> str:
@@ -229,47 +279,5 @@ def _vote(vote: JsonObject) -> VoteView:
         name=as_text(vote.get("name")),
         verdict=as_text(vote.get("verdict")),
         comment=cut(as_text(vote.get("comment"))),
-        at=_number(vote.get("at")),
+        at=number(vote.get("at")),
     )
-
-
-def _actor(actor: JsonValue) -> str:
-    if isinstance(actor, dict):
-        return " via ".join((as_text(actor.get("subject")) or "unknown", *_texts(actor.get("chain"))))
-    return as_text(actor)
-
-
-def _rows(values: JsonObject) -> tuple[Row, ...]:
-    return tuple(Row(name, _kind(value), cut(_text(value))) for name, value in values.items())
-
-
-def _kind(value: JsonValue) -> str:
-    return "null" if value is None else _KINDS.get(type(value), "object")
-
-
-def _text(value: JsonValue) -> str:
-    return value if isinstance(value, str) else _pretty(value)
-
-
-def _line(value: JsonValue) -> str:
-    """Return a name on one line, where it may come as text or as an object that has one."""
-    if isinstance(value, dict):
-        found = (as_text(value.get(key)) for key in ("text", "verb", "display", "name", "id"))
-        return next(filter(None, found), json.dumps(value, ensure_ascii=False))
-    return as_text(value)
-
-
-def _pretty(value: JsonValue) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=2)
-
-
-def _items(value: JsonValue) -> Iterable[JsonValue]:
-    return value if isinstance(value, list) else ()
-
-
-def _texts(value: JsonValue) -> tuple[str, ...]:
-    return tuple(text for item in _items(value) if (text := as_text(item)))
-
-
-def _number(value: JsonValue) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0

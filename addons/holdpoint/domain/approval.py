@@ -163,7 +163,7 @@ class ApprovalRequest:
     version: int = 0
     """Grows with every change that was stored."""
     abridged: str = ""
-    """In a list, where large parts of the preview are left out: digest of the whole."""
+    """In a list, where what is large of the preview is left out: digest of the whole."""
 
 
 @dataclass(frozen=True, slots=True)

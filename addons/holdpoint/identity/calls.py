@@ -151,6 +151,15 @@ class Calls:
             self._over.append((until, call))
             self.on_end(call)
 
+    def matching(self, test: Callable[[Principal], bool]) -> tuple[str, ...]:
+        """Return the calls under way of whose principal `test` is true, the oldest first."""
+        return tuple(call for call, found in self._calls.items() if self.is_live(call) and test(found.principal))
+
+    def kill(self, call: str) -> None:
+        """Let the token of a call count no more, from now on."""
+        if (found := self._calls.get(call)) is not None:
+            found.until = self._clock.monotonic()
+
     def verify(self, token: str, cluster: str) -> Principal:
         """Return whom a request to a cluster is decided for that brings this token.
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from holdpoint.clock import Clock
@@ -26,7 +26,7 @@ from holdpoint.identity.oauth import (
 from holdpoint.identity.redirect import RedirectReceiver
 from holdpoint.identity.resources import resource_for
 from holdpoint.identity.reviewer import check_id_token, check_id_token_type
-from holdpoint.identity.token_files import StoredTokens, TokenFiles
+from holdpoint.identity.token_files import StoredTokens, TokenFiles, subject_of, times_of
 from holdpoint.identity.tokens import BadToken, take_apart, verify_signature
 from holdpoint.settings import Issuer, Settings
 
@@ -79,11 +79,41 @@ class Logins:
 
     async def by_browser(self, terminal: Terminal, *, resource: str, within: float = LOGIN_WITHIN) -> StoredTokens:
         """Log in by authorization code with PKCE on a loopback redirect, and keep the tokens."""
-        metadata = await self._discover()
         attempt = Attempt()
+        tokens = await self._by_browser(terminal, attempt, resource=resource, within=within, say="log in at")
+        return await self._keep(tokens, resource, nonce=attempt.nonce)
+
+    async def confirm(
+        self, terminal: Terminal, *, digest: str, again: bool = False, within: float = LOGIN_WITHIN
+    ) -> str:
+        """Have the issuer vouch for the decision with this digest: return an ID token whose `nonce` it is.
+
+        `again`: the person has to log in anew for it. Nothing is kept: such a token opens nothing.
+        """
+        more = {"prompt": "login", "max_age": str(int(LOGIN_WITHIN))} if again else {}
+        say = "confirm your decision at"
+        tokens = await self._by_browser(terminal, Attempt(nonce=digest), within=within, say=say, more=more)
+        if not tokens.id_token:
+            raise LoginError("the identity provider sent no ID token")
+        await self._check(tokens.id_token, digest)
+        return tokens.id_token
+
+    async def _by_browser(
+        self,
+        terminal: Terminal,
+        attempt: Attempt,
+        *,
+        within: float,
+        say: str,
+        resource: str = "",
+        more: Mapping[str, str] | None = None,
+    ) -> TokenAnswer:
+        metadata = await self._discover()
         async with RedirectReceiver(attempt.state) as receiver:
-            url = authorization_url(metadata, self.issuer, attempt, redirect_uri=receiver.uri, resource=resource)
-            terminal.show(f"log in at {url}")
+            url = authorization_url(
+                metadata, self.issuer, attempt, redirect_uri=receiver.uri, resource=resource, more=more
+            )
+            terminal.show(f"{say} {url}")
             if terminal.open_browser is not None:
                 await asyncio.to_thread(terminal.open_browser, url)
             try:
@@ -97,8 +127,7 @@ class Logins:
             "redirect_uri": receiver.uri,
             "code_verifier": attempt.verifier,
         }
-        tokens = await request_tokens(metadata, self.issuer, fields | with_resource(resource), post=self.post)
-        return await self._keep(tokens, resource, nonce=attempt.nonce)
+        return await request_tokens(metadata, self.issuer, fields | with_resource(resource), post=self.post)
 
     async def by_code(self, terminal: Terminal, *, resource: str) -> StoredTokens:
         """Log in by device grant: on any machine, with a code to type in. Keep the tokens."""
@@ -156,7 +185,7 @@ class Logins:
     def _fresh_id_token(self, max_age: float) -> str:
         now = self.clock.now()
         for stored in self._all():
-            issued, expires = _times_of(stored.id_token)
+            issued, expires = times_of(stored.id_token)
             if expires - now > MARGIN and now - issued < max_age - min(MARGIN, max_age / 2):
                 return stored.id_token
         return ""
@@ -209,7 +238,7 @@ class Logins:
         """Check the ID token, then write everything down."""
         if answer.id_token:
             subject = await self._check(answer.id_token, nonce)
-            if before is not None and before.id_token and subject != _subject_of(before.id_token):
+            if before is not None and before.id_token and subject != subject_of(before.id_token):
                 raise LoginError("the identity provider answered for somebody else, run `holdpoint login`")
         elif before is None and "openid" in self.issuer.login_scopes:
             raise LoginError("the identity provider sent no ID token")
@@ -254,22 +283,3 @@ class Logins:
             return await discover(self.issuer, self.fetch)
         except FetchError as error:
             raise LoginError(str(error)) from error
-
-
-def _subject_of(id_token: str) -> str:
-    try:
-        return as_text(take_apart(id_token).unverified_claims.get("sub"))
-    except BadToken:
-        return ""
-
-
-def _times_of(id_token: str) -> tuple[float, float]:
-    """Return `iat` and `exp` of a token from our own file, which was verified before it was written."""
-    try:
-        claims = take_apart(id_token).unverified_claims
-    except BadToken:
-        return 0.0, 0.0
-    issued, expires = claims.get("iat"), claims.get("exp")
-    if not isinstance(issued, int | float) or not isinstance(expires, int | float):
-        return 0.0, 0.0
-    return float(issued), float(expires)

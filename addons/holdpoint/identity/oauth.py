@@ -66,8 +66,16 @@ class Attempt:
         return urlsafe_b64encode(hashlib.sha256(self.verifier.encode()).digest()).rstrip(b"=").decode()
 
 
-def authorization_url(metadata: Metadata, issuer: Issuer, attempt: Attempt, *, redirect_uri: str, resource: str) -> str:
-    """Return the page at which the person logs in. Raises LoginError where the issuer has none."""
+def authorization_url(
+    metadata: Metadata,
+    issuer: Issuer,
+    attempt: Attempt,
+    *,
+    redirect_uri: str,
+    resource: str,
+    more: Mapping[str, str] | None = None,
+) -> str:
+    """Return the page at which the person logs in; `more` are further parameters. Raises LoginError without one."""
     if not metadata.authorization_endpoint:
         raise LoginError(f"issuer `{issuer.name}` offers no login by browser")
     fields = {
@@ -79,7 +87,8 @@ def authorization_url(metadata: Metadata, issuer: Issuer, attempt: Attempt, *, r
         "nonce": attempt.nonce,
         "code_challenge": attempt.challenge,
         "code_challenge_method": "S256",
-    } | with_resource(resource)
+    }
+    fields |= with_resource(resource) | dict(more or {})
     mark = "&" if urlsplit(metadata.authorization_endpoint).query else "?"
     return metadata.authorization_endpoint + mark + urlencode(fields)
 

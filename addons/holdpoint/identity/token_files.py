@@ -14,6 +14,7 @@ from holdpoint.domain.refusal import ConfigError
 from holdpoint.domain.values import JsonObject, as_text
 from holdpoint.identity.documents import MAX_BYTES, BadDocument, parse_object
 from holdpoint.identity.errors import LoginError
+from holdpoint.identity.tokens import BadToken, take_apart
 from holdpoint.private_files import private_folder, read_private, replace_whole
 
 _LOCK = "lock"
@@ -115,3 +116,23 @@ def _from_json(document: JsonObject) -> StoredTokens:
         id_token=as_text(document.get("id_token")),
         refresh_token=as_text(document.get("refresh_token")),
     )
+
+
+def subject_of(id_token: str) -> str:
+    """Return `sub` of a token from our own file, which was verified before it was written."""
+    try:
+        return as_text(take_apart(id_token).unverified_claims.get("sub"))
+    except BadToken:
+        return ""
+
+
+def times_of(id_token: str) -> tuple[float, float]:
+    """Return `iat` and `exp` of a token from our own file, which was verified before it was written."""
+    try:
+        claims = take_apart(id_token).unverified_claims
+    except BadToken:
+        return 0.0, 0.0
+    issued, expires = claims.get("iat"), claims.get("exp")
+    if not isinstance(issued, int | float) or not isinstance(expires, int | float):
+        return 0.0, 0.0
+    return float(issued), float(expires)

@@ -10,14 +10,17 @@ from holdpoint.domain.access import Protocol
 from holdpoint.domain.mask import MaskProfile
 from holdpoint.domain.refusal import ConfigError
 from holdpoint.located_yaml import Located, parse_all
+from holdpoint.policy.delegations import Delegation, Delegations
+from holdpoint.policy.reviewers import Lists, ReviewerList
 from holdpoint.policy.rules import Policy
 from holdpoint.policy.schema import API_VERSION, Surroundings, read_policy
+from holdpoint.policy.schema_lists import read_delegations, read_reviewers
 from holdpoint.policy.schema_masks import read_masks
 
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """Policies and mask profiles that belong together."""
+    """Policies, mask profiles, reviewer lists and delegations that belong together."""
 
     hash: str
     """`sha256:` and the hexadecimal SHA-256 over the names and bytes of all files."""
@@ -27,6 +30,8 @@ class Bundle:
     """Name of each file, relative to the folder that all have in common, to `sha256:` and the digest of its bytes."""
     targets: Mapping[str, Protocol]
     """The targets that the policies were checked against."""
+    lists: Lists = field(default_factory=Lists)
+    delegations: Delegations = field(default_factory=Delegations)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +49,10 @@ class _Reading:
     problems: list[ConfigError] = field(default_factory=list[ConfigError])
     policies: dict[str, Policy] = field(default_factory=dict[str, Policy])
     masks: dict[str, MaskProfile] = field(default_factory=dict[str, MaskProfile])
+    lists: dict[str, ReviewerList] = field(default_factory=dict[str, ReviewerList])
+    delegations: list[Delegation] = field(default_factory=list[Delegation])
     waiting: list[tuple[_File, str, Located]] = field(default_factory=list[tuple[_File, str, Located]])
-    """Policies, which are read once every mask profile is known."""
+    """Policies, which are read once every mask profile and list is known."""
 
 
 def load_bundle(files: Sequence[Path], *, targets: Mapping[str, Protocol]) -> Bundle:
@@ -81,6 +88,8 @@ def read_bundle(
             masks=dict(sorted(reading.masks.items())),
             files={f.name: f"sha256:{hashlib.sha256(f.raw).hexdigest()}" for f in read},
             targets=dict(targets),
+            lists=Lists(dict(sorted(reading.lists.items()))),
+            delegations=Delegations(tuple(reading.delegations)),
         ),
         (),
     )
@@ -122,10 +131,15 @@ def _read_documents(file: _File, reading: _Reading) -> None:
     text = file.raw.decode("utf-8")
     for document in documents:
         try:
-            if _kind(document) == "Masks":
-                _read_masks(document, reading)
-            else:
-                reading.waiting.append((file, text, document))
+            match _kind(document):
+                case "Masks":
+                    _read_masks(document, reading)
+                case "Reviewers":
+                    _read_reviewers(file, document, reading)
+                case "Delegations":
+                    reading.delegations += read_delegations(document, file.name)
+                case _:
+                    reading.waiting.append((file, text, document))
         except ConfigError as error:
             reading.problems.append(error)
 
@@ -138,7 +152,7 @@ def _kind(document: Located) -> str:
     found["apiVersion"].choice(API_VERSION)
     if found["kind"].text() == "PolicyTest":
         raise found["kind"].error("tests are no part of a bundle; give this file to `holdpoint policy test`")
-    return found["kind"].choice("Policy", "Masks")
+    return found["kind"].choice("Policy", "Masks", "Reviewers", "Delegations")
 
 
 def _read_masks(document: Located, reading: _Reading) -> None:
@@ -150,8 +164,18 @@ def _read_masks(document: Located, reading: _Reading) -> None:
             reading.masks[profile.name] = profile
 
 
+def _read_reviewers(file: _File, document: Located, reading: _Reading) -> None:
+    found = read_reviewers(document, reading.targets, file.name)
+    if found.name in reading.lists:
+        first = reading.lists[found.name].where
+        raise document.error(f"duplicate list of reviewers `{found.name}`; the first is at {first}")
+    reading.lists[found.name] = found
+
+
 def _read_policy(file: _File, text: str, document: Located, reading: _Reading) -> None:
-    around = Surroundings(reading.targets, frozenset(reading.masks), text, file.name, reading.problems.append)
+    around = Surroundings(
+        reading.targets, frozenset(reading.masks), text, file.name, reading.problems.append, reading.lists
+    )
     try:
         policy = read_policy(document, around)
         if policy.name in reading.policies:

@@ -96,7 +96,7 @@ class Engine:
         kind = self._kind(request, request.resource)
         if kind is None:
             return Deny(DenyReason.NO_RULE, bundle=self.bundle.hash)
-        return Tally(request, kind.matching(request)).decision(self.bundle.hash)
+        return Tally(request, kind.matching(request), self.bundle.lists).decision(self.bundle.hash)
 
     def _prospect(self, request: AccessRequest) -> Prospect:
         kind = None if request.members else self._kind(request, request.resource)

@@ -53,11 +53,13 @@ def _credential(permit: Permit) -> str:
 
 
 def _unite(permits: Sequence[Permit]) -> Iterator[Obligation]:
-    terms: dict[RuleRef, RequireApproval] = {}
+    terms: dict[RequireApproval, RequireApproval] = {}
     for term in (t for p in permits for t in p.approvals):
-        other = terms.get(term.rule, term)
+        # One rule may ask others of another part: whom, depends on the namespace.
+        unhurried = replace(term, auto_approve_after=None)
+        other = terms.get(unhurried, term)
         # Silence approves the whole only where it approves each part.
-        terms[term.rule] = term if other.auto_approve_after is not None else replace(term, auto_approve_after=None)
+        terms[unhurried] = term if other.auto_approve_after is not None else unhurried
     yield from terms.values()
     duties = [d for p in permits for d in p.obligations]
     masks = {name for p in permits for name in p.masks}

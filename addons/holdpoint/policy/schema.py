@@ -1,15 +1,16 @@
 """Read `kind: Policy` documents. Every key is known, every value checked, every error names file, line and column."""
 
-import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from holdpoint.domain.access import Protocol
 from holdpoint.domain.decision import RuleRef
 from holdpoint.domain.refusal import ConfigError
 from holdpoint.located_yaml import Fields, Located
 from holdpoint.policy.cel import Condition, ConditionProblem, compile_condition
+from holdpoint.policy.names import read_name
 from holdpoint.policy.places import place_in_text
+from holdpoint.policy.reviewers import ReviewerList
 from holdpoint.policy.rules import Effect, Match, Policy, Rule
 from holdpoint.policy.schema_approval import read_approval
 from holdpoint.policy.schema_duties import Limits, read_guard, read_limits, read_scopes
@@ -18,7 +19,6 @@ from holdpoint.protocols.kubernetes.discovery import is_discovery_path
 
 API_VERSION = "holdpoint/v1"
 MAX_REASON = 500
-_NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?")
 _DUTIES = frozenset({"mask", "record", "limits", "guard"})
 _RULE_KEYS = _DUTIES | {"match", "when", "approval", "credential", "scopes", "reason", "shadow"}
 _NOT_FOR: dict[Effect, frozenset[str]] = {
@@ -42,16 +42,8 @@ class Surroundings:
     """The file's name within the bundle."""
     report: Callable[[ConfigError], None]
     """Takes what is wrong with one rule; the other rules are read all the same."""
-    lists: frozenset[str] = frozenset()
-    """Names of the reviewer lists of the bundle."""
-
-
-def read_name(node: Located) -> str:
-    """Return a name that can stand in logs and links. Raises ConfigError."""
-    text = node.text()
-    if not _NAME.fullmatch(text):
-        raise node.error(f"`{text}` is no name; use lower-case letters, digits, `-`, `_` and `.`, at most 63")
-    return text
+    lists: Mapping[str, ReviewerList] = field(default_factory=dict[str, ReviewerList])
+    """The reviewer lists of the bundle."""
 
 
 def read_policy(document: Located, around: Surroundings) -> Policy:

@@ -1,11 +1,14 @@
 """Read the `approval:` of a hold rule: who may say yes, how many, for how long, and for how much."""
 
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from types import MappingProxyType
 
 from holdpoint.domain.access import PinState, Protocol
 from holdpoint.domain.decision import BreakGlass, RequireApproval, RuleRef, Scope
 from holdpoint.located_yaml import Fields, Located
 from holdpoint.policy.globs import compile_globs
+from holdpoint.policy.reviewers import ReviewerList
 from holdpoint.policy.rules import Match
 from holdpoint.policy.schema_grant import GrantTerms, read_grant, read_span
 from holdpoint.policy.schema_reviewers import read_clauses, read_names
@@ -24,6 +27,7 @@ _KEYS = frozenset(
         "break_glass",
     }
 )
+_NO_LISTS: Mapping[str, ReviewerList] = MappingProxyType({})
 _STORES = ("create", "update", "patch", "delete", "deletecollection")
 """Verbs that a cluster can be asked to try: dryRun, Kubernetes API concepts."""
 _NEVER_TRIED = frozenset({"attach", "exec", "log", "portforward", "proxy"})
@@ -37,7 +41,7 @@ def read_approval(
     reason: str,
     *,
     protocols: AbstractSet[Protocol],
-    lists: AbstractSet[str] = frozenset(),
+    lists: Mapping[str, ReviewerList] = _NO_LISTS,
 ) -> RequireApproval:
     """Read the terms of a rule that can match on `protocols`, in a bundle with these reviewer lists.
 

@@ -1,21 +1,20 @@
 """Read who may say yes: names of people and groups, and sets of them that must all be met."""
 
-from collections.abc import Set as AbstractSet
+from collections.abc import Mapping
 from difflib import get_close_matches
 from itertools import combinations
 
 from holdpoint.domain.access import person_name
 from holdpoint.domain.decision import Clause
 from holdpoint.located_yaml import Fields, Located
+from holdpoint.policy.reviewers import LIST, ReviewerList
 
 MAX_REVIEWERS = 20
 """Persons that one rule may ask for, in all."""
 MAX_CLAUSES = 5
-LIST = "list:"
-"""What begins the name of a list, which the engine replaces by the names in it."""
 
 
-def read_clauses(fields: Fields, lists: AbstractSet[str]) -> tuple[Clause, ...]:
+def read_clauses(fields: Fields, lists: Mapping[str, ReviewerList]) -> tuple[Clause, ...]:
     """Read `reviewers` and `required`, or `all_of` in their place. Raises ConfigError."""
     several = fields.get("all_of")
     if several is None:
@@ -44,7 +43,7 @@ def read_clauses(fields: Fields, lists: AbstractSet[str]) -> tuple[Clause, ...]:
     return tuple(found)
 
 
-def read_names(node: Located, lists: AbstractSet[str] | None = None) -> frozenset[str]:
+def read_names(node: Located, lists: Mapping[str, ReviewerList] | None = None) -> frozenset[str]:
     """Read a list of reviewers. `lists`: those that may be named by `list:NAME`; None: none. Raises ConfigError."""
     found: set[str] = set()
     for element in node.elements():
@@ -62,7 +61,7 @@ def read_person_or_group(node: Located) -> str:
     return _name(node, None)
 
 
-def _name(node: Located, lists: AbstractSet[str] | None) -> str:
+def _name(node: Located, lists: Mapping[str, ReviewerList] | None) -> str:
     text = node.text()
     kind, _, name = text.partition(":")
     if lists is not None and kind == "list":
@@ -78,12 +77,21 @@ def _name(node: Located, lists: AbstractSet[str] | None) -> str:
     return f"person:{person_name(name)}" if kind == "person" else text
 
 
-def _clause(fields: Fields, lists: AbstractSet[str]) -> Clause:
+def _clause(fields: Fields, lists: Mapping[str, ReviewerList]) -> Clause:
     reviewers = read_names(fields["reviewers"], lists)
     count = fields.get("required")
     required = count.integer(low=1, high=MAX_REVIEWERS) if count else 1
     if count and _lacking([Clause(reviewers, required)]):
         raise count.error(f"{required} persons are required and {len(reviewers)} named: nobody could ever pass")
+    for name in sorted(n for n in reviewers if n.startswith(LIST)):
+        known = lists[name.removeprefix(LIST)]
+        others = reviewers - {name}
+        short = [c for c in known.choices if _lacking([Clause(c | others, required)])]
+        if short:
+            named = ", ".join(f"`{n}`" for n in sorted(short[0]))
+            raise fields["reviewers"].error(
+                f"{required} persons are required, and `{name}` (at {known.where}) names just {named} somewhere"
+            )
     return Clause(reviewers, required)
 
 

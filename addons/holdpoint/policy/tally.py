@@ -18,6 +18,7 @@ from holdpoint.domain.decision import (
 )
 from holdpoint.policy.index import Candidate, Outcome
 from holdpoint.policy.matchers import AS_APPROVED
+from holdpoint.policy.reviewers import Lists
 from holdpoint.policy.rules import Effect, Rule
 from holdpoint.protocols.kubernetes.discovery import is_discovery
 
@@ -32,6 +33,7 @@ class _Hit:
     """Whether it matched by what is not known of the request."""
 
 
+_NO_LISTS = Lists()
 _UNHELD = "discovery is never held for review: an allow rule must open it"
 
 
@@ -43,6 +45,7 @@ class Tally:
         "_denying",
         "_errors",
         "_lacking",
+        "_lists",
         "_matched",
         "_opens",
         "_request",
@@ -50,8 +53,11 @@ class Tally:
         "_unheld",
     )
 
-    def __init__(self, request: AccessRequest, matching: Iterable[tuple[Candidate, Outcome]]) -> None:
+    def __init__(
+        self, request: AccessRequest, matching: Iterable[tuple[Candidate, Outcome]], lists: Lists = _NO_LISTS
+    ) -> None:
         self._request = request
+        self._lists = lists
         self._denying: list[_Hit] = []
         self._matched: list[_Hit] = []
         self._lacking: list[Rule] = []
@@ -84,11 +90,21 @@ class Tally:
             # Never held, which is not allowed: its other duties count, and what opens must be an allow rule.
             self._unheld = True
             self._matched.append(_Hit(replace(rule, approval=None), error))
+        elif problem := self._unanswerable(rule):
+            # Whom to ask is not known: that is a no, and not a question to nobody.
+            self._errors.append(problem)
+            self._denying.append(_Hit(rule, problem))
         else:
             # A hold rule whose scopes are missing opens nothing; what another rule opens still waits for its approval,
             # or a token with fewer scopes would get further than one with more.
             self._opens |= rule.effect is not Effect.MASK and not lacks and candidate.opens(self._request)
             self._matched.append(_Hit(rule, error, in_doubt=not candidate.is_certain(self._request)))
+
+    def _unanswerable(self, rule: Rule) -> str:
+        if rule.approval is None:
+            return ""
+        _, why = self._lists.resolve(rule.approval, self._request)
+        return f"rule `{rule.ref}` at {rule.ref.where}: {why}" if why else ""
 
     def decision(self, bundle: str) -> Decision:
         """Answer."""
@@ -144,6 +160,7 @@ class Tally:
         for hit in self._matched:
             term = hit.rule.approval
             if term is not None:
+                term, _ = self._lists.resolve(term, self._request)
                 # What nobody could evaluate, what is in doubt, and what nobody approved as it is now, silence cannot
                 # approve.
                 is_unclear = bool(hit.error) or hit.in_doubt or unapproved

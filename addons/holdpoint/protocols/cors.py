@@ -18,7 +18,7 @@ _EXPOSED = b"Mcp-Session-Id, MCP-Protocol-Version, WWW-Authenticate, Retry-After
 _ALWAYS_ALLOWED = (
     *("authorization", "content-type", "accept", "last-event-id"),
     *("mcp-protocol-version", "mcp-session-id", "mcp-method", "mcp-name"),
-    *("traceparent", "tracestate", "baggage"),
+    *("traceparent", "tracestate", "baggage", "holdpoint-reason"),
 )
 _METHODS = {
     Protocol.MCP: b"GET, POST, DELETE",

@@ -19,6 +19,7 @@ from holdpoint.settings_file.listeners import read_console, read_listeners
 from holdpoint.settings_file.notices import read_notices
 from holdpoint.settings_file.places import Places, read_set, regular_file, seconds
 from holdpoint.settings_file.roads import leads_to, leads_to_url
+from holdpoint.settings_file.stores import read_store
 from holdpoint.settings_file.targets import read_targets
 from holdpoint.settings_file.telemetry import read_metrics, read_otlp
 
@@ -70,7 +71,7 @@ def load_settings(file: Path, environ: Mapping[str, str], *, check_machine: bool
         issuers=issuers,
         targets=targets,
         policies=_policies(fields["policies"], places, file),
-        store=places.path(schema.STORE.read(fields["store"])["path"]),
+        store=read_store(fields["store"], places),
         recordings=_recordings(fields["recordings"], places),
         admin_socket=_socket(fields["admin"], places),
         reviewers=read_reviewers(fields.get("reviewers"), issuers, console),
@@ -139,13 +140,14 @@ def _refuse_shared_places(fields: Fields, settings: Settings) -> None:
     secret = (keys.ca_folder, keys.digest_file, *(key.file for key in (*keys.audit, *keys.calls)))
     secret = (*secret, *(key.file or key.public_file for key in signing))
     recordings = settings.recordings.folder
-    for path in (*secret, settings.store, settings.admin_socket):
+    store = (settings.store,) if isinstance(settings.store, Path) else ()
+    for path in (*secret, *store, settings.admin_socket):
         if recordings == path or recordings in path.parents:
             raise fields["recordings"].error(f"recordings are exported: keep `{path}` out of their folder")
-    for path in (settings.store, settings.admin_socket, recordings):
+    for path in (*store, settings.admin_socket, recordings):
         if keys.ca_folder == path or keys.ca_folder in path.parents:
             raise fields["keys"].error(f"the folder of the certificate authority is its own: keep `{path}` out of it")
-    plain = (settings.store, settings.admin_socket, *secret[1:])
+    plain = (*store, settings.admin_socket, *secret[1:])
     if len(set(plain)) != len(plain):
         raise fields["store"].error("the store, the admin socket and every key need files of their own")
 

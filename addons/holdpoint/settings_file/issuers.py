@@ -6,7 +6,7 @@ from pathlib import Path
 
 from holdpoint.identity.service_accounts import CLAIM
 from holdpoint.located_yaml import Located
-from holdpoint.settings import Claims, Console, Issuer, Reviewers, TokenReview
+from holdpoint.settings import Claims, Console, Issuer, Reviewers, Roles, TokenReview
 from holdpoint.settings_file import schema
 from holdpoint.settings_file.addresses import read_url
 from holdpoint.settings_file.places import Places, printable, read_name, read_set, regular_file, seconds
@@ -14,6 +14,7 @@ from holdpoint.settings_file.places import Places, printable, read_name, read_se
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA")
 DEFAULT_SCOPES = ("openid", "email", "profile")
 _TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]*")
+_SOMEONE = re.compile(r"(?:group|person):\S(?:.*\S)?")
 _SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")
 
 
@@ -196,7 +197,26 @@ def read_reviewers(value: Located | None, issuers: Sequence[Issuer], console: Co
         max_age=seconds(fields.get("max_age"), 43_200.0, low=60, high=7 * 86_400),
         signed=signed.choice("required", "optional") == "required" if signed else has_key,
         confirm="login" if confirm and confirm.choice("session", "login") == "login" else "session",
+        roles=_roles(fields.get("roles")),
     )
+
+
+def _roles(value: Located | None) -> Roles:
+    if value is None:
+        return Roles()
+    fields = schema.REVIEWERS_ROLES.read(value)
+    auditor, admin = fields.get("auditor"), fields.get("admin")
+    return Roles(
+        auditor=frozenset(read_set(auditor, "auditor", _someone)) if auditor else frozenset(),
+        admin=frozenset(read_set(admin, "admin", _someone)) if admin else frozenset(),
+    )
+
+
+def _someone(value: Located) -> str:
+    text = printable(value)
+    if not _SOMEONE.fullmatch(text):
+        raise value.error("expected `group:NAME` or `person:NAME`")
+    return text
 
 
 def known_issuer(value: Located, issuers: Sequence[Issuer]) -> str:

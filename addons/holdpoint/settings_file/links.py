@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from holdpoint.domain.access import Protocol
 from holdpoint.located_yaml import Located
-from holdpoint.settings import Credential, Keys, Target, Unlinked
+from holdpoint.settings import PREVIEW, Credential, Keys, Target, Unlinked
 
 
 def link_targets(value: Located, targets: tuple[Target, ...], keys: Keys) -> tuple[Target, ...]:
@@ -15,6 +15,8 @@ def link_targets(value: Located, targets: tuple[Target, ...], keys: Keys) -> tup
     clusters = {target.name for target in targets if target.protocol is Protocol.KUBERNETES}
     linked: set[str] = set()
     for target, element in zip(targets, value.elements(), strict=True):
+        if PREVIEW in target.credentials and target.protocol is not Protocol.KUBERNETES:
+            raise element.error("credential `preview` is for Kubernetes targets alone: no other is tried")
         for credential in target.credentials.values():
             linked |= _links(target, credential, clusters, keys, element)
     settled: list[Target] = []

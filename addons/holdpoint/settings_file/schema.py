@@ -78,10 +78,13 @@ RECORD = _shape("targets[].record", "", "bodies stdin")
 PINS = _shape("targets[].pins", "mode", "file")
 HOLD = _shape("targets[].hold", "", "wait leg grace keepalive rounds ladder")
 LISTS = _shape("targets[].lists", "", "ttl")
-STORE = _shape("store", "path")
+STORE = _shape("store", "", "path postgres")
+POSTGRES = _shape("store.postgres", "url", "schema ca_file")
+POSTGRES_URL = _shape("store.postgres.url", "", "env file")
 RECORDINGS = _shape("recordings", "folder", "idle checkpoint")
 ADMIN = _shape("admin", "socket")
-REVIEWERS = _shape("reviewers", "", "issuers max_age signed confirm")
+REVIEWERS = _shape("reviewers", "", "issuers max_age signed confirm roles")
+REVIEWERS_ROLES = _shape("reviewers.roles", "", "auditor admin")
 CONSOLE = _shape("console", "listen issuer client_id", "url client_secret tls signing")
 CONSOLE_SIGNING = _shape("console.signing", "id", "file create public_file older")
 CONSOLE_OLDER = _shape("console.signing.older[]", "id public_file")
@@ -107,7 +110,8 @@ SHAPES = (
     *(ISSUER, ISSUER_KUBERNETES, CLAIMS, CLAIMS_KUBERNETES, WORKLOADS, LOGIN, TOKEN_REVIEW),
     *(CREDENTIAL_SERVICE_ACCOUNT, CREDENTIAL_IMPERSONATE, IMPERSONATE_GROUPS, CREDENTIAL_PER_CALL),
     *(TARGET, CREDENTIAL_NONE, CREDENTIAL_STATIC, SECRET, LIMITS, RECORD, HOLD, LISTS, PINS),
-    *(STORE, RECORDINGS, ADMIN, REVIEWERS, CONSOLE, CONSOLE_TLS, CONSOLE_SECRET, CONSOLE_SIGNING, CONSOLE_OLDER),
+    *(STORE, POSTGRES, POSTGRES_URL, RECORDINGS, ADMIN, REVIEWERS, REVIEWERS_ROLES),
+    *(CONSOLE, CONSOLE_TLS, CONSOLE_SECRET, CONSOLE_SIGNING, CONSOLE_OLDER),
     *(METRICS, METRICS_TLS, OTLP),
     *(NOTICES_WEBHOOK, NOTICES_SECRET, NOTICES_SLACK, NOTICES_WEBHOOK_URL, NOTICES_TOKEN, NOTICES_SIGNING_SECRET),
     *(NOTICES_PERSON, NOTICES_APPRISE, NOTICES_URL),

@@ -6,6 +6,7 @@ the reviewer's own ID token, which is verified here for every call.
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from holdpoint import __version__
@@ -13,19 +14,25 @@ from holdpoint.admin.errors import AdminError
 from holdpoint.admin.server import Handler
 from holdpoint.approvals.errors import AlreadyResolved, NotAllowed, NotFound
 from holdpoint.approvals.events import BrokerEvent, BrokerEventKind
+from holdpoint.approvals.recorded import ask_detail, vote_detail
 from holdpoint.approvals.wire_form import to_json
 from holdpoint.clock import Clock
-from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Reviewer, Verdict, may_review
+from holdpoint.domain.approval import ApprovalRequest, Reviewer, Verdict, reviewer_names
 from holdpoint.domain.audit import AuditEvent, AuditStage
 from holdpoint.domain.refusal import ConfigError, Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject, JsonValue, as_text
-from holdpoint.protocols.strict_json import dumps
 from holdpoint.recording.audit import AuditLog
 from holdpoint.recording.health import RecorderUnavailable
 from holdpoint.settings import Settings
+from holdpoint.stages.evidence import Evidence
+from holdpoint.stages.grant_methods import GrantMethods
 from holdpoint.stages.live import GRANT_OVER
 from holdpoint.stages.notice_methods import NoticeMethods
+from holdpoint.stages.page_filters import may_see, page_wanted
 from holdpoint.stages.pin_methods import PinMethods
+from holdpoint.stages.preview_methods import PreviewMethods
+from holdpoint.stages.principal_methods import PrincipalMethods
+from holdpoint.stages.review_methods import ReviewMethods
 from holdpoint.stages.stream_methods import StreamMethods
 from holdpoint.store.protocol import StoreUnavailable
 
@@ -40,8 +47,6 @@ CONSOLE_AWAY = 90.0
 """Seconds without a sign of a console after which reviewers count as out of reach."""
 _MAX_PAGE = 500
 _EXPLAINED = ("id", "state", "rules", "reasons", "created_at", "deadline", "resolution", "resolved_at")
-_MOST_IN_A_LIST = 16 << 10
-"""Bytes of a preview."""
 
 
 class AdminMethods:
@@ -55,6 +60,8 @@ class AdminMethods:
         self._services: Services | None = None
         self._seen: float | None = None
         self._logins = login_clients(settings)
+        self._evidence = Evidence(settings, clock, self._logins)
+        self.principals = PrincipalMethods(self)
 
     def attach(self, services: "Services") -> None:
         """Name the services that the methods speak for."""
@@ -83,7 +90,11 @@ class AdminMethods:
             "status": self._status,
             **NoticeMethods(self).table(),
             **PinMethods(self).table(),
+            **PreviewMethods(self).table(),
+            **ReviewMethods(self).table(),
             **StreamMethods(self).table(),
+            **PrincipalMethods(self).table(),
+            **GrantMethods(self).table(),
         }
 
     async def on_broker_event(self, event: BrokerEvent) -> None:
@@ -91,14 +102,18 @@ class AdminMethods:
         if event.kind is BrokerEventKind.GRANT_ENDED and event.request is not None and self._services is not None:
             ended, why = event.request.id, Refusal(RefusalKind.EXPIRED, GRANT_OVER, detail=event.detail)
             self._services.live.end_where(lambda stream: stream.approval == ended, why)
+            self._services.running.bar_streams(ended, why)
         stage = {
             BrokerEventKind.VOTED: AuditStage.VOTED,
             BrokerEventKind.RESOLVED: AuditStage.RESOLVED,
             BrokerEventKind.TIGHTENED: AuditStage.HELD,
             BrokerEventKind.GRANT_ENDED: AuditStage.RESOLVED,
+            BrokerEventKind.REASONED: AuditStage.REASONED,
+            BrokerEventKind.GLASS_BROKEN: AuditStage.GLASS_BROKEN,
+            BrokerEventKind.GLASS_REVIEWED: AuditStage.GLASS_REVIEWED,
             BrokerEventKind.OUTCOME_UNKNOWN: AuditStage.OUTCOME_UNKNOWN,
         }.get(event.kind)
-        if stage is None:
+        if stage is None or event.elsewhere:
             return  # held and folded requests are written down by the stage that holds them
         try:
             await self._audit.append(_describe(event, stage, self._clock.now()))
@@ -114,7 +129,7 @@ class AdminMethods:
         failure: Refusal | None = None
         for issuer, clients in self._logins.items():
             try:
-                return await self.services.verifier.verify_reviewer(
+                found = await self.services.verifier.verify_reviewer(
                     token,
                     client_ids=clients,
                     issuers=frozenset({issuer}),
@@ -123,31 +138,39 @@ class AdminMethods:
             except Refusal as refusal:
                 if failure is None or refusal.kind is RefusalKind.UNAVAILABLE:
                     failure = refusal
+            else:
+                self._refuse_suspended(found)
+                # A role is nobody's to lend: who stands in for an admin is none.
+                own = reviewer_names(replace(found, acting_for=frozenset()))
+                lent = self.services.policies.delegations.acting_for(found.person, found.groups, self._clock.now())
+                return replace(found, roles=self._settings.reviewers.roles.of(own), acting_for=lent)
         if failure is None:
             raise AdminError("unauthenticated", "no issuer in the settings offers a login for reviewers")
         code = "unavailable" if failure.kind is RefusalKind.UNAVAILABLE else "unauthenticated"
         raise AdminError(code, failure.public) from failure
 
+    def barred(self, reviewer: Reviewer) -> str:
+        """Say why somebody may decide nothing at all right now, or return an empty string."""
+        found = self._services.suspensions.of_reviewer(reviewer) if self._services is not None else None
+        return found.public if found is not None else ""
+
+    def _refuse_suspended(self, reviewer: Reviewer) -> None:
+        if why := self.barred(reviewer):
+            raise AdminError("not_allowed", why)
+
     async def _list(self, params: JsonObject) -> JsonValue:
         reviewer = await self.reviewer(params)
-        states = params.get("state")
-        wanted = frozenset(_state(s) for s in states) if isinstance(states, list) else None
         limit = params.get("limit")
         limit = min(limit, _MAX_PAGE) if isinstance(limit, int) and limit > 0 else 100
-        found = await self._stored(
-            self.services.broker.list(states=wanted, limit=limit, before=as_text(params.get("before")))
-        )
-        return {
-            "requests": [_short(to_json(r)) for r in found if may_see(reviewer, r)],
-            "version": self.services.broker.version,
-        }
+        broker, wanted = self.services.broker, page_wanted(params, reviewer)
+        found = await self._stored(broker.list(wanted=wanted, limit=limit, before=as_text(params.get("before"))))
+        shown = [to_json(r, confirm=broker.confirm) for r in found if may_see(reviewer, r)]
+        return {"requests": [*shown], "version": broker.version}
 
     async def _get(self, params: JsonObject) -> JsonValue:
         reviewer = await self.reviewer(params)
-        found = await self._find(as_text(params.get("id")))
-        if not may_see(reviewer, found):
-            raise AdminError("not_found", "there is no such approval request")
-        return to_json(found)
+        found = await self.find(as_text(params.get("id")), reviewer)
+        return to_json(found, confirm=self.services.broker.confirm)
 
     async def _decide(self, params: JsonObject) -> JsonValue:
         reviewer = await self.reviewer(params)
@@ -158,25 +181,29 @@ class AdminMethods:
             verdict = Verdict(as_text(params.get("verdict")))
         except ValueError:
             raise AdminError("bad_request", "the verdict is `approve` or `deny`") from None
-        found = await self._find(approval_id)
-        if not may_see(reviewer, found):
-            raise AdminError("not_found", "there is no such approval request")
+        found = await self.find(approval_id, reviewer)
         if found.ask.intent != expect:
             raise AdminError("changed", "the request is not the one that was read")
+        proof = await self._evidence.proof(params, found, reviewer, verdict, self.services.verifier)
         try:
             voted = await self._stored(
-                self.services.broker.vote(approval_id, reviewer, verdict, as_text(params.get("comment")), expect=expect)
+                self.services.broker.vote(
+                    approval_id,
+                    reviewer,
+                    verdict,
+                    as_text(params.get("comment")),
+                    expect=expect,
+                    preview=as_text(params.get("preview")) or None,
+                    proof=proof,
+                )
             )
-        except NotAllowed as error:
-            raise AdminError("not_allowed", str(error)) from error
-        except AlreadyResolved as error:
-            raise AdminError("already_resolved", str(error)) from error
-        except NotFound as error:
-            raise AdminError("not_found", str(error)) from error
-        return to_json(voted)
+        except (NotAllowed, AlreadyResolved, NotFound) as error:
+            raise AdminError(error.code, str(error)) from error
+        return to_json(voted, confirm=self.services.broker.confirm)
 
     async def _wait_change(self, params: JsonObject) -> JsonValue:
-        self._seen = self._clock.monotonic()
+        if params.get("console") is not False:
+            self._seen = self._clock.monotonic()
         since = params.get("since")
         version = await self.services.broker.wait_change(since if isinstance(since, int) else 0, timeout=WAIT_CHANGE)
         return {"version": version}
@@ -222,11 +249,15 @@ class AdminMethods:
             "issuers_unavailable": {**services.verifier.unavailable()},
         }
 
-    async def _find(self, approval_id: str) -> ApprovalRequest:
+    async def find(self, approval_id: str, reviewer: Reviewer) -> ApprovalRequest:
+        """Return a request that somebody may see. Raises AdminError, in the same words where there is none."""
         try:
-            return await self._stored(self.services.broker.get(approval_id))
+            found = await self._stored(self.services.broker.get(approval_id))
         except NotFound:
-            raise AdminError("not_found", "there is no such approval request") from None
+            found = None
+        if found is None or not may_see(reviewer, found):
+            raise AdminError("not_found", "there is no such approval request")
+        return found
 
     async def _stored[T](self, work: Awaitable[T]) -> T:
         try:
@@ -249,38 +280,13 @@ def login_clients(settings: Settings) -> dict[str, frozenset[str]]:
     return clients
 
 
-def may_see(reviewer: Reviewer, request: ApprovalRequest) -> bool:
-    """Tell whether somebody may read a request: a reviewer of it, or the person who made it."""
-    if any(may_review(reviewer, term) for term in request.ask.terms):
-        return True
-    return bool(reviewer.person) and reviewer.person in request.ask.access.principal.requesters
-
-
-def _short(wire: JsonObject) -> JsonObject:
-    """Leave a large preview to `approvals.get`: what one asks for must not keep reviewers from all the rest."""
-    return {**wire, "preview": {}} if len(dumps(wire["preview"])) > _MOST_IN_A_LIST else wire
-
-
-def _state(value: JsonValue) -> ApprovalState:
-    try:
-        return ApprovalState(as_text(value))
-    except ValueError:
-        raise AdminError("bad_request", "unknown state of an approval request") from None
-
-
 def _describe(event: BrokerEvent, stage: AuditStage, at: float) -> AuditEvent:
     detail: JsonObject = {"what": event.kind.value}
     request, vote, grant = event.request, event.vote, event.grant
     if event.detail:
         detail["why"] = event.detail
     if vote is not None:
-        detail["vote"] = {
-            "verdict": vote.verdict.value,
-            "person": vote.reviewer.person,
-            "issuer": vote.reviewer.issuer,
-            "subject": vote.reviewer.subject,
-            "comment": vote.comment,
-        }
+        detail |= vote_detail(vote, request)
     if grant is not None:
         detail["grant"] = grant.id
     if request is None:
@@ -290,7 +296,10 @@ def _describe(event: BrokerEvent, stage: AuditStage, at: float) -> AuditEvent:
         "intent": request.ask.intent,
         "state": request.state.value,
         "resolution": request.resolution,
+        **ask_detail(request),
     }
+    if request.reason:
+        detail["reason"] = request.reason
     return AuditEvent(
         stage,
         at,

@@ -11,7 +11,7 @@ from holdpoint.domain.access import AccessRequest, Protocol
 from holdpoint.domain.exchange import Decoded, Identified
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
 from holdpoint.protocols import http as plain_http
-from holdpoint.protocols import mcp
+from holdpoint.protocols import mcp, mcp_reason
 from holdpoint.protocols.call import Call, Undecodable
 from holdpoint.protocols.kubernetes import decode as kubernetes
 from holdpoint.protocols.mcp_mirrors import Mirrors
@@ -23,6 +23,7 @@ from holdpoint.stages.guard import Stage
 from holdpoint.stages.heads import check_length
 from holdpoint.stages.ladder_rounds import take_round
 from holdpoint.stages.pin_checks import pinned
+from holdpoint.stages.reasons import shown, take_header
 from holdpoint.stages.write_back import refuse_marks
 
 _OFF_THE_LOOP = 256 << 10
@@ -45,16 +46,31 @@ class Decode(Stage):
         if flow.request.trailers:
             raise Refusal(RefusalKind.BAD_REQUEST, "trailers are not served")
         check_length(flow.request)
+        self.gateway.exchanges.of(flow).reason = take_header(flow.request)
         take_round(self.gateway, flow, target, state.principal)
         unwrap(self.gateway, flow, target, state.principal)
         if len(flow.request.raw_content or b"") > (_YAML_OFF_THE_LOOP if _may_be_yaml(flow, target) else _OFF_THE_LOOP):
             return self._off_the_loop(flow, target, state)
-        self._take(flow, target, state, _decoded(flow.request, target, state.received.path, self._mirrors(target)))
+        call = _decoded(flow.request, target, state.received.path, self._mirrors(target))
+        if target.protocol is Protocol.MCP and mcp_reason.is_given(call):
+            self._take_reasons(flow, mcp_reason.taken(flow.request.raw_content or b""))
+            call = _decoded(flow.request, target, state.received.path, self._mirrors(target))
+        self._take(flow, target, state, call)
         return None
 
     async def _off_the_loop(self, flow: http.HTTPFlow, target: Target, state: Identified) -> None:
-        call = await asyncio.to_thread(_decoded, flow.request, target, state.received.path, self._mirrors(target))
+        request, path, mirrors = flow.request, state.received.path, self._mirrors(target)
+        call = await asyncio.to_thread(_decoded, request, target, path, mirrors)
+        if target.protocol is Protocol.MCP and mcp_reason.is_given(call):
+            self._take_reasons(flow, await asyncio.to_thread(mcp_reason.taken, request.raw_content or b""))
+            call = await asyncio.to_thread(_decoded, request, target, path, mirrors)
         self._take(flow, target, state, call)
+
+    def _take_reasons(self, flow: http.HTTPFlow, taken: tuple[bytes, tuple[str, ...]]) -> None:
+        """Send on what is left, and keep the reasons: what is decoded from here on is what is left."""
+        exchange = self.gateway.exchanges.of(flow)
+        flow.request.content, reasons = taken
+        exchange.reason = exchange.reason or shown(reasons)
 
     def _mirrors(self, target: Target) -> Mirrors:
         return partial(self.gateway.services.pins.mirrors, target.name)

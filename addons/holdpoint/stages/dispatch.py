@@ -15,17 +15,18 @@ from holdpoint.domain.access import AccessRequest
 from holdpoint.domain.audit import AuditStage
 from holdpoint.domain.canonical import digest
 from holdpoint.domain.decision import Deny
-from holdpoint.domain.exchange import Cleared, Forwarded
+from holdpoint.domain.exchange import Cleared, Forwarded, decoded
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.passes import Pass
 from holdpoint.settings import Target, TargetMode
-from holdpoint.stages import describe
+from holdpoint.stages import describe, drift
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.linked import over
 from holdpoint.stages.pin_checks import look_again, refused
 from holdpoint.stages.rates import refuse_too_many
-from holdpoint.stages.sealing import seal_large
+from holdpoint.stages.running import Sent, cut_off, refuse_over
+from holdpoint.stages.sealing import seal_large, shown_resource
 from holdpoint.stages.services import Services
 from holdpoint.stages.upgrades import check_decided
 from holdpoint.stages.verdicts import check_members, take_duties
@@ -37,17 +38,27 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
     services = gateway.services
     exchange = gateway.exchanges.of(flow)
     target = gateway.exchanges.target(flow)
-    decoded = state.permitted.decoded
-    access = decoded.access
-    check_decided(exchange.upgrade, decoded)
+    asked = state.permitted.decoded
+    access = asked.access
+    # From here on whatever is taken back is noted in `exchange.over`; what was before, the next lines find out.
+    services.running.add(
+        Sent(exchange, access.principal, state.grant.approval if state.grant else "", partial(cut, gateway, flow))
+    )
+    services.suspensions.refuse(access.principal)
+    check_decided(exchange.upgrade, asked)
     state = _check_again(gateway, exchange, state)
-    gateway.under_way.send(exchange, decoded)
+    if state.grant is not None and (approved := await drift.to_compare(services, state.grant)) is not None:
+        live = await drift.check(services, state.grant, approved)
+        # It took a while: what may change while a request is held may have changed again.
+        state = drift.guard(flow, exchange, _check_again(gateway, exchange, state), live)
+        asked, access = state.permitted.decoded, state.permitted.decoded.access
+    gateway.under_way.send(exchange, asked)
     # Whatever can fail comes before the grant is spent: what is spent and not settled counts as sent.
     if target.mode is not TargetMode.OBSERVE:
-        refuse_too_many(services, exchange, access, state.permitted.decision, session=decoded.session, count=True)
+        refuse_too_many(services, exchange, access, state.permitted.decision, session=asked.session, count=True)
     headers = await _credential(services, exchange, target, access, state)
     masker = services.policies.keeper(exchange.masks, target)
-    record_body = exchange.record_bodies or decoded.is_write
+    record_body = exchange.record_bodies or asked.is_write
     if record_body:
         await seal_large(flow, exchange, masker)
     sent = describe.outgoing(flow, exchange, masker, record_body=record_body)
@@ -55,7 +66,7 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
     intent = state.grant.intent if state.grant else ""
     # What starts an MCP session has no session id yet: it starts a recording of its own, and the answer names it.
     starts = access.action.verb == "initialize"
-    exchange.session = services.session(access.principal, target.name, exchange.id if starts else decoded.session)
+    exchange.session = services.session(access.principal, target.name, exchange.id if starts else asked.session)
     if state.grant is not None:
         try:
             await services.broker.spend(
@@ -94,10 +105,20 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
         session=exchange.session.id,
     )
     await services.append(event)
+    refuse_over(exchange)
     if exchange.client_left:
         raise Refusal(RefusalKind.CONFLICT, "the caller left before the request was sent", detail="client gone")
+    if access.principal.call or exchange.upstream.get("linked"):
+        services.history.note(exchange.id, access, shown_resource(access.resource, masker), gateway.clock.now())
     to = exchange.upgrade.to.encode() if exchange.upgrade else b""
     return forwarded, Pass((target.host, target.port), headers, to)
+
+
+def cut(gateway: Gateway, flow: http.HTTPFlow, refusal: Refusal) -> None:
+    """End a request under way. One that was not let go yet is refused by `dispatch` itself, before it is."""
+    asked = decoded(gateway.exchanges.get(flow))
+    if gateway.wire.permission(flow) is not None:
+        gateway.abort(flow, refusal if asked is None else cut_off(refusal, asked))
 
 
 async def _credential(

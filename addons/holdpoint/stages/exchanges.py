@@ -65,6 +65,8 @@ class Exchange:
     client_left: bool = False
     settled: bool = False
     notes: list[str] = field(default_factory=list[str])
+    reason: str = ""
+    """Why its caller asks, in the caller's own words: for reviewers, never sent on, never for a decision."""
     denied: Deny | None = None
     """What policy said, where it said no."""
     session: Session | None = None
@@ -95,6 +97,10 @@ class Exchange:
     """Lets its connection be taken for idle again."""
     upstream: JsonObject = field(default_factory=dict[str, JsonValue])
     """As whom it went upstream, for the record. Never a secret."""
+    over: Refusal | None = None
+    """Why nothing more of it may pass, where what allowed it was taken back while it was under way."""
+    barred: Refusal | None = None
+    """Why its answer may not stream, where the grant that cleared it ended before the answer began."""
     ended: Callable[[], None] = _nothing
     """Ends what counts for its time only: the token of a tool call."""
 

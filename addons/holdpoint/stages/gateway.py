@@ -19,7 +19,7 @@ from holdpoint.domain.exchange import Forwarded, Received, Refused, Replied, dec
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject
 from holdpoint.ids import new_id
-from holdpoint.protocols import cors
+from holdpoint.protocols import cors, sse
 from holdpoint.protocols.mcp_events import body_events
 from holdpoint.settings import Listener, Settings, Target
 from holdpoint.stages import describe, kube_ends, metadata
@@ -108,10 +108,15 @@ class Gateway:
         reached = exchange.state
         self.wire.revoke(flow)
         exchange.state = Refused(exchange.id, refusal, reached, tuple(exchange.notes))
-        told = metadata.with_challenge(refusal, exchange, self.scopes(exchange.target))
-        flow.response = render(told, exchange=exchange, call=decoded(reached), flow=flow, settings=self.settings)
-        metadata.let_read(flow.response, exchange)
+        flow.response = self._rendered(flow, exchange, refusal)
         self._write_down(exchange, refusal, AuditStage.REFUSED if now else None)
+
+    def _rendered(self, flow: http.HTTPFlow, exchange: Exchange, refusal: Refusal) -> http.Response:
+        told = metadata.with_challenge(refusal, exchange, self.scopes(exchange.target))
+        call = decoded(exchange.state)
+        answer = render(told, exchange=exchange, call=call, flow=flow, settings=self.settings)
+        metadata.let_read(answer, exchange)
+        return answer
 
     def scopes(self, target: Target | None) -> frozenset[str]:
         """Return the scopes that the policies in force ask for at a target. Empty while they are not known."""
@@ -164,7 +169,10 @@ class Gateway:
         self.wire.revoke(flow)
         self._over.add(flow)
         exchange.show(last or b"")
-        abort = AbortStream(flow, refusal.public, last, ending)
+        answer = None
+        if not (torn or exchange.streamed or exchange.early or exchange.tunnel is not None):
+            flow.response = answer = self._rendered(flow, exchange, refusal)
+        abort = AbortStream(flow, refusal.public, last, ending, answer.copy() if answer is not None else None)
         # Where the stream itself found out, not even the rest of what arrived with it is handled.
         self.wire.leave_abort(abort)
         if self.connections is not None:
@@ -183,7 +191,7 @@ class Gateway:
         if exchange.target is None or exchange.target.protocol is not Protocol.MCP:
             return None
         if call is None or (call.request_id is None and not call.batch_ids):
-            return b""  # nobody waits for an answer: a GET stream
+            return b"" if exchange.in_lines else _comment(refusal, exchange)  # nobody waits for an answer: a GET stream
         answer = render(refusal, exchange=exchange, call=call, flow=flow).raw_content or b""
         return answer + b"\n" if exchange.in_lines else body_events(answer, request_id=call.request_id)
 
@@ -315,6 +323,11 @@ class Gateway:
         """Make an audit event of what is known of an exchange."""
         masker = self.services.policies.keeper(exchange.masks, exchange.target)
         return describe.event(exchange, stage, at=self.clock.now(), detail=detail, masker=masker)
+
+
+def _comment(refusal: Refusal, exchange: Exchange) -> bytes:
+    words = " ".join(f"{refusal.public} ({exchange.id})".split())
+    return sse.encode(sse.for_every_reader(sse.Event(comments=(f" holdpoint: {words}",))))
 
 
 def _nothing(_chunk: bytes) -> list[bytes]:

@@ -11,19 +11,26 @@ from typing import Final, assert_never
 
 from mitmproxy import http
 
-from holdpoint.approvals.desk import CLAIM_TIME, TAKEN_BACK
+from holdpoint.approvals.deciding import TAKEN_BACK
 from holdpoint.approvals.errors import AlreadyResolved, NotFound
-from holdpoint.domain.access import Protocol
+from holdpoint.approvals.making import CLAIM_TIME
+from holdpoint.approvals.terms import reach
+from holdpoint.approvals.window_words import Words
+from holdpoint.approvals.windows import window
+from holdpoint.domain.access import AccessRequest, Protocol
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, Verdict
 from holdpoint.domain.canonical import digest
 from holdpoint.domain.exchange import Decoded, Permitted
 from holdpoint.domain.grant import Grant
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
-from holdpoint.domain.values import JsonObject
+from holdpoint.domain.suspension import SUSPENDED
+from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
+from holdpoint.masking.masker import Masker
 from holdpoint.protocols import mcp_holds
 from holdpoint.protocols.mcp_holds import Round
 from holdpoint.settings import Rung, Target
-from holdpoint.stages import ladder_rounds
+from holdpoint.stages import kube_words, ladder_rounds
+from holdpoint.stages.answer_streams import register_waiting
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.ladder import Plan, choose
@@ -46,15 +53,31 @@ def make_ask(services: Services, exchange: Exchange, target: Target, state: Perm
     exchange.read_pins = read_of(services.pins, decoded.access)
     bound = bound_to(services.pins, decoded.access)
     asked: JsonObject = {"principal": decoded.access.principal.id, "target": target.name, "intent": sealed}
+    terms = state.decision.approvals
+    opened = window(
+        decoded.access, sealed, reach(terms, decoded.session), _words(decoded.access, sealed, masker), bound=bound
+    )
     return Ask(
         access=decoded.access,
-        terms=state.decision.approvals,
+        terms=terms,
         intent=digest({**asked, "pinned": bound} if bound else asked),
         preview=preview(decoded, target, masker, sealed) | shown_pins(services.pins, decoded.access, masker),
         bundle=state.decision.bundle,
         exchange=exchange.id,
         session=decoded.session,
+        reason=_masked(exchange.reason, masker),
+        window=opened.digest,
+        opens=opened.opens,
     )
+
+
+def _words(access: AccessRequest, sealed: JsonValue, masker: Masker) -> Words:
+    def mask(text: str) -> str:
+        return masker.text(text).value
+
+    if access.action.protocol is not Protocol.KUBERNETES:
+        return Words(mask)
+    return Words(mask, kube_words.command_of(sealed), tuple(kube_words.acts_for(access, masker)))
 
 
 async def hold(gateway: Gateway, flow: http.HTTPFlow, asked: Decoded, target: Target, ask: Ask) -> Grant:
@@ -79,12 +102,22 @@ async def _held(gateway: Gateway, flow: http.HTTPFlow, asked: Decoded, target: T
         return await _use(services, exchange, found)
     is_retried = asked.access.action.protocol is Protocol.KUBERNETES
     request = await _ended(gateway, ask) if is_retried else None
+    services.suspensions.refuse(ask.access.principal)
     request = request or await _requested(services, exchange, ask)
+    suspended = services.suspensions.of(ask.access.principal)
+    if request.state is ApprovalState.PENDING and suspended is not None:
+        # Suspended while the request was stored: whoever ended what was held may not have seen it.
+        ticket = request.id
+        await services.broker.withdraw_where(lambda r: r.id == ticket, suspended.public)
+        raise suspended.refusal()
     if request.state is ApprovalState.PENDING:
-        services.note_held(exchange, request)
+        services.note_held(exchange, request, ask.reason)
+        if request.ask.exchange == exchange.id:
+            services.previews.begin(request)
         plan = _plan(services, exchange, asked, target, request)
         request = await _wait(gateway, flow, asked, request, plan)
-        if is_retried and request.state is not ApprovalState.APPROVED:
+        is_told_again = request.state is not ApprovalState.APPROVED and not request.resolution.startswith(SUSPENDED)
+        if is_retried and is_told_again:
             services.lately.note(ask, request.id, gateway.clock.monotonic())
         if request.state is ApprovalState.PENDING:
             raise _told(services, exchange, asked, request, plan)
@@ -141,7 +174,7 @@ async def _requested(services: Services, exchange: Exchange, ask: Ask) -> Approv
             before = None  # so old that it was forgotten
         if before is not None and before.state is not ApprovalState.PENDING:
             return before
-    return await services.broker.request(ask)
+    return await services.broker.request(ask, dry_run=services.previews.first(ask))
 
 
 def _plan(services: Services, exchange: Exchange, asked: Decoded, target: Target, request: ApprovalRequest) -> Plan:
@@ -156,7 +189,11 @@ async def _wait(
     exchange = gateway.exchanges.of(flow)
     async with kept(gateway.services, exchange, asked, request.id, plan.wait) as line:
         if plan.rung is Rung.EVENTS and gateway.connections is not None:
-            return await wait_on_stream(gateway.connections, flow, asked, line, plan)
+            close = register_waiting(gateway.services, exchange, asked, request)
+            try:
+                return await wait_on_stream(gateway.connections, flow, asked, line, plan)
+            finally:
+                close()
         return await line.until_end() or request
 
 
@@ -185,10 +222,20 @@ def _told(services: Services, exchange: Exchange, asked: Decoded, request: Appro
     return held
 
 
+def _masked(reason: str, masker: Masker) -> str:
+    return as_text(as_object(masker.sealed({"reason": reason})).get("reason")) if reason else ""
+
+
 async def _find(services: Services, ask: Ask) -> Grant | None:
     access = ask.access
     return await services.broker.find_grant(
-        access.principal.id, access.target, ask.intent, ask.session, actor=access.principal.actor, terms=ask.terms
+        access.principal.id,
+        access.target,
+        ask.intent,
+        ask.session,
+        actor=access.principal.actor,
+        terms=ask.terms,
+        window=ask.window,
     )
 
 
@@ -220,6 +267,8 @@ def _refusal(services: Services, request: ApprovalRequest) -> Refusal:
             return Refusal(RefusalKind.EXPIRED, "nobody approved this in time", ticket=request.id, link=link)
         case ApprovalState.WITHDRAWN if request.resolution == TAKEN_BACK:
             return Refusal(RefusalKind.DENIED, "this request was taken back", ticket=request.id, link=link)
+        case ApprovalState.WITHDRAWN if request.resolution.startswith(SUSPENDED):
+            return Refusal(RefusalKind.DENIED, request.resolution, ticket=request.id, link=link)
         case ApprovalState.WITHDRAWN:
             return Refusal(
                 RefusalKind.DENIED,

@@ -48,11 +48,13 @@ class Identity(Stage):
     def _take_linked(self, flow: http.HTTPFlow, state: Received, principal: Principal) -> None:
         exchange = self.gateway.exchanges.of(flow)
         exchange.state = Identified(state, principal)
+        self.gateway.services.suspensions.refuse(principal)
         self.gateway.services.calls.note(principal.call, exchange.id)
 
     def _take(self, flow: http.HTTPFlow, state: Received, target: Target, principal: Principal) -> None:
         # Known from here on, so that the record says who was turned away.
         self.gateway.exchanges.of(flow).state = Identified(state, principal)
+        self.gateway.services.suspensions.refuse(principal)
         refuse_unlinked(target, principal)
 
     def _own_audiences(self, flow: http.HTTPFlow) -> frozenset[str]:

@@ -14,9 +14,10 @@ from typing import Final
 
 from mitmproxy import http
 
+from holdpoint.approvals.windows import stream_end
 from holdpoint.credentials.echoes import Echoes
 from holdpoint.domain.access import AccessRequest, KubeObject, KubePath
-from holdpoint.domain.decision import GuardAnswer, Scope
+from holdpoint.domain.decision import GuardAnswer
 from holdpoint.domain.exchange import Forwarded
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.domain.values import JsonValue
@@ -32,7 +33,8 @@ from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.guarding import check_bytes
 from holdpoint.stages.kube_ends import is_log
 from holdpoint.stages.kube_readers import ListReader, LogReader, WatchReader, is_clean, whole, withheld
-from holdpoint.stages.live import NO_END, LiveStream, refuse_changed
+from holdpoint.stages.live import LiveStream, refuse_changed
+from holdpoint.stages.running import refuse_over
 from holdpoint.stages.streaming import pump
 
 SMALL: Final = 128 << 10
@@ -107,6 +109,7 @@ def stream_kubernetes(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange,
         raise Refusal(RefusalKind.WITHHELD, "the upstream compressed a stream that must be inspected")
     policies, target = gateway.services.policies, gateway.exchanges.target(flow)
     refuse_changed(access, state.cleared.permitted.decision, policies, target)
+    refuse_over(exchange, streams=True)
     begin(gateway, flow, masker)
     _register(gateway, flow, exchange, state)
     return True
@@ -137,8 +140,7 @@ def _is_small(response: http.Response) -> bool:
 def _register(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, state: Forwarded) -> None:
     access, grant = asked_of(state), state.cleared.grant
     ends = [who.expires_at for who in (access.principal, *access.principal.legs) if who.expires_at]
-    if grant is not None and grant.scope is not Scope.REQUEST:
-        ends.append(grant.expires_at)
+    ends.append(stream_end(grant, state.cleared.permitted.decision.approvals))
     close = gateway.services.live.open(
         LiveStream(
             exchange=exchange.id,
@@ -146,7 +148,7 @@ def _register(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, state: 
             access=access,
             target=access.target,
             since=gateway.clock.now(),
-            until=min(ends, default=NO_END),
+            until=min(ends),
             approval=grant.approval if grant is not None else "",
             end=partial(gateway.abort, flow, ended=True),
         )

@@ -49,7 +49,7 @@ def summary(access: AccessRequest, intent: JsonValue, masker: Masker) -> str:
         # The verb says the subresource.
         shown = shown.partition(" ")[2]
     parts = [f"{access.action.verb} {shown}"]
-    if command := _command(intent):
+    if command := command_of(intent):
         parts.append(f": {command}")
     if isinstance(what, KubeObject):
         if access.action.verb == _FORWARD:
@@ -58,8 +58,8 @@ def summary(access: AccessRequest, intent: JsonValue, masker: Masker) -> str:
             parts.append(f" ({what.options.patch} patch)")
         if what.options.dry_run:
             parts.append(" (dry run)")
-    if acts_for := _acts_for(access, masker):
-        parts.append(f" as {', '.join(acts_for)}")
+    if taken_for := acts_for(access, masker):
+        parts.append(f" as {', '.join(taken_for)}")
     line = "".join(parts)
     return line if len(line) <= LONGEST else f"{line[:LONGEST]} ... (cut)"
 
@@ -68,7 +68,7 @@ def does(access: AccessRequest, intent: JsonValue, masker: Masker) -> JsonObject
     """Return what is asked beside the object in the body, by name. `intent` is sealed."""
     said: JsonObject = {}
     what = access.resource
-    if command := _command(intent):
+    if command := command_of(intent):
         said["command"] = command
     if isinstance(what, KubeObject):
         options = what.options
@@ -83,12 +83,13 @@ def does(access: AccessRequest, intent: JsonValue, masker: Masker) -> JsonObject
             said["dry run"] = "the API server is asked to store nothing"
         if not options.known:
             said["not understood"] = "a part of the body, which no rule has seen"
-    if acts_for := _acts_for(access, masker):
-        said["as"] = list[JsonValue](acts_for)
+    if taken_for := acts_for(access, masker):
+        said["as"] = list[JsonValue](taken_for)
     return said
 
 
-def _command(intent: JsonValue) -> str:
+def command_of(intent: JsonValue) -> str:
+    """Return the command of an exec on one line, empty for all else. `intent` is sealed."""
     argv = as_object(as_object(intent).get("query")).get("command")
     if argv is None:
         return ""
@@ -100,7 +101,8 @@ def _ports(what: KubeObject) -> str:
     return f"ports {', '.join(map(str, what.options.ports))}" if what.options.ports else "ports that are named later"
 
 
-def _acts_for(access: AccessRequest, masker: Masker) -> list[str]:
+def acts_for(access: AccessRequest, masker: Masker) -> list[str]:
+    """Return whom a request asks to be taken for, masked: empty where it asks for nobody."""
     asked = asked_identity(access.members)
     if asked is None:
         return []

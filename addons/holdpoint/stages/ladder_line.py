@@ -43,6 +43,8 @@ class Line:
                 detail="client gone",
                 ticket=self._ticket,
             )
+        if self._exchange.over is not None:
+            raise self._exchange.over
         if self._exchange.cancelled:
             raise cancelled(self._asked, self._ticket)
         return self._waiting.result() if self._waiting.done() else None

@@ -213,7 +213,8 @@ class Lifecycle(Stage):
     async def _close(self) -> None:
         if self.gateway.ready:
             stopping = Refusal(RefusalKind.UNAVAILABLE, "the gateway is stopping")
-            self.gateway.services.live.end_where(lambda _: True, stopping)
+            # Not those who are held: the broker tells them how to go on.
+            self.gateway.services.live.end_where(lambda stream: not stream.waits, stopping)
         services = self.gateway.close()
         if services is not None:
             await services.close()

@@ -59,6 +59,8 @@ class LiveStream:
     """Id of the approval request that opened it; empty where none was asked for."""
     end: Callable[[Refusal], None] = field(repr=False)
     """Ends it, and tells its caller why. Called once at most, on the event loop."""
+    waits: bool = False
+    """Whether its caller is still held: what is held is decided again by those who hold it."""
 
 
 class LiveStreams:
@@ -68,6 +70,10 @@ class LiveStreams:
         self._clock = clock
         self._streams: dict[str, LiveStream] = {}
         self._wake = asyncio.Event()
+        self._looks_at = NO_END
+        """Unix seconds at which the timer looks again by itself."""
+        self._opened = False
+        """Whether a stream was opened since it looked."""
         self._timer: asyncio.Task[None] | None = None
         self._closing = False
 
@@ -94,7 +100,10 @@ class LiveStreams:
         if stream.exchange in self._streams:
             raise GatewayFault(f"exchange `{stream.exchange}` has a stream already")
         self._streams[stream.exchange] = stream
-        self._wake.set()
+        self._opened = True
+        # Most streams are answers to calls, and over in a moment: the timer is not to be woken for each of them.
+        if stream.until < self._looks_at:
+            self._wake.set()
 
         def close() -> None:
             if self._streams.get(stream.exchange) is stream:
@@ -134,6 +143,8 @@ class LiveStreams:
         by_name = {t.name: t for t in targets}
         ended = 0
         for stream in self.listed():
+            if stream.waits:
+                continue
             target = by_name.get(stream.target)
             if changed.intersection(target.masks if target else ()):
                 why = "a mask profile of the target has changed"
@@ -147,8 +158,11 @@ class LiveStreams:
 
     async def _run(self) -> None:
         while not self._closing:
+            now = self._clock.now()
             due = min((s.until for s in self._streams.values()), default=NO_END)
-            pause = min(max(0.0, due - self._clock.now()), _LOOK_AGAIN) if due < NO_END else None
+            is_needed = due < NO_END or self._opened
+            pause = min(max(0.0, due - now), _LOOK_AGAIN) if is_needed else None
+            self._looks_at, self._opened = (now + pause, False) if pause is not None else (NO_END, False)
             with suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._wake.wait()

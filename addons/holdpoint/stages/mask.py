@@ -30,6 +30,7 @@ from holdpoint.stages.kube_streams import asked_of, is_public, mask_whole, strea
 from holdpoint.stages.linked import refuse_late
 from holdpoint.stages.look import Look
 from holdpoint.stages.looking import message_look
+from holdpoint.stages.running import refuse_over
 from holdpoint.stages.sealing import OFF_THE_LOOP
 from holdpoint.stages.streaming import stream_answer
 from holdpoint.stages.tunnel_opening import open_tunnel
@@ -52,6 +53,7 @@ class Mask(Stage):
         """Decide whether the answer streams, and clean its headers."""
         self.gateway.exchanges.expect(flow, Forwarded)
         refuse_late(self.gateway.services.calls, decoded(self.gateway.exchanges.get(flow)))
+        refuse_over(self.gateway.exchanges.of(flow))
         if open_tunnel(self.gateway, flow):
             return
         target = self.gateway.exchanges.target(flow)

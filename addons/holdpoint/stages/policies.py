@@ -9,8 +9,9 @@ from holdpoint.domain.refusal import ConfigError
 from holdpoint.masking.detectors import KUBERNETES_SECRET
 from holdpoint.masking.masker import Masker, compile_masks
 from holdpoint.policy.bundle import Bundle, load_bundle
+from holdpoint.policy.delegations import Delegations
 from holdpoint.policy.engine import Engine
-from holdpoint.settings import Settings, Target
+from holdpoint.settings import PREVIEW, Settings, Target
 
 _KEPT = MaskProfile("kept", detectors=(DetectorMask(KUBERNETES_SECRET),))
 
@@ -25,6 +26,11 @@ class Policies:
     _scopes: dict[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     _maskers: dict[tuple[str, ...], Masker] = field(default_factory=dict[tuple[str, ...], Masker])
     _keepers: dict[tuple[str, ...], Masker] = field(default_factory=dict[tuple[str, ...], Masker])
+
+    @property
+    def delegations(self) -> Delegations:
+        """Who stands in for whom."""
+        return self.bundle.delegations
 
     @property
     def every_mask(self) -> tuple[str, ...]:
@@ -89,5 +95,9 @@ def _check_credentials(bundle: Bundle, target: Target) -> None:
             continue
         for rule in policy.rules:
             name = rule.credential
+            if name == PREVIEW:
+                raise ConfigError(
+                    f"credential `{PREVIEW}` is for previews: no request is sent with it", where=rule.ref.where
+                )
             if name and name not in target.credentials:
                 raise ConfigError(f"target `{target.name}` has no credential `{name}`", where=rule.ref.where)

@@ -117,6 +117,7 @@ class Record(Stage):
         if exchange := self.gateway.exchanges.find(flow):
             exchange.release()
             exchange.ended()
+            self.gateway.services.running.remove(exchange)
             if (asked := decoded(exchange.state)) is not None:
                 self.gateway.under_way.end(exchange, asked, is_over=_is_over(exchange.state))
         self.gateway.wire.forget(flow)

@@ -13,6 +13,7 @@ from holdpoint.admin.server import AdminServer
 from holdpoint.approvals.broker import Broker
 from holdpoint.approvals.errors import GrantSpent
 from holdpoint.approvals.notify import Notifier
+from holdpoint.approvals.recorded import ask_detail
 from holdpoint.approvals.slack_actions import SlackActions
 from holdpoint.clock import Clock
 from holdpoint.credentials.of_targets import Credentials
@@ -41,12 +42,17 @@ from holdpoint.stages.handles import UNUSED_FOR, Handles
 from holdpoint.stages.ladder_calls import HeldCalls
 from holdpoint.stages.lately import Lately
 from holdpoint.stages.linked import end_with_calls
+from holdpoint.stages.linked_history import LinkedHistory
 from holdpoint.stages.live import LiveStreams
 from holdpoint.stages.policies import Policies, load_policies
+from holdpoint.stages.previewing import Previews
 from holdpoint.stages.questions import Questions
+from holdpoint.stages.running import Running
+from holdpoint.stages.suspensions import LOOK_EVERY, Suspensions
 from holdpoint.stages.tool_pins import ToolPins
+from holdpoint.store.opening import make_store
 from holdpoint.store.protocol import RefusalRecord, StoreUnavailable
-from holdpoint.store.sqlite import SqliteStore
+from holdpoint.store.sql import SqlStore
 from holdpoint.tasks import spawn
 from holdpoint.telemetry.meters import Meters
 
@@ -67,7 +73,7 @@ class Services:
     """Tool calls under way that may bring requests to a cluster."""
     audit: AuditLog
     recorder: Recorder
-    store: SqliteStore
+    store: SqlStore
     broker: Broker
     sessions: Sessions
     notices: Notifier
@@ -76,8 +82,12 @@ class Services:
     held: HeldCalls = field(default_factory=HeldCalls)
     lately: Lately = field(default_factory=Lately)
     handles: Handles = field(init=False)
+    previews: Previews = field(init=False)
+    history: LinkedHistory = field(default_factory=LinkedHistory)
     questions: Questions = field(default_factory=Questions)
     live: LiveStreams = field(init=False)
+    running: Running = field(default_factory=Running)
+    suspensions: Suspensions = field(init=False)
     seals: Seals = field(init=False)
     rates: RateLimiter = field(default_factory=RateLimiter)
     meters: Meters = field(default_factory=Meters)
@@ -89,6 +99,9 @@ class Services:
         self.seals = Seals(self.digest_key, self.clock)
         self.handles = Handles(self.store, self.clock)
         self.live = LiveStreams(self.clock)
+        self.previews = Previews(self)
+        self.suspensions = Suspensions(self.store, self.clock, look_every=LOOK_EVERY if self.store.shared else 0.0)
+        self.store.listen(self.suspensions.heard)
         end_with_calls(self.calls, self.live)
         self.pins = ToolPins(self.settings, self.store, self.audit, self.clock)
 
@@ -155,14 +168,17 @@ class Services:
         if not self.store.submit_refusal(record):
             logger.warning("refusal `%s` cannot be explained later: the store is closed or overrun", record.id)
 
-    def note_held(self, exchange: Exchange, request: ApprovalRequest) -> None:
-        """Write down that a request waits."""
+    def note_held(self, exchange: Exchange, request: ApprovalRequest, reason: str = "") -> None:
+        """Write down that a request waits, and why this caller asks, by its own word."""
         detail: JsonObject = {
             "approval": request.id,
             "intent": request.ask.intent,
             "rules": [str(t.rule) for t in request.ask.terms],
             "deadline": request.deadline,
+            **ask_detail(request),
         }
+        if reason:
+            detail["reason"] = reason
         masker = self.policies.keeper(exchange.masks, exchange.target)
         self.submit(describe.event(exchange, AuditStage.HELD, at=self.clock.now(), detail=detail, masker=masker))
         logger.info("held %s: %s %s", exchange.id, request.id, self.link(request.id))
@@ -201,6 +217,9 @@ class Services:
         try:
             if not sent:
                 await self.broker.release(grant.id, exchange.id)
+                if exchange.over is not None:
+                    # Taken for dispatch, it was not among those that ended with what allowed them.
+                    await self.broker.end_grant(grant.id, GrantState.REVOKED, exchange.over.public)
             else:
                 await self.broker.settle(
                     grant.id, GrantState.ANSWERED if answered else GrantState.UNKNOWN, exchange=exchange.id
@@ -258,7 +277,9 @@ class Services:
         """Stop everything, the audit log last."""
         if self.admin is not None:
             await self.admin.close()
+        await self.suspensions.close()
         await self.live.close()
+        await self.previews.close()
         await self.broker.close()
         await self.notices.close()
         await self.verifier.close()
@@ -286,14 +307,16 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
     opened = await asyncio.to_thread(audit.start)
     recorder = Recorder(audit, clock)
     await asyncio.to_thread(recorder.recover, opened)
-    store = SqliteStore(settings.store, clock)
+    store = make_store(settings, os.environ, clock)
     notices, slack = noticing.open_notices(settings, store, clock, audit)
     methods = AdminMethods(settings, clock, reload, audit)
     try:
         await store.open()
         handles = await store.handles(clock.now() - UNUSED_FOR)
         stored_pins = await store.pins()
-        broker = Broker(store, clock, noticing.told(methods.on_broker_event, notices), reachable=methods.console_seen)
+        suspended = await store.suspensions()
+        told = noticing.told(methods.on_broker_event, notices)
+        broker = Broker(store, clock, told, reachable=methods.console_seen, barred=methods.barred, confirm=True)
         await broker.start()
         # Policies may have changed while the gateway was down.
         await broker.redecide(policies.engine.decide)
@@ -318,9 +341,15 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
     )
     services.handles.load(handles)
     services.pins.load(stored_pins)
+    services.suspensions.load(suspended)
     methods.attach(services)
     services.admin = AdminServer(settings.admin_socket, methods.table())
     await services.admin.start()
     await verifier.start()
     services.live.start()
+    await services.previews.resume()
+    services.suspensions.on_begun, services.suspensions.on_over = methods.principals.enforce, methods.principals.over
+    for suspension in services.suspensions.listed():
+        await methods.principals.enforce(suspension)
+    services.suspensions.start()
     return services

@@ -16,6 +16,7 @@ from holdpoint.masking.masker import Masker
 from holdpoint.masking.streams import EventParser, SseMasker
 from holdpoint.protocols import json_lines, sse
 from holdpoint.protocols.sse import Event
+from holdpoint.stages.answer_streams import register_answer
 from holdpoint.stages.answers import EVENTS, media_type
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
@@ -40,6 +41,7 @@ def stream_answer(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, mas
     if response.headers.get("content-encoding", "identity").lower() not in ("", "identity"):
         raise Refusal(RefusalKind.WITHHELD, "the upstream compressed a stream that must be inspected")
     look = stream_look(gateway, flow)
+    register_answer(gateway, flow, exchange)
     limit = exchange.response_limit
     write = look.encode
     parser: EventParser[Event] = sse.Parser(limit, strict=True)

@@ -8,8 +8,8 @@ from typing import Final
 from mitmproxy import http
 from mitmproxy.websocket import WebSocketData
 
+from holdpoint.approvals.windows import stream_end
 from holdpoint.domain.access import KubeObject
-from holdpoint.domain.decision import Scope
 from holdpoint.domain.exchange import Forwarded, Refused
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
 from holdpoint.protocols.kubernetes.frames import BadTunnel
@@ -17,6 +17,7 @@ from holdpoint.protocols.kubernetes.tunnels import Codec, codec_for
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.live import NO_END, LiveStream, refuse_changed
+from holdpoint.stages.running import refuse_over
 from holdpoint.stages.tunnels import Tunnel
 from holdpoint.stages.upgrades import SWITCHING, Switched, is_declined, switched
 from holdpoint.wire_tunnel import LINGER
@@ -44,6 +45,7 @@ def open_tunnel(gateway: Gateway, flow: http.HTTPFlow) -> bool:
     permitted = state.cleared.permitted
     policies, target = gateway.services.policies, gateway.exchanges.target(flow)
     refuse_changed(permitted.decoded.access, permitted.decision, policies, target)
+    refuse_over(exchange, streams=True)
     to = switched(exchange.upgrade, response)
     tunnel = Tunnel(gateway, flow, state, to, _codec(state, to))
     _register(gateway, flow, exchange, state)
@@ -99,12 +101,8 @@ def _register(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, state: 
 
 
 def _until(state: Forwarded) -> float:
-    """Return when the token ends, or the grant. One that is for a single request, and says how long, is for this."""
-    until = state.cleared.permitted.decoded.access.principal.expires_at or NO_END
-    grant = state.cleared.grant
-    if grant is None:
-        return until
-    if grant.scope is not Scope.REQUEST:
-        return min(until, grant.expires_at)
-    lengths = [term.duration for term in state.cleared.permitted.decision.approvals if term.duration > 0]
-    return min([until, *(grant.created_at + length for length in lengths)])
+    """Return when the token ends, or one of those that it came through, or what the approval opened."""
+    permitted = state.cleared.permitted
+    principal = permitted.decoded.access.principal
+    ends = [who.expires_at for who in (principal, *principal.legs) if who.expires_at]
+    return min([NO_END, stream_end(state.cleared.grant, permitted.decision.approvals), *ends])

@@ -19,7 +19,7 @@ from holdpoint.store.wanted import Wanted
 
 _LISTED: Final = (
     "id, state, ask, dry_run, created_at, deadline, resolution, resolved_at, grant_id, reason, glass, version,"
-    " read_digest, preview != '' OR shown != ''"
+    " read_digest, resource"
 )
 _WHOLE: Final = f"{_LISTED}, arguments, preview, shown"
 

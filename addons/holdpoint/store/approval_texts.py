@@ -14,7 +14,7 @@ _KEPT: Final = ("summary", "resource", "verb", "protocol", "target")
 
 
 class Row(NamedTuple):
-    """The columns of one request; the last three are not read for a list."""
+    """The columns of one request; the last three are not read for a list, and None or empty there."""
 
     id: str
     state: str
@@ -29,9 +29,9 @@ class Row(NamedTuple):
     glass: str
     version: int
     read_digest: str
-    is_apart: int
+    resource: str
     arguments: str | None = None
-    preview: str = ""
+    preview: str | None = None
     shown: str = ""
 
 
@@ -70,8 +70,11 @@ def request_of(row: Row, votes: tuple[Vote, ...]) -> ApprovalRequest:
     if row.arguments is not None:
         asked = from_text(_Asked, row.arguments)
         ask = replace(ask, access=replace(ask.access, arguments=asked.arguments, resource=asked.resource))
+    is_listed = row.preview is None
     if row.preview:
         ask = replace(ask, preview=_object(row.preview))
+    elif is_listed and "resource" not in ask.preview:
+        ask = replace(ask, preview={**ask.preview, "resource": row.resource})
     dry_run = from_text(DryRun, row.dry_run) if row.dry_run else DryRun()
     if row.shown:
         dry_run = replace(dry_run, shown=_object(row.shown))
@@ -89,7 +92,7 @@ def request_of(row: Row, votes: tuple[Vote, ...]) -> ApprovalRequest:
         reason=row.reason,
         glass=Glass(row.glass),
         version=row.version,
-        abridged=row.read_digest if row.is_apart and not (row.preview or row.shown) else "",
+        abridged=row.read_digest if is_listed else "",
     )
 
 

@@ -85,8 +85,10 @@ def page(  # noqa: PLR0917  # what a page may be about
     return tuple(_grant(r) for r in rows)
 
 
-def spend(connection: Connection, grant_id: str, wire: str, exchange: str, at: float) -> Grant:
-    """Take an active grant for one dispatch. Raises StaleWrite."""
+def spend(  # noqa: PLR0917  # one row's worth
+    connection: Connection, grant_id: str, wire: str, exchange: str, at: float, gateway: str = ""
+) -> Grant:
+    """Take an active grant for one dispatch by that gateway. Raises StaleWrite."""
     rows = connection.execute(
         "UPDATE grants SET state = CASE scope WHEN 'request' THEN 'spent' ELSE state END, wire = ?, exchange = ?"  # noqa: S608  # constants
         f" WHERE id = ? AND state = 'active' RETURNING {_COLUMNS}",
@@ -95,8 +97,9 @@ def spend(connection: Connection, grant_id: str, wire: str, exchange: str, at: f
     if not rows:
         raise _stale(connection, grant_id)
     cursor = connection.execute(
-        "INSERT INTO spends (grant_id, exchange, wire, at, state) VALUES (?, ?, ?, ?, 'spent') ON CONFLICT DO NOTHING",
-        (grant_id, exchange, wire, at),
+        "INSERT INTO spends (grant_id, exchange, wire, at, state, gateway) VALUES (?, ?, ?, ?, 'spent', ?)"
+        " ON CONFLICT DO NOTHING",
+        (grant_id, exchange, wire, at, gateway),
     )
     if cursor.rowcount != 1:
         raise StaleWrite(f"exchange `{exchange}` has spent grant `{grant_id}` before", found=GrantState.SPENT)

@@ -3,7 +3,7 @@
 Compare-and-swap is in the store, so that the answer stays right when several gateways share one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -12,6 +12,7 @@ from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, DryRu
 from holdpoint.domain.decision import Scope
 from holdpoint.domain.grant import Grant, GrantState
 from holdpoint.domain.refusal import GatewayFault
+from holdpoint.domain.suspension import Suspension
 from holdpoint.domain.values import JsonObject, JsonValue
 from holdpoint.store.wanted import Wanted
 
@@ -111,6 +112,15 @@ class HandleRecord:
     created_at: float = 0.0
     used_at: float = 0.0
     """Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A row that another gateway wrote. What it holds now, the store says."""
+
+    table: str
+    """`approvals`, `grants`, `suspensions`, `notices`; empty: any of them, since changes may have been missed."""
+    id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,4 +358,45 @@ class Store(Protocol):
 
     async def notices_delivered(self, kind: str) -> Mapping[str, frozenset[str]]:
         """Return, by pending approval request, the sinks that got its notice of that kind."""
+        ...
+
+    async def put_suspension(self, suspension: Suspension) -> None:
+        """Store who is suspended, in place of what was stored under that name."""
+        ...
+
+    async def delete_suspension(self, suspension: Suspension) -> bool:
+        """Delete one as it was read. Returns False where it is gone, or was replaced by another of the same name."""
+        ...
+
+    async def suspensions(self) -> tuple[Suspension, ...]:
+        """Return everybody who is suspended, the oldest first; also those whose time is over."""
+        ...
+
+    async def grant_uses(self, grants: Sequence[str]) -> Mapping[str, int]:
+        """Return, by grant, for how many dispatches it was taken that were not given back; without it: for none."""
+        ...
+
+    @property
+    def shared(self) -> bool:
+        """Whether other gateways may use it too."""
+        ...
+
+    def listen(self, callback: Callable[[Change], None]) -> None:
+        """Call back, in the event loop, when another gateway changed a row. Some changes are never told."""
+        ...
+
+    async def pending_versions(self) -> dict[str, int]:
+        """Return every pending request with its version: what to compare to see what was not told."""
+        ...
+
+    async def active_grant_ids(self) -> frozenset[str]:
+        """Return the ids of every active grant."""
+        ...
+
+    async def take_over(self) -> tuple[Spend, ...]:
+        """Make the open spends of gateways that are gone this one's own, and return them, oldest first.
+
+        A dispatch under way at a gateway that lives is never among them; one that cannot be seen to live for a while
+        counts as gone.
+        """
         ...

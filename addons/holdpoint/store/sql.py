@@ -6,8 +6,20 @@ from typing import Literal
 from holdpoint.clock import Clock
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, DryRun, Vote
 from holdpoint.domain.grant import Grant, GrantState
-from holdpoint.store import approval_rows, grant_rows, handle_rows, notice_rows, other_rows, pin_rows
-from holdpoint.store.protocol import HandleRecord, Key, NoticeRow, PinRow, RefusalRecord, Resolution, Spend
+from holdpoint.domain.suspension import Suspension
+from holdpoint.ids import new_id
+from holdpoint.store import (
+    approval_rows,
+    gateway_rows,
+    grant_rows,
+    handle_rows,
+    notice_rows,
+    other_rows,
+    pin_rows,
+    suspension_rows,
+    use_rows,
+)
+from holdpoint.store.protocol import Change, HandleRecord, Key, NoticeRow, PinRow, RefusalRecord, Resolution, Spend
 from holdpoint.store.rows import Connection
 from holdpoint.store.wanted import Wanted
 from holdpoint.store.writer import Writer
@@ -16,11 +28,33 @@ from holdpoint.store.writer import Writer
 class SqlStore:
     """A `Store`, whatever database is behind it. The protocol says what each method does."""
 
+    shared = False
+    """Whether other gateways may use it too."""
+
     def __init__(self, clock: Clock, writer: Writer, reader: Writer | None = None) -> None:
         """`reader` serves long lists, so that nobody's write waits for them. Default: the writer does."""
+        self._gateway = new_id("gtw")
         self._clock = clock
         self._writer = writer
         self._reader = reader or writer
+        self._hear: list[Callable[[Change], None]] = []
+
+    @property
+    def gateway(self) -> str:
+        """Who spends: this process, as long as it keeps its connection."""
+        return self._gateway
+
+    async def open(self) -> None:
+        """Make it ready. Raises StoreUnavailable."""
+        await self._writer.start()
+
+    async def close(self) -> None:
+        """Finish what is queued, and let go of everything."""
+        await self._writer.stop()
+
+    def listen(self, callback: Callable[[Change], None]) -> None:
+        """Call back, in the event loop, when another gateway changed a row."""
+        self._hear.append(callback)
 
     async def _run[T](self, work: Callable[[Connection], T]) -> T:
         return await self._writer.run(work)
@@ -43,11 +77,11 @@ class SqlStore:
     ) -> tuple[ApprovalRequest, ...]:
         """Return requests, newest first."""
         which = wanted or Wanted(states)
-        return await self._run(lambda c: approval_rows.page(c, which, limit, before))
+        return await self._reader.run(lambda c: approval_rows.page(c, which, limit, before))
 
     async def pending(self) -> tuple[ApprovalRequest, ...]:
         """Return every pending request, oldest first."""
-        return await self._run(approval_rows.pending)
+        return await self._reader.run(approval_rows.pending)
 
     async def add_vote(self, approval_id: str, vote: Vote, *, version: int | None = None) -> None:
         """Add a vote that resolves nothing."""
@@ -94,7 +128,7 @@ class SqlStore:
 
     async def spend(self, grant_id: str, *, wire: str, exchange: str, at: float) -> Grant:
         """Take an active grant for one dispatch."""
-        return await self._run(lambda c: grant_rows.spend(c, grant_id, wire, exchange, at))
+        return await self._run(lambda c: grant_rows.spend(c, grant_id, wire, exchange, at, self.gateway))
 
     async def release(self, grant_id: str, exchange: str) -> Grant:
         """Undo a spend of which nothing was sent."""
@@ -240,3 +274,35 @@ class SqlStore:
     async def notices_delivered(self, kind: str) -> Mapping[str, frozenset[str]]:
         """Return which sinks got the notices of pending requests."""
         return await self._run(lambda c: notice_rows.reached(c, kind))
+
+    async def put_suspension(self, suspension: Suspension) -> None:
+        """Store who is suspended."""
+        await self._run(lambda c: suspension_rows.put(c, suspension))
+
+    async def delete_suspension(self, suspension: Suspension) -> bool:
+        """Delete one as it was read."""
+        return await self._run(lambda c: suspension_rows.delete(c, suspension))
+
+    async def suspensions(self) -> tuple[Suspension, ...]:
+        """Return everybody who is suspended."""
+        return await self._run(suspension_rows.everything)
+
+    async def grant_uses(self, grants: Sequence[str]) -> Mapping[str, int]:
+        """Return how often grants were used."""
+        return await self._run(lambda c: use_rows.count(c, grants))
+
+    async def pending_versions(self) -> dict[str, int]:
+        """Return every pending request with its version."""
+        return await self._reader.run(gateway_rows.pending_versions)
+
+    async def active_grant_ids(self) -> frozenset[str]:
+        """Return the ids of every active grant."""
+        return await self._reader.run(gateway_rows.active_grant_ids)
+
+    async def take_over(self) -> tuple[Spend, ...]:
+        """Make the open spends of gateways that are gone this one's own."""
+        return await self._run(lambda c: gateway_rows.take_over(c, self._gone(c), self.gateway))
+
+    def _gone(self, connection: Connection) -> frozenset[str]:
+        """Return which gateways that have open spends are gone. Runs in the writer's thread."""
+        return gateway_rows.spending(connection) - {self.gateway}

@@ -4,12 +4,11 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from tests.fakes.approvals import ask, reviewer, term
+from tests.fakes.approvals import ask, reviewer
 
 from holdpoint.approvals.evidence import (
     BadEvidence,
     check_signature,
-    needs_confirm,
     proof_from,
     proof_json,
     read_statement,
@@ -17,7 +16,6 @@ from holdpoint.approvals.evidence import (
     was_counted,
 )
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Proof, Verdict, Vote, preview_digest
-from holdpoint.domain.decision import Clause
 from holdpoint.domain.statement import Statement, moment
 from holdpoint.keys import Signer
 
@@ -111,19 +109,6 @@ def test_any_other_signature_is_refused(key: str, change: Callable[[str], str], 
 def test_no_pinned_key_verifies_nothing() -> None:
     with pytest.raises(BadEvidence, match="not pinned"):
         check_signature(SAID, key="console-1", signature=sign(SAID, SIGNER), pinned={})
-
-
-@pytest.mark.parametrize(
-    ("terms", "needed"),
-    [
-        pytest.param((term(),), False, id="one"),
-        pytest.param((term(required=2),), True, id="two"),
-        pytest.param((term(), term(rule="other")), True, id="two rules"),
-        pytest.param((replace(term(), also=(Clause(frozenset({"group:dba"})),)),), True, id="two groups"),
-    ],
-)
-def test_every_reviewer_confirms_where_two_are_asked(terms: Any, needed: bool) -> None:
-    assert needs_confirm(terms) is needed
 
 
 def test_a_proof_is_kept_whole() -> None:

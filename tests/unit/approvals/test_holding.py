@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 from tests.fakes.approvals import House, ask, house, principal, reviewer, term
 
-from holdpoint.approvals.desk import TAKEN_BACK
+from holdpoint.approvals.deciding import TAKEN_BACK
 from holdpoint.approvals.errors import AlreadyResolved, NotFound
 from holdpoint.approvals.events import BrokerEvent, BrokerEventKind
 from holdpoint.domain.approval import ApprovalState, Verdict
@@ -275,7 +275,7 @@ async def test_timer_fires_by_itself_on_the_machines_clock(tmp_path):
     async with house(tmp_path / "s.db") as home:
         held = await home.broker.request(ask(term(timeout=600)))
         home.clock.advance(599.99)
-        home.broker._wake.set()  # as a new request does: the timer looks again
+        home.broker._deadlines.wake.set()  # as a new request does: the timer looks again
         assert not (await home.broker.wait(held.id, timeout=0)).resolution
         while (await home.broker.wait(held.id, timeout=0.05)).state is ApprovalState.PENDING:
             home.clock.advance(0.01)

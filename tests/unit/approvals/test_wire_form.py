@@ -1,20 +1,33 @@
 import pytest
-from tests.fakes.approvals import House, ask, principal, reviewer, term
+from tests.fakes.approvals import House, ask, glass, principal, reviewer, term
 
 from holdpoint.approvals.wire_form import to_json
-from holdpoint.domain.approval import Verdict
-from holdpoint.domain.decision import Scope
+from holdpoint.domain.approval import DryRun, DryRunState, Verdict, preview_digest
+from holdpoint.domain.decision import Clause, Scope
 from holdpoint.protocols.strict_json import dumps, loads
 
 
 @pytest.fixture
 async def shown(home: House):
     asked = ask(
-        term(required=2, scope=Scope.SESSION, duration=900, reviewers=frozenset({"person:p", "group:sre"})),
+        term(
+            required=2,
+            scope=Scope.SESSION,
+            duration=900,
+            reviewers=frozenset({"person:p", "group:sre"}),
+            also=(Clause(frozenset({"group:finance"})),),
+            require_reason=True,
+            break_glass=glass("group:oncall"),
+        ),
         who=principal(agent="claude", owners=frozenset({"o"})),
         session="secret-session",
+        reason="the disk is full",
+        opens="this call, once",
     )
-    held = await home.broker.request(asked)
+    tried = DryRun(
+        DryRunState.READY, at=1_800_000_000.0, shown={"verb": "patch"}, digest="secret", live={"uid": "secret"}
+    )
+    held = await home.broker.request(asked, dry_run=tried)
     await home.broker.vote(held.id, reviewer(), Verdict.APPROVE, "fine")
     request = await home.broker.get(held.id)
     return request, to_json(request)
@@ -56,6 +69,13 @@ def test_shape_is_what_console_and_command_line_read(shown):
                 "timeout": 600.0,
                 "auto_approve_after": None,
                 "reason": "it writes",
+                "clauses": [
+                    {"reviewers": ["group:sre", "person:p"], "required": 2, "filled_by": ["bob@example"]},
+                    {"reviewers": ["group:finance"], "required": 1, "filled_by": []},
+                ],
+                "require_reason": True,
+                "require_preview": False,
+                "break_glass": {"who": ["group:oncall"], "duration": 900.0},
             }
         ],
         "preview": {"arguments": {"name": "deploy"}},
@@ -69,6 +89,13 @@ def test_shape_is_what_console_and_command_line_read(shown):
         "resolution": "",
         "resolved_at": None,
         "grant": "",
+        "dry_run": {"state": "ready", "why": "", "at": 1_800_000_000.0, "shown": {"verb": "patch"}},
+        "preview_digest": preview_digest(request),
+        "reason": "the disk is full",
+        "opens": "this call, once",
+        "glass": "",
+        "needs_confirm": False,
+        "blocked": "",
     }
 
 
@@ -76,5 +103,5 @@ def test_form_is_json_without_unmasked_arguments_claims_or_sessions(shown):
     _, form = shown
     text = dumps(form)
     assert loads(text) == form
-    for secret in (b"secret-session", b"1180591620717411303424", b"level"):
+    for secret in (b"secret", b"1180591620717411303424", b"level"):
         assert secret not in text

@@ -10,6 +10,7 @@ from holdpoint.clock import ManualClock
 from holdpoint.console.id_token import LoginRefused
 from holdpoint.console.oidc import KEY_COOLDOWN, Provider, is_protected
 from holdpoint.console.sessions import Flows
+from holdpoint.settings import Reviewers
 
 
 @pytest.fixture
@@ -143,7 +144,7 @@ async def test_logging_out_ends_the_session_on_the_server(browser: Browser) -> N
 
 
 async def test_a_session_lasts_no_longer_than_the_gateway_takes_the_login() -> None:
-    async with browser_of(max_age=100) as browser:
+    async with browser_of(reviewers=Reviewers(max_age=100)) as browser:
         await browser.log_in()
         browser.clock.advance(99)
         assert (await browser.get("/")).status_code == 200

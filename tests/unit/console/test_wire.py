@@ -52,7 +52,9 @@ def test_every_fact_of_a_request_reaches_the_page() -> None:
     assert (view.waiters, view.approved, view.required) == (2, 1, 2)
     (term,) = view.terms
     assert (term.rule, term.where, term.reason) == ("eks-prod/scale", "prod.yaml:7", "costly")
-    assert (term.reviewers, term.approved_by) == (("group:sre",), ("sam@corp.example",))
+    (clause,) = term.clauses
+    assert (clause.reviewers, clause.filled_by) == (("group:sre",), ("sam@corp.example",))
+    assert (clause.required, clause.missing) == (2, 1)
     assert "15 min" in term.opens
     assert "30 s" in term.silence
     (vote,) = view.votes

@@ -367,3 +367,31 @@ def test_unclear_login_is_said(idp: FakeIssuer, issuer: Issuer):
         where_to_log_in(settings([settings_for(idp, login_client_id="")], target()), "tools")
     with pytest.raises(LoginError, match="accepts no audience"):
         where_to_log_in(settings([settings_for(idp, audiences=frozenset())], target()), "tools")
+
+
+DIGEST = "sha256:" + "ab" * 32
+
+
+async def test_a_confirmation_carries_the_digest_and_keeps_nothing(logins: Logins, tmp_path: Path):
+    browser, shown = Browser(), list[str]()
+    token = await logins.confirm(Terminal(shown.append, browser), digest=DIGEST)
+    assert parse_object(base64.urlsafe_b64decode(token.split(".")[1] + "=="))["nonce"] == DIGEST
+    assert browser.asked["nonce"] == [DIGEST]
+    assert not {"prompt", "resource"} & browser.asked.keys()
+    assert shown[0].startswith("confirm your decision at ")
+    assert not list((tmp_path / "tokens").rglob("*.json"))
+
+
+async def test_a_confirmation_asks_for_a_new_login_where_it_has_to(logins: Logins):
+    browser = Browser()
+    await logins.confirm(Terminal(lambda _: None, browser), digest=DIGEST, again=True)
+    assert (browser.asked["prompt"], browser.asked["max_age"]) == (["login"], ["300"])
+
+
+async def test_a_confirmation_of_another_decision_is_none(logins: Logins, idp: FakeIssuer):
+    def wrong(query: dict[str, str], user: dict[str, Any]) -> str:
+        return issue(query | {"nonce": "sha256:" + "00" * 32}, user)
+
+    issue, idp.grants.issue_code = idp.grants.issue_code, wrong  # type: ignore[method-assign]
+    with pytest.raises(LoginError, match="answers another login"):
+        await logins.confirm(Terminal(lambda _: None, Browser()), digest=DIGEST)

@@ -7,7 +7,7 @@ import pytest
 from tests.fakes.mask_profiles import shipped
 from tests.fakes.policies import ADA
 
-from holdpoint.cli.approvals import WIDTH, what
+from holdpoint.cli.approvals_list import WIDTH, what
 from holdpoint.domain.access import AccessRequest
 from holdpoint.domain.values import JsonObject, as_text
 from holdpoint.masking.masker import Masker, compile_masks

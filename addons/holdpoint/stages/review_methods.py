@@ -1,0 +1,71 @@
+"""Admin methods by which requesters say why, withdraw and break the glass, and reviewers look at that afterwards.
+
+Each carries the ID token of the person who acts, verified here for every call.
+"""
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING
+
+from holdpoint.admin.errors import AdminError
+from holdpoint.admin.server import Handler
+from holdpoint.approvals.errors import AlreadyResolved, NotAllowed, NotFound
+from holdpoint.approvals.wire_form import to_json
+from holdpoint.domain.approval import ApprovalRequest, Reviewer
+from holdpoint.domain.values import JsonObject, JsonValue, as_text
+from holdpoint.store.protocol import StoreUnavailable
+
+if TYPE_CHECKING:
+    from holdpoint.stages.admin_methods import AdminMethods
+
+
+class ReviewMethods:
+    """`approvals.reason`, `approvals.withdraw`, `approvals.break_glass`, `approvals.review`."""
+
+    def __init__(self, admin: "AdminMethods") -> None:
+        self._admin = admin
+
+    def table(self) -> dict[str, Handler]:
+        """Return every method by name."""
+        return {
+            "approvals.reason": self._reason,
+            "approvals.withdraw": self._withdraw,
+            "approvals.break_glass": self._break_glass,
+            "approvals.review": self._review,
+        }
+
+    async def _reason(self, params: JsonObject) -> JsonValue:
+        person, found = await self._seen(params)
+        return await self._done(
+            self._admin.services.broker.give_reason(found.id, person, as_text(params.get("reason")))
+        )
+
+    async def _withdraw(self, params: JsonObject) -> JsonValue:
+        person, found = await self._seen(params)
+        return await self._done(self._admin.services.broker.withdraw_by(found.id, person))
+
+    async def _break_glass(self, params: JsonObject) -> JsonValue:
+        expect, preview = as_text(params.get("expect")), as_text(params.get("preview"))
+        if not expect or not preview:
+            raise AdminError("bad_request", "say which intent (`expect`) and which preview (`preview`) you read")
+        person, found = await self._seen(params)
+        broker = self._admin.services.broker
+        reason = as_text(params.get("reason"))
+        return await self._done(broker.break_glass(found.id, person, reason, expect=expect, preview=preview))
+
+    async def _review(self, params: JsonObject) -> JsonValue:
+        reviewer, found = await self._seen(params)
+        comment = as_text(params.get("comment"))
+        return await self._done(self._admin.services.broker.review_glass(found.id, reviewer, comment))
+
+    async def _seen(self, params: JsonObject) -> tuple[Reviewer, ApprovalRequest]:
+        """Return who asks, and a request that he may see: of any other he learns nothing."""
+        person = await self._admin.reviewer(params)
+        return person, await self._admin.find(as_text(params.get("id")), person)
+
+    async def _done(self, work: Awaitable[ApprovalRequest]) -> JsonValue:
+        try:
+            return to_json(await work, confirm=self._admin.services.broker.confirm)
+        except (NotAllowed, AlreadyResolved, NotFound) as error:
+            raise AdminError(error.code, str(error)) from error
+        except StoreUnavailable as error:
+            raise AdminError("unavailable", str(error)) from error
