@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from holdpoint.approvals.checks import still_opens
 from holdpoint.approvals.terms import suffices
 from holdpoint.domain.access import AccessRequest
-from holdpoint.domain.approval import ApprovalRequest
+from holdpoint.domain.approval import ApprovalRequest, Glass
 from holdpoint.domain.decision import Decision, Deny, DenyReason, Permit
 from holdpoint.domain.grant import Grant
 
@@ -49,5 +49,7 @@ def why_revoked(decide: Decide, approval: ApprovalRequest | None) -> str:
         case Deny() as deny:
             return why_denied(deny)
         case Permit() as permit:
-            enough = suffices(approval.ask.terms, permit.approvals) and still_opens(approval, permit.approvals)
+            broken = approval.glass is not Glass.NONE
+            enough = suffices(approval.ask.terms, permit.approvals, glass=broken)
+            enough = enough and still_opens(approval, permit.approvals)
             return "" if enough else "policy asks for more than it was given under"

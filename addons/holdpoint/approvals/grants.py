@@ -13,6 +13,7 @@ from holdpoint.approvals.errors import GrantSpent, GrantVoid
 from holdpoint.approvals.events import BrokerEvent, BrokerEventKind
 from holdpoint.approvals.terms import suffices
 from holdpoint.clock import Clock
+from holdpoint.domain.approval import Glass
 from holdpoint.domain.decision import RequireApproval, Scope
 from holdpoint.domain.grant import Grant, GrantState
 from holdpoint.domain.refusal import GatewayFault
@@ -194,7 +195,7 @@ class Grants:
             return False
         given = {str(t.rule) for t in approval.ask.terms}
         known = not every_rule or given >= {str(t.rule) for t in terms}
-        return known and suffices(approval.ask.terms, terms)
+        return known and suffices(approval.ask.terms, terms, glass=approval.glass is not Glass.NONE)
 
 
 async def abandon(store: Store, clock: Clock, emit: Callable[[BrokerEvent], Awaitable[None]]) -> None:

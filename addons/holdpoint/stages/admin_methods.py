@@ -33,6 +33,7 @@ from holdpoint.stages.pin_methods import PinMethods
 from holdpoint.stages.preview_methods import PreviewMethods
 from holdpoint.stages.principal_methods import PrincipalMethods
 from holdpoint.stages.review_methods import ReviewMethods
+from holdpoint.stages.session_methods import SessionMethods
 from holdpoint.stages.stream_methods import StreamMethods
 from holdpoint.store.protocol import StoreUnavailable
 
@@ -92,6 +93,7 @@ class AdminMethods:
             **PinMethods(self).table(),
             **PreviewMethods(self).table(),
             **ReviewMethods(self).table(),
+            **SessionMethods(self).table(),
             **StreamMethods(self).table(),
             **PrincipalMethods(self).table(),
             **GrantMethods(self).table(),

@@ -24,7 +24,7 @@ from holdpoint.domain.exchange import Decoded, Permitted
 from holdpoint.domain.grant import Grant
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
 from holdpoint.domain.suspension import SUSPENDED
-from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
+from holdpoint.domain.values import JsonObject, JsonValue
 from holdpoint.masking.masker import Masker
 from holdpoint.protocols import mcp_holds
 from holdpoint.protocols.mcp_holds import Round
@@ -38,6 +38,7 @@ from holdpoint.stages.ladder_events import wait_on_stream
 from holdpoint.stages.ladder_line import cancelled, kept
 from holdpoint.stages.pin_checks import bound_to, read_of, shown_pins
 from holdpoint.stages.preview import preview, sealed_intent
+from holdpoint.stages.reasons import masked
 from holdpoint.stages.services import Services
 
 RETRY_AFTER: Final = 5
@@ -65,7 +66,7 @@ def make_ask(services: Services, exchange: Exchange, target: Target, state: Perm
         bundle=state.decision.bundle,
         exchange=exchange.id,
         session=decoded.session,
-        reason=_masked(exchange.reason, masker),
+        reason=masked(exchange.reason, masker),
         window=opened.digest,
         opens=opened.opens,
     )
@@ -220,10 +221,6 @@ def _told(services: Services, exchange: Exchange, asked: Decoded, request: Appro
     elif plan.rung is Rung.ELICITATION:
         held.answer = {"error": mcp_holds.look_there(request.id, link, data)}
     return held
-
-
-def _masked(reason: str, masker: Masker) -> str:
-    return as_text(as_object(masker.sealed({"reason": reason})).get("reason")) if reason else ""
 
 
 async def _find(services: Services, ask: Ask) -> Grant | None:

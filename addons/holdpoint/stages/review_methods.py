@@ -12,6 +12,7 @@ from holdpoint.approvals.errors import AlreadyResolved, NotAllowed, NotFound
 from holdpoint.approvals.wire_form import to_json
 from holdpoint.domain.approval import ApprovalRequest, Reviewer
 from holdpoint.domain.values import JsonObject, JsonValue, as_text
+from holdpoint.stages.reasons import masked, masker_of
 from holdpoint.store.protocol import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -35,9 +36,8 @@ class ReviewMethods:
 
     async def _reason(self, params: JsonObject) -> JsonValue:
         person, found = await self._seen(params)
-        return await self._done(
-            self._admin.services.broker.give_reason(found.id, person, as_text(params.get("reason")))
-        )
+        reason = self._masked(found, params.get("reason"))
+        return await self._done(self._admin.services.broker.give_reason(found.id, person, reason))
 
     async def _withdraw(self, params: JsonObject) -> JsonValue:
         person, found = await self._seen(params)
@@ -49,13 +49,17 @@ class ReviewMethods:
             raise AdminError("bad_request", "say which intent (`expect`) and which preview (`preview`) you read")
         person, found = await self._seen(params)
         broker = self._admin.services.broker
-        reason = as_text(params.get("reason"))
+        reason = self._masked(found, params.get("reason"))
         return await self._done(broker.break_glass(found.id, person, reason, expect=expect, preview=preview))
 
     async def _review(self, params: JsonObject) -> JsonValue:
         reviewer, found = await self._seen(params)
-        comment = as_text(params.get("comment"))
+        comment = self._masked(found, params.get("comment"))
         return await self._done(self._admin.services.broker.review_glass(found.id, reviewer, comment))
+
+    def _masked(self, found: ApprovalRequest, text: JsonValue) -> str:
+        """Return somebody's words without the secrets in them: they are stored, recorded and shown to others."""
+        return masked(as_text(text), masker_of(self._admin.services, found.ask.access))
 
     async def _seen(self, params: JsonObject) -> tuple[Reviewer, ApprovalRequest]:
         """Return who asks, and a request that he may see: of any other he learns nothing."""
