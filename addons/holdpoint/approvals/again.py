@@ -1,7 +1,7 @@
 """Decide again what was decided under another policy. Whatever goes wrong counts as no."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from holdpoint.approvals.checks import still_opens
@@ -13,6 +13,8 @@ from holdpoint.domain.grant import Grant
 
 logger = logging.getLogger(__name__)
 
+_AT_ONCE = 200  # how many pending requests a reload decides in one go
+
 type Decide = Callable[[AccessRequest], Decision]
 
 
@@ -23,6 +25,11 @@ class Changes:
     withdrawn: tuple[ApprovalRequest, ...] = ()
     tightened: tuple[ApprovalRequest, ...] = ()
     revoked: tuple[Grant, ...] = ()
+
+
+def in_turns[T](these: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield a few at a time."""
+    return (these[i : i + _AT_ONCE] for i in range(0, len(these), _AT_ONCE))
 
 
 def decide_again(decide: Decide, access: AccessRequest) -> Decision:

@@ -6,20 +6,20 @@ Every change is durable before anybody hears of it, and runs to its end even whe
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from holdpoint.approvals.acts import Acts
-from holdpoint.approvals.again import Changes, Decide, decide_again
+from holdpoint.approvals.again import Changes, Decide, decide_again, in_turns
 from holdpoint.approvals.deadlines import Deadlines
 from holdpoint.approvals.deciding import Deciding
 from holdpoint.approvals.desk import Desk, Rules
-from holdpoint.approvals.entry import Entry
 from holdpoint.approvals.errors import AlreadyResolved, NotFound
 from holdpoint.approvals.events import BrokerEvent, EventSink
 from holdpoint.approvals.grants import Ending, Grants, Outcome, abandon
 from holdpoint.approvals.intake import Intake
+from holdpoint.approvals.version import Version
 from holdpoint.clock import Clock
 from holdpoint.domain.access import Actor
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, DryRun, Reviewer
@@ -37,7 +37,6 @@ KEEP = 90 * 86_400.0
 PENDING_EACH = 100
 """Requests that one principal may have pending: one who loops must not bury what others wait for."""
 NO_DRY_RUN = DryRun()
-_AT_ONCE = 200  # how many pending requests a reload decides in one go
 
 
 def _never() -> bool:
@@ -79,14 +78,13 @@ class Broker(Acts):
         super().__init__(Deciding(self._desk, barred), clock)
         self._intake = Intake(self._desk, self._deciding, self._grants, each=each)
         self._deadlines = Deadlines(clock, self._next, self.tick)
-        self._changed = asyncio.Event()
         # Starts at the time, so that a version from before a restart is never taken for this one's.
-        self._version = int(clock.now() * 1000)
+        self._version = Version(int(clock.now() * 1000))
 
     @property
     def version(self) -> int:
         """Grows with every change that a list or page would show."""
-        return self._version
+        return self._version.number
 
     @property
     def held(self) -> int:
@@ -252,11 +250,7 @@ class Broker(Acts):
 
     async def wait_change(self, since: int, *, timeout: float | None) -> int:  # noqa: ASYNC109  # part of the answer
         """Return the version as soon as it is not `since`, or after `timeout` seconds."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                while self._version == since:
-                    await self._changed.wait()
-        return self._version
+        return await self._version.wait(since, timeout=timeout)
 
     def _next(self) -> float | None:
         return min((d for d in (self._desk.next_look, self._grants.next_end) if d is not None), default=None)
@@ -274,7 +268,7 @@ class Broker(Acts):
     async def _redecide(self, decide: Decide) -> Changes:
         changed: list[ApprovalRequest | None] = []
         failures: list[BaseException] = []
-        for some in _chunks(list(self._desk.entries.values())):
+        for some in in_turns(list(self._desk.entries.values())):
             again = (self._deciding.redecide(e, decide_again(decide, e.request.ask.access)) for e in some)
             for result in await asyncio.gather(*again, return_exceptions=True):
                 if not isinstance(result, BaseException):
@@ -292,9 +286,7 @@ class Broker(Acts):
         )
 
     async def _emit(self, event: BrokerEvent) -> None:
-        self._version += 1
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        self._version.grow()
         self._deadlines.rouse()
         try:
             result = self._sink(event)
@@ -303,7 +295,3 @@ class Broker(Acts):
         except Exception:
             # What happened is durable in the store and cannot be undone here; a broken audit log stops new requests.
             logger.exception("event `%s` could not be told", event.kind)
-
-
-def _chunks(entries: list[Entry]) -> Iterable[list[Entry]]:
-    return (entries[i : i + _AT_ONCE] for i in range(0, len(entries), _AT_ONCE))

@@ -1,4 +1,4 @@
-"""What was recorded, for auditors and admins: sessions, and what happened in each. The gateway writes down every look."""
+"""What was recorded, for auditors and admins: sessions, and what happened in each. The gateway notes every look."""
 
 import shlex
 from collections.abc import Mapping

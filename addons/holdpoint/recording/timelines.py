@@ -1,7 +1,7 @@
 """Sessions and their timelines, out of a log of any size: in bounded time and memory, whatever stands in it.
 
-`browse` reads all of a log, for whoever sits at the machine. This is for those who ask over the network: by page, within a
-budget, and a broken line does not hide the others. Proves nothing: that is what `verify` is for.
+`browse` reads all of a log, for whoever sits at the machine. This is for those who ask over the network: by page,
+within a budget, and a broken line does not hide the others. Proves nothing: that is what `verify` is for.
 """
 
 from dataclasses import dataclass, field, replace

@@ -52,11 +52,13 @@ def masked(reason: str, masker: Masker) -> str:
     return as_text(as_object(masker.sealed({"reason": reason})).get("reason")) if reason else ""
 
 
-def masker_of(services: "Services", access: AccessRequest) -> Masker:
-    """Return what masks words about a request that was held, by the policies in force now."""
+def masked_words(services: "Services", access: AccessRequest, words: str) -> str:
+    """Return what somebody writes about a held request without the secrets in it, by the policies in force now."""
+    if not words:
+        return ""
     policies = services.policies
     target = next((t for t in services.settings.targets if t.name == access.target), None)
     decision = policies.engine.decide(access)
     # Where policy no longer permits it, nobody knows which masks it would ask for.
     asked = decision.masks if isinstance(decision, Permit) else policies.every_mask
-    return policies.keeper(tuple(sorted({*(target.masks if target else ()), *asked})), target)
+    return policies.keeper(tuple(sorted({*(target.masks if target else ()), *asked})), target).text(words).value

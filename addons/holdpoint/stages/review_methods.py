@@ -12,7 +12,7 @@ from holdpoint.approvals.errors import AlreadyResolved, NotAllowed, NotFound
 from holdpoint.approvals.wire_form import to_json
 from holdpoint.domain.approval import ApprovalRequest, Reviewer
 from holdpoint.domain.values import JsonObject, JsonValue, as_text
-from holdpoint.stages.reasons import masked, masker_of
+from holdpoint.stages.reasons import masked_words
 from holdpoint.store.protocol import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class ReviewMethods:
 
     def _masked(self, found: ApprovalRequest, text: JsonValue) -> str:
         """Return somebody's words without the secrets in them: they are stored, recorded and shown to others."""
-        return masked(as_text(text), masker_of(self._admin.services, found.ask.access))
+        return masked_words(self._admin.services, found.ask.access, as_text(text))
 
     async def _seen(self, params: JsonObject) -> tuple[Reviewer, ApprovalRequest]:
         """Return who asks, and a request that he may see: of any other he learns nothing."""
