@@ -20,6 +20,7 @@ from holdpoint.approvals.errors import AlreadyResolved, NotFound
 from holdpoint.approvals.events import BrokerEvent, EventSink
 from holdpoint.approvals.grants import Ending, Grants, Outcome, abandon
 from holdpoint.approvals.intake import Intake
+from holdpoint.approvals.windows import Asked
 from holdpoint.clock import Clock
 from holdpoint.domain.access import Actor
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, DryRun, Reviewer
@@ -198,12 +199,20 @@ class Broker(Acts):
         key = Key(principal_id, actor.id if actor else "", target, intent)
         return await uninterrupted(self._grants.find(key, session, terms, window))
 
-    async def spend(self, grant_id: str, *, wire: str, exchange: str, terms: Sequence[RequireApproval] = ()) -> Grant:
+    async def spend(
+        self,
+        grant_id: str,
+        *,
+        wire: str,
+        exchange: str,
+        terms: Sequence[RequireApproval] = (),
+        asked: Asked | None = None,
+    ) -> Grant:
         """Take a grant for one dispatch, durably. Raises GrantSpent or GrantVoid: then nothing may be sent.
 
-        `terms` are those in force now: a grant given under looser ones is void.
+        `terms` are those in force now: a grant given under looser ones is void. `asked` is the request to be sent.
         """
-        return await self._grants.spend(grant_id, wire=wire, exchange=exchange, terms=terms)
+        return await self._grants.spend(grant_id, wire=wire, exchange=exchange, terms=terms, asked=asked)
 
     async def release(self, grant_id: str, exchange: str) -> Grant:
         """Give a spent grant back, only where not one byte of the request went upstream. Raises GrantSpent."""

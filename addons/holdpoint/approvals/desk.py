@@ -12,8 +12,9 @@ from holdpoint.approvals.entry import Entry
 from holdpoint.approvals.errors import AlreadyResolved, Behind, NotAllowed, NotFound
 from holdpoint.approvals.events import BrokerEvent, BrokerEventKind
 from holdpoint.approvals.grants import Grants
-from holdpoint.approvals.making import make_grant, narrowed
+from holdpoint.approvals.making import make_grant
 from holdpoint.approvals.terms import key_of, merged, timeout
+from holdpoint.approvals.windows import narrowed
 from holdpoint.clock import Clock
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, DryRun, Glass, Quorum, Vote, preview_digest
 from holdpoint.ids import new_id
@@ -235,7 +236,8 @@ class Desk:
             return
         if stored is not None and stored.state is ApprovalState.PENDING:
             # Never looser than this process was already: its own change may be what the store could not keep.
-            ask, deadline = merged(stored.ask, mine.ask), min(stored.deadline, mine.deadline)
+            ask = narrowed(stored.ask, merged(stored.ask, mine.ask))
+            deadline = min(stored.deadline, mine.deadline)
             entry.due -= mine.deadline - deadline
             entry.request = replace(stored, ask=ask, deadline=deadline)
             self.heard(entry, mine)
