@@ -45,6 +45,10 @@ def _never() -> bool:
     return False
 
 
+def _always(_: ApprovalRequest) -> bool:
+    return True
+
+
 def _nobody(_: Reviewer) -> str:
     return ""
 
@@ -59,6 +63,7 @@ class Broker(Acts):
         events: EventSink,
         *,
         reachable: Callable[[], bool] = _never,
+        told: Callable[[ApprovalRequest], bool] = _always,
         barred: Callable[[Reviewer], str] = _nobody,
         confirm: bool = False,
         keep: float = KEEP,
@@ -67,6 +72,7 @@ class Broker(Acts):
         """`each` is how many requests one principal may have pending.
 
         `reachable` tells whether reviewers can see and object right now; silence counts only while it is True.
+        `told` tells whether they were told of a request: silence counts from then on.
         `barred` says why a person may decide nothing at all right now (suspended), or returns an empty string.
         `confirm`: where two persons are needed, only votes count that an ID token for that very decision vouches for.
         """
@@ -76,7 +82,7 @@ class Broker(Acts):
         self._sink = events
         self._keep = keep
         self._grants = Grants(store, clock, self._emit)
-        self._desk = Desk(store, clock, self._emit, self._grants, Rules(reachable, confirm=confirm))
+        self._desk = Desk(store, clock, self._emit, self._grants, Rules(reachable, told, confirm))
         super().__init__(Deciding(self._desk, barred), clock)
         self._intake = Intake(self._desk, self._deciding, self._grants, each=each)
         self._deadlines = Deadlines(clock, self._next, self.tick)
@@ -173,6 +179,11 @@ class Broker(Acts):
     ) -> tuple[Grant, ...]:
         """Return grants, newest first: of one principal (`Principal.id`), or of all that one requester answers for."""
         return await self._store.grants(states=states, principal=principal, person=person, limit=limit, before=before)
+
+    def note_told(self) -> None:
+        """Count the silence about requests of which reviewers were told only now."""
+        self._desk.look_again()
+        self._deadlines.rouse()
 
     async def refresh(self, approval_id: str) -> None:
         """Take over what another gateway that shares the store did to a request, its votes or its grant."""

@@ -29,12 +29,18 @@ _TRIES = 50
 """How often a change is decided again because another gateway was faster."""
 
 
+def _always(_: ApprovalRequest) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What the settings say about deciding."""
 
     reachable: Callable[[], bool]
     """Whether reviewers can see and object right now."""
+    told: Callable[[ApprovalRequest], bool] = _always
+    """Whether they were told of this very request."""
     confirm: bool = False
     """Whether, where two persons are needed, each proves the decision by a login of its own."""
 
@@ -64,7 +70,7 @@ class Desk:
         # A wall clock that was set back over a restart cannot give more time than there was in all.
         left = min(request.deadline - self.clock.now(), request.deadline - request.created_at)
         entry = Entry(request, key_of(request.ask), due=now + left)
-        entry.listen(now, reachable=self.reachable())
+        entry.listen(now, reachable=self.reachable(request))
         self.entries[request.id] = entry
         self._by_key[entry.key, request.ask.session] = entry
         return entry
@@ -144,7 +150,7 @@ class Desk:
         # INVARIANT: memory first. If the store fails, this process is already as strict as policy asks.
         entry.due -= request.deadline - deadline
         entry.request = replace(request, ask=ask, deadline=deadline)
-        entry.listen(self.clock.monotonic(), reachable=self.reachable())
+        entry.listen(self.clock.monotonic(), reachable=self.reachable(entry.request))
         read = preview_digest(entry.request)
         try:
             await self.store.replace_ask(request.id, ask, deadline, read=read, version=request.version)
@@ -176,7 +182,7 @@ class Desk:
     async def show(self, entry: Entry, request: ApprovalRequest, kind: BrokerEventKind) -> None:
         """Let reviewers read another thing than before. Under its lock, and after the store has it."""
         entry.request = request
-        entry.heard(self.clock.monotonic(), reachable=self.reachable())
+        entry.heard(self.clock.monotonic(), reachable=self.reachable(entry.request))
         await self.emit(BrokerEvent(kind, entry.snapshot()))
 
     async def finish(  # all of one transaction
@@ -250,7 +256,7 @@ class Desk:
 
     def heard(self, entry: Entry, before: ApprovalRequest) -> None:
         """Count silence anew where reviewers read another thing than before."""
-        now, reachable = self.clock.monotonic(), self.reachable()
+        now, reachable = self.clock.monotonic(), self.reachable(entry.request)
         if preview_digest(before) != preview_digest(entry.request):
             entry.heard(now, reachable=reachable)
         else:
@@ -258,7 +264,7 @@ class Desk:
 
     def is_cleared(self, entry: Entry, votes: tuple[Vote, ...]) -> bool:
         """Tell whether these votes, or silence, meet every term now."""
-        now, reachable = self.clock.monotonic(), self.reachable()
+        now, reachable = self.clock.monotonic(), self.reachable(entry.request)
         return entry.is_cleared(votes, now, reachable=reachable, confirm=self.rules.confirm)
 
     def counted(self, entry: Entry, votes: tuple[Vote, ...]) -> tuple[Quorum, ...]:
@@ -271,10 +277,17 @@ class Desk:
         if self._by_key.get(fold) is entry:
             del self._by_key[fold]
 
-    def reachable(self) -> bool:
-        """Tell whether reviewers can object right now. An error counts as no."""
+    def look_again(self) -> None:
+        """Begin to count the silence about requests of which reviewers were told only now."""
+        now = self.clock.monotonic()
+        for entry in self.entries.values():
+            if entry.look_at is not None and entry.silent_since is None:
+                entry.listen(now, reachable=self.reachable(entry.request))
+
+    def reachable(self, request: ApprovalRequest) -> bool:
+        """Tell whether reviewers know of a request and can object right now. An error counts as no."""
         try:
-            return self.rules.reachable()
+            return self.rules.reachable() and self.rules.told(request)
         except Exception:
             logger.exception("whether reviewers can be reached is not known: silence does not count")
             return False
