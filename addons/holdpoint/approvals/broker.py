@@ -18,8 +18,10 @@ from holdpoint.approvals.desk import Desk, Rules
 from holdpoint.approvals.entry import Entry
 from holdpoint.approvals.errors import AlreadyResolved, NotFound
 from holdpoint.approvals.events import BrokerEvent, EventSink
-from holdpoint.approvals.grants import Ending, Grants, Outcome, abandon
+from holdpoint.approvals.grants import Ending, Grants, Outcome
 from holdpoint.approvals.intake import Intake
+from holdpoint.approvals.later import Later
+from holdpoint.approvals.neighbours import Neighbours
 from holdpoint.approvals.windows import Asked
 from holdpoint.clock import Clock
 from holdpoint.domain.access import Actor
@@ -81,10 +83,12 @@ class Broker(Acts):
         self._clock = clock
         self._sink = events
         self._keep = keep
-        self._grants = Grants(store, clock, self._emit)
+        self._later = Later()
+        self._grants = Grants(store, clock, self._emit, self._later)
         self._desk = Desk(store, clock, self._emit, self._grants, Rules(reachable, told, confirm))
         super().__init__(Deciding(self._desk, barred), clock)
         self._intake = Intake(self._desk, self._deciding, self._grants, each=each)
+        self._neighbours = Neighbours(store, clock, self._desk, self._grants, self._later)
         self._deadlines = Deadlines(clock, self._next, self.tick)
         self._changed = asyncio.Event()
         # Starts at the time, so that a version from before a restart is never taken for this one's.
@@ -102,7 +106,7 @@ class Broker(Acts):
 
     async def start(self) -> None:
         """Report dispatches without an answer, reload what is pending, expire what is overdue, start the timer."""
-        await abandon(self._store, self._clock, self._emit)
+        await self._neighbours.abandon()
         await self._grants.start()
         for request in await self._store.pending():
             self._desk.adopt(request)
@@ -110,9 +114,11 @@ class Broker(Acts):
         await self._store.forget(self._clock.now() - self._keep)
         await self.tick()
         self._deadlines.start()
+        self._neighbours.start()
 
     async def close(self) -> None:
         """Stop the timer and let waiters go; what is pending stays so in the store."""
+        await self._neighbours.close()
         await self._deadlines.close()
         for entry in self._desk.entries.values():
             entry.done.set()

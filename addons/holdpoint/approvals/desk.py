@@ -65,7 +65,9 @@ class Desk:
         return min((e.next_look for e in self.entries.values()), default=None)
 
     def adopt(self, request: ApprovalRequest) -> Entry:
-        """Take a pending request in, with its deadline moved to the steady clock."""
+        """Take a pending request in, once, with its deadline moved to the steady clock."""
+        if (known := self.entries.get(request.id)) is not None:
+            return known
         now = self.clock.monotonic()
         # A wall clock that was set back over a restart cannot give more time than there was in all.
         left = min(request.deadline - self.clock.now(), request.deadline - request.created_at)
@@ -106,7 +108,8 @@ class Desk:
         if entry is None:
             stored = await self.store.approval(approval_id)
             if stored is not None and stored.state is ApprovalState.PENDING and approval_id not in self.entries:
-                self.adopt(stored)
+                adopted = self.adopt(stored)
+                await self.emit(BrokerEvent(BrokerEventKind.CHANGED, adopted.snapshot(), elsewhere=True))
             return
         async with entry.lock:
             if entry.is_pending:

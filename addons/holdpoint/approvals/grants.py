@@ -3,14 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from dataclasses import replace
 from typing import Literal
 
 from holdpoint.approvals.again import Decide, why_revoked
 from holdpoint.approvals.checks import still_opens
 from holdpoint.approvals.errors import GrantSpent, GrantVoid
 from holdpoint.approvals.events import BrokerEvent, BrokerEventKind
+from holdpoint.approvals.later import Later
 from holdpoint.approvals.terms import suffices
 from holdpoint.approvals.windows import Asked
 from holdpoint.clock import Clock
@@ -31,10 +30,13 @@ _TAKEN = {GrantState.SPENT, GrantState.ANSWERED, GrantState.UNKNOWN}
 class Grants:
     """What the broker does with grants. The store decides; the steady clock says when they end."""
 
-    def __init__(self, store: Store, clock: Clock, emit: Callable[[BrokerEvent], Awaitable[None]]) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, emit: Callable[[BrokerEvent], Awaitable[None]], later: Later
+    ) -> None:
         self._store = store
         self._clock = clock
         self._emit = emit
+        self._later = later
         self._ends: dict[str, float] = {}
 
     async def start(self) -> None:
@@ -46,6 +48,11 @@ class Grants:
         """Note when a grant ends. A wall clock that was set back cannot make it longer than it was meant to be."""
         left = min(grant.expires_at - self._clock.now(), grant.expires_at - grant.created_at)
         self._ends.setdefault(grant.id, self._clock.monotonic() + left)
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Ids of the grants that are active, as far as this gateway knows."""
+        return frozenset(self._ends)
 
     @property
     def next_end(self) -> float | None:
@@ -94,15 +101,18 @@ class Grants:
             raise
         except StoreUnavailable:
             # It may be spent all the same, and nothing is sent.
-            spawn(self._undo(grant_id, exchange), name="give a grant back")
+            self._later.add("give a grant back", lambda: self.release(grant_id, exchange))
             raise
 
     async def release(self, grant_id: str, exchange: str) -> Grant:
         """Give a spent grant back. Only where not one byte of the request went upstream. Raises GrantSpent."""
         try:
-            return await uninterrupted(self._store.release(grant_id, exchange))
+            released = await uninterrupted(self._store.release(grant_id, exchange))
         except StaleWrite as error:
             raise GrantSpent(str(error)) from None
+        if released.state is GrantState.ACTIVE:
+            self.adopt(released)
+        return released
 
     async def settle(self, grant_id: str, state: Outcome, *, exchange: str = "") -> Grant:
         """Note the outcome of a spend; again the same is harmless. Raises GatewayFault on a spend that is not open."""
@@ -121,9 +131,10 @@ class Grants:
         return grant
 
     async def refresh(self, grant_id: str) -> None:
-        """Tell that a grant ended which another gateway ended: what is open under it here must be closed, too."""
-        grant = await self._store.grant(grant_id) if grant_id in self._ends else None
+        """Take over what another gateway did to a grant: what is open under one that ended must be closed here, too."""
+        grant = await self._store.grant(grant_id)
         if grant is not None and grant.state is GrantState.ACTIVE:
+            self.adopt(grant)
             return
         known = self._ends.pop(grant_id, None) is not None
         if not known or grant is None or grant.state not in _ENDED:
@@ -180,11 +191,6 @@ class Grants:
             return
         await self.release(grant.id, exchange)
 
-    async def _undo(self, grant_id: str, exchange: str) -> None:
-        # Neither: it was not spent, or the store is still away and the next start reports it.
-        with suppress(GrantSpent, StoreUnavailable):
-            await self.release(grant_id, exchange)
-
     async def _settle(self, grant_id: str, state: Outcome, exchange: str) -> Grant:
         if not exchange:
             grant = await self._store.grant(grant_id)
@@ -214,17 +220,3 @@ class Grants:
         given = {str(t.rule) for t in approval.ask.terms}
         known = not every_rule or given >= {str(t.rule) for t in terms}
         return known and suffices(approval.ask.terms, terms)
-
-
-async def abandon(store: Store, clock: Clock, emit: Callable[[BrokerEvent], Awaitable[None]]) -> None:
-    """Report every dispatch that a process before this one left without an answer, then mark it so.
-
-    Told first: a crash in between tells it twice rather than never.
-    """
-    for spend in await store.open_spends():
-        request, grant = await store.approval(spend.approval), await store.grant(spend.grant)
-        if grant is not None and grant.scope is Scope.REQUEST:
-            grant = replace(grant, state=GrantState.UNKNOWN)
-        detail = "the gateway ended between dispatch and answer"
-        await emit(BrokerEvent(BrokerEventKind.OUTCOME_UNKNOWN, request, grant, exchange=spend.exchange, detail=detail))
-        await store.settle(spend.grant, spend.exchange, GrantState.UNKNOWN, clock.now())
