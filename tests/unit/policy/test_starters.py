@@ -12,7 +12,7 @@ from holdpoint.policy.testing import run_tests
 
 POLICIES = Path(__file__).parents[3] / "policies"
 TARGETS = {"demo": Protocol.MCP, "mcp-example": Protocol.MCP, "cluster-example": Protocol.KUBERNETES}
-STARTERS = ["demo", "read-only-agents", "developers", "on-call"]
+STARTERS = ["demo", "read-only-agents", "developers", "on-call", "approvals"]
 CLUSTER = ["read-only", "developers", "on-call"]
 """Files of policies/kubernetes that are listed beside its guardrails."""
 GUARDRAILS = POLICIES / "kubernetes" / "guardrails.yaml"
