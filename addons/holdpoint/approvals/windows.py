@@ -141,8 +141,10 @@ def _kubernetes(access: AccessRequest, said: JsonObject, widen: AbstractSet[str]
     if not isinstance(what, KubeObject) or not is_taken_apart(access, said):
         return {"request": said}
     options, query = what.options, as_object(said.get("query"))
-    # Kept whatever is widened: one object is not all of them, one namespace not every one, and a trial no change.
+    # Kept whatever is widened: one object is not all of them, one namespace not every one, and a trial no change; nor
+    # is a namespace, which goes with all that is in it, one of the objects inside, though its own is the same word.
     found: JsonObject = {
+        "is_namespace": (what.group, what.resource) == ("", "namespaces"),
         "subresource": what.subresource,
         "is_named": bool(what.name) or verb == "create",
         "is_namespaced": bool(what.namespace),
