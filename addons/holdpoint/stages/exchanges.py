@@ -73,6 +73,8 @@ class Exchange:
     """Recorded session, known once the request is about to be sent."""
     approved_by: tuple[str, ...] = ()
     """Persons whose approval cleared it."""
+    comments: tuple[tuple[str, str], ...] = ()
+    """Person and words of those among them who said something."""
     read_pins: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     """Definitions of the tools it names that a reviewer was shown, by fingerprint."""
     round: Round | None = None
