@@ -239,8 +239,9 @@ async def _find(services: Services, ask: Ask) -> Grant | None:
 
 async def _use(services: Services, exchange: Exchange, grant: Grant) -> Grant:
     approval = await services.broker.get(grant.approval)
-    voters = {v.reviewer.person for v in approval.votes if v.verdict is Verdict.APPROVE}
-    exchange.approved_by = tuple(sorted(voters))
+    votes = [v for v in approval.votes if v.verdict is Verdict.APPROVE]
+    exchange.approved_by = tuple(sorted({v.reviewer.person for v in votes}))
+    exchange.comments = tuple((v.reviewer.person, v.comment) for v in votes if v.comment)
     return grant
 
 
