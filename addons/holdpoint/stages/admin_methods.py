@@ -31,6 +31,7 @@ from holdpoint.stages.notice_methods import NoticeMethods
 from holdpoint.stages.page_filters import may_see, page_wanted
 from holdpoint.stages.pin_methods import PinMethods
 from holdpoint.stages.preview_methods import PreviewMethods
+from holdpoint.stages.preview_readers import shown_to
 from holdpoint.stages.principal_methods import PrincipalMethods
 from holdpoint.stages.review_methods import ReviewMethods
 from holdpoint.stages.stream_methods import StreamMethods
@@ -164,13 +165,13 @@ class AdminMethods:
         limit = min(limit, _MAX_PAGE) if isinstance(limit, int) and limit > 0 else 100
         broker, wanted = self.services.broker, page_wanted(params, reviewer)
         found = await self._stored(broker.list(wanted=wanted, limit=limit, before=as_text(params.get("before"))))
-        shown = [to_json(r, confirm=broker.confirm) for r in found if may_see(reviewer, r)]
+        shown = [shown_to(self.services, reviewer, r) for r in found if may_see(reviewer, r)]
         return {"requests": [*shown], "version": broker.version}
 
     async def _get(self, params: JsonObject) -> JsonValue:
         reviewer = await self.reviewer(params)
         found = await self.find(as_text(params.get("id")), reviewer)
-        return to_json(found, confirm=self.services.broker.confirm)
+        return shown_to(self.services, reviewer, found)
 
     async def _decide(self, params: JsonObject) -> JsonValue:
         reviewer = await self.reviewer(params)
@@ -199,7 +200,7 @@ class AdminMethods:
             )
         except (NotAllowed, AlreadyResolved, NotFound) as error:
             raise AdminError(error.code, str(error)) from error
-        return to_json(voted, confirm=self.services.broker.confirm)
+        return shown_to(self.services, reviewer, voted)
 
     async def _wait_change(self, params: JsonObject) -> JsonValue:
         if params.get("console") is not False:
