@@ -62,7 +62,7 @@ def window(
     if carries.scope is Scope.REQUEST:
         return Window("", opens)
     found = pins(access, intent, carries.widen)
-    said: JsonObject = {"v": 1, **_who(access.principal), "target": access.target, "pins": found}
+    said: JsonObject = {"v": 1, **through(access.principal), "target": access.target, "pins": found}
     return Window(digest({**said, "pinned": bound} if bound else said), opens)
 
 
@@ -102,11 +102,12 @@ def stream_end(grant: Grant | None, terms: Sequence[RequireApproval]) -> float:
     return min(grant.stream_until or inf, grant.created_at + reach(terms, grant.session).stream_seconds)
 
 
-def _who(principal: Principal) -> JsonObject:
+def through(principal: Principal) -> JsonObject:
+    """Return who asks, and every agent and server that it comes through."""
     return {
         "principal": principal.id,
         "actor": principal.actor.id if principal.actor else "",
-        "legs": [_who(leg) for leg in principal.legs],
+        "legs": [through(leg) for leg in principal.legs],
     }
 
 
