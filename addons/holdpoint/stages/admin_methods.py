@@ -17,7 +17,7 @@ from holdpoint.approvals.events import BrokerEvent, BrokerEventKind
 from holdpoint.approvals.recorded import ask_detail, vote_detail
 from holdpoint.approvals.wire_form import to_json
 from holdpoint.clock import Clock
-from holdpoint.domain.approval import ApprovalRequest, Reviewer, Verdict, reviewer_names
+from holdpoint.domain.approval import ApprovalRequest, DryRunState, Reviewer, Verdict, reviewer_names
 from holdpoint.domain.audit import AuditEvent, AuditStage
 from holdpoint.domain.refusal import ConfigError, Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject, JsonValue, as_text
@@ -185,6 +185,9 @@ class AdminMethods:
         found = await self.find(approval_id, reviewer)
         if found.ask.intent != expect:
             raise AdminError("changed", "the request is not the one that was read")
+        preview = as_text(params.get("preview"))
+        if verdict is Verdict.APPROVE and not preview and found.dry_run.state is not DryRunState.NONE:
+            raise AdminError("bad_request", "say which preview you read (`preview`)")
         proof = await self._evidence.proof(params, found, reviewer, verdict, self.services.verifier)
         try:
             voted = await self._stored(
@@ -194,7 +197,7 @@ class AdminMethods:
                     verdict,
                     as_text(params.get("comment")),
                     expect=expect,
-                    preview=as_text(params.get("preview")) or None,
+                    preview=preview or None,
                     proof=proof,
                 )
             )
