@@ -1,10 +1,15 @@
 """Who may ask for a change must not learn by its preview what policy does not let him read."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.fakes.approvals import ask, reviewer
 from tests.fakes.preview_world import PreviewWorld
+
+from holdpoint.domain.approval import ApprovalRequest, ApprovalState, DryRun
+from holdpoint.stages.preview_readers import shown_to
 
 RULES = """\
   - name: discover
@@ -60,3 +65,14 @@ def test_what_a_read_would_mask_is_masked_in_the_preview_of_a_write(world: Previ
         assert "said-in-confidence" in str(seen["dry_run"])
         assert "hunter2-of-the-map" not in str(seen)
     assert b"hunter2-of-the-map" not in world.kept()
+
+
+@pytest.mark.threat("T71")
+@pytest.mark.parametrize(("who", "reads"), [("alice@example", False), ("bob@example", True)])
+def test_requester_does_not_read_what_the_calls_of_others_did(who: str, *, reads: bool):
+    others: list[Any] = [{"what": "owned", "text": "delete secrets others/key at cluster"}]
+    asked = ApprovalRequest(
+        "apr-1", ask(), ApprovalState.PENDING, 1.0, 2.0, dry_run=DryRun(shown={"hangs_on_it": others})
+    )
+    services: Any = SimpleNamespace(broker=SimpleNamespace(confirm=False))
+    assert ("others/key" in str(shown_to(services, reviewer(who), asked))) is reads

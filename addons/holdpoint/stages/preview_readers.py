@@ -50,12 +50,14 @@ def shown_to(services: "Services", person: Reviewer, request: ApprovalRequest) -
     shown = to_json(request, confirm=services.broker.confirm)
     access = request.ask.access
     is_others = person.person not in access.principal.requesters or bool(person.roles & SEES_ALL)
-    if is_others or access.action.protocol is not Protocol.KUBERNETES or request.dry_run.state not in _TOLD:
+    if is_others or not (request.dry_run.shown or request.dry_run.state in _TOLD):
         return shown
-    why = UNNAMED
-    if isinstance(access.resource, KubeObject):
-        decision = services.policies.engine.decide(reading(access))
-        if isinstance(decision, Permit) and not decision.approvals:
-            return shown
-        why = WITHHELD
+    why = request.dry_run.why  # of a tool: what other callers' calls of it did
+    if access.action.protocol is Protocol.KUBERNETES:
+        why = UNNAMED
+        if isinstance(access.resource, KubeObject):
+            decision = services.policies.engine.decide(reading(access))
+            if isinstance(decision, Permit) and not decision.approvals:
+                return shown
+            why = WITHHELD
     return {**shown, "dry_run": {**as_object(shown["dry_run"]), "why": why, "shown": {}}}
