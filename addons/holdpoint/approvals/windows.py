@@ -18,6 +18,7 @@ from holdpoint.domain.canonical import digest
 from holdpoint.domain.decision import RequireApproval, Scope
 from holdpoint.domain.grant import Grant
 from holdpoint.domain.values import JsonObject, JsonValue, as_object
+from holdpoint.protocols.kubernetes.built_in import honours_dry_run
 from holdpoint.store.protocol import Key
 
 _NOTHING: JsonObject = {}
@@ -150,6 +151,7 @@ def _kubernetes(access: AccessRequest, said: JsonObject, widen: AbstractSet[str]
         "is_named": bool(what.name) or verb == "create",
         "is_namespaced": bool(what.namespace),
         "dry_run": options.dry_run,
+        "is_heeded": options.dry_run and honours_dry_run(verb, what.group, what.resource, what.subresource),
         "as": said.get("as"),
         "path": said.get("path"),
         "query": {key: value for key, value in query.items() if key not in _UNPINNED},
