@@ -18,8 +18,11 @@ from holdpoint.approvals.desk import Desk, Rules
 from holdpoint.approvals.entry import Entry
 from holdpoint.approvals.errors import AlreadyResolved, NotFound
 from holdpoint.approvals.events import BrokerEvent, EventSink
-from holdpoint.approvals.grants import Ending, Grants, Outcome, abandon
+from holdpoint.approvals.grants import Ending, Grants, Outcome
 from holdpoint.approvals.intake import Intake
+from holdpoint.approvals.later import Later
+from holdpoint.approvals.neighbours import Neighbours
+from holdpoint.approvals.windows import Asked
 from holdpoint.clock import Clock
 from holdpoint.domain.access import Actor
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, DryRun, Reviewer
@@ -44,6 +47,10 @@ def _never() -> bool:
     return False
 
 
+def _always(_: ApprovalRequest) -> bool:
+    return True
+
+
 def _nobody(_: Reviewer) -> str:
     return ""
 
@@ -58,6 +65,7 @@ class Broker(Acts):
         events: EventSink,
         *,
         reachable: Callable[[], bool] = _never,
+        told: Callable[[ApprovalRequest], bool] = _always,
         barred: Callable[[Reviewer], str] = _nobody,
         confirm: bool = False,
         keep: float = KEEP,
@@ -66,6 +74,7 @@ class Broker(Acts):
         """`each` is how many requests one principal may have pending.
 
         `reachable` tells whether reviewers can see and object right now; silence counts only while it is True.
+        `told` tells whether they were told of a request: silence counts from then on.
         `barred` says why a person may decide nothing at all right now (suspended), or returns an empty string.
         `confirm`: where two persons are needed, only votes count that an ID token for that very decision vouches for.
         """
@@ -74,10 +83,12 @@ class Broker(Acts):
         self._clock = clock
         self._sink = events
         self._keep = keep
-        self._grants = Grants(store, clock, self._emit)
-        self._desk = Desk(store, clock, self._emit, self._grants, Rules(reachable, confirm=confirm))
+        self._later = Later()
+        self._grants = Grants(store, clock, self._emit, self._later)
+        self._desk = Desk(store, clock, self._emit, self._grants, Rules(reachable, told, confirm))
         super().__init__(Deciding(self._desk, barred), clock)
         self._intake = Intake(self._desk, self._deciding, self._grants, each=each)
+        self._neighbours = Neighbours(store, clock, self._desk, self._grants, self._later)
         self._deadlines = Deadlines(clock, self._next, self.tick)
         self._changed = asyncio.Event()
         # Starts at the time, so that a version from before a restart is never taken for this one's.
@@ -95,7 +106,7 @@ class Broker(Acts):
 
     async def start(self) -> None:
         """Report dispatches without an answer, reload what is pending, expire what is overdue, start the timer."""
-        await abandon(self._store, self._clock, self._emit)
+        await self._neighbours.abandon()
         await self._grants.start()
         for request in await self._store.pending():
             self._desk.adopt(request)
@@ -103,9 +114,11 @@ class Broker(Acts):
         await self._store.forget(self._clock.now() - self._keep)
         await self.tick()
         self._deadlines.start()
+        self._neighbours.start()
 
     async def close(self) -> None:
         """Stop the timer and let waiters go; what is pending stays so in the store."""
+        await self._neighbours.close()
         await self._deadlines.close()
         for entry in self._desk.entries.values():
             entry.done.set()
@@ -173,6 +186,11 @@ class Broker(Acts):
         """Return grants, newest first: of one principal (`Principal.id`), or of all that one requester answers for."""
         return await self._store.grants(states=states, principal=principal, person=person, limit=limit, before=before)
 
+    def note_told(self) -> None:
+        """Count the silence about requests of which reviewers were told only now."""
+        self._desk.look_again()
+        self._deadlines.rouse()
+
     async def refresh(self, approval_id: str) -> None:
         """Take over what another gateway that shares the store did to a request, its votes or its grant."""
         await uninterrupted(self._desk.refresh(approval_id))
@@ -198,12 +216,20 @@ class Broker(Acts):
         key = Key(principal_id, actor.id if actor else "", target, intent)
         return await uninterrupted(self._grants.find(key, session, terms, window))
 
-    async def spend(self, grant_id: str, *, wire: str, exchange: str, terms: Sequence[RequireApproval] = ()) -> Grant:
+    async def spend(
+        self,
+        grant_id: str,
+        *,
+        wire: str,
+        exchange: str,
+        terms: Sequence[RequireApproval] = (),
+        asked: Asked | None = None,
+    ) -> Grant:
         """Take a grant for one dispatch, durably. Raises GrantSpent or GrantVoid: then nothing may be sent.
 
-        `terms` are those in force now: a grant given under looser ones is void.
+        `terms` are those in force now: a grant given under looser ones is void. `asked` is the request to be sent.
         """
-        return await self._grants.spend(grant_id, wire=wire, exchange=exchange, terms=terms)
+        return await self._grants.spend(grant_id, wire=wire, exchange=exchange, terms=terms, asked=asked)
 
     async def release(self, grant_id: str, exchange: str) -> Grant:
         """Give a spent grant back, only where not one byte of the request went upstream. Raises GrantSpent."""

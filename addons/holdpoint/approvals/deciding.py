@@ -143,10 +143,10 @@ class Deciding:
 
     async def tick(self) -> None:
         """Expire what is overdue, approve where silence is consent. Raises StoreUnavailable after trying all."""
-        now, reachable = self._desk.clock.monotonic(), self._desk.reachable()
+        now = self._desk.clock.monotonic()
         due: list[Entry] = []
         for entry in self._desk.entries.values():
-            if entry.look_at is not None and not reachable:
+            if entry.look_at is not None and not self._desk.reachable(entry.request):
                 entry.listen(now, reachable=False)
             if entry.next_look <= now:
                 due.append(entry)
@@ -161,7 +161,7 @@ class Deciding:
                     pending, ApprovalState.APPROVED, "nobody objected in the time that the rule allows"
                 )
             else:
-                pending.listen(self._desk.clock.monotonic(), reachable=self._desk.reachable())
+                pending.listen(self._desk.clock.monotonic(), reachable=self._desk.reachable(pending.request))
 
         await self._desk.change(entry.request.id, act)
 

@@ -16,7 +16,7 @@ from holdpoint.approvals.errors import AlreadyResolved, NotFound
 from holdpoint.approvals.making import CLAIM_TIME
 from holdpoint.approvals.terms import reach
 from holdpoint.approvals.window_words import Words
-from holdpoint.approvals.windows import window
+from holdpoint.approvals.windows import asked_by, window
 from holdpoint.domain.access import AccessRequest, Protocol
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, Verdict
 from holdpoint.domain.canonical import digest
@@ -83,6 +83,7 @@ def _words(access: AccessRequest, sealed: JsonValue, masker: Masker) -> Words:
 async def hold(gateway: Gateway, flow: http.HTTPFlow, asked: Decoded, target: Target, ask: Ask) -> Grant:
     """Return the grant that clears this request. Raises Refusal when there is none in time, TooManyHeld."""
     services, exchange = gateway.services, gateway.exchanges.of(flow)
+    exchange.asked = asked_by(ask)
     services.held.add(asked, exchange)
     try:
         grant = await _held(gateway, flow, asked, target, ask)

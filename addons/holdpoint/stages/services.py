@@ -315,8 +315,9 @@ async def open_services(settings: Settings, clock: Clock, reload: Callable[[], A
         handles = await store.handles(clock.now() - UNUSED_FOR)
         stored_pins = await store.pins()
         suspended = await store.suspensions()
-        told = noticing.told(methods.on_broker_event, notices)
-        broker = Broker(store, clock, told, reachable=methods.console_seen, barred=methods.barred, confirm=True)
+        heard, seen = noticing.told(methods.on_broker_event, notices), methods.console_seen
+        broker = Broker(store, clock, heard, reachable=seen, told=notices.reached, barred=methods.barred, confirm=True)
+        notices.on_reached(broker.note_told)
         await broker.start()
         # Policies may have changed while the gateway was down.
         await broker.redecide(policies.engine.decide)

@@ -83,6 +83,18 @@ NAMED = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "we
 @pytest.mark.parametrize(
     ("one", "other", "widen"),
     [
+        pytest.param(
+            kube("DELETE", f"{PODS}/web"),
+            kube("DELETE", "/api/v1/namespaces/demo"),
+            ("resource", "name"),
+            id="the namespace, not what is in it",
+        ),
+        pytest.param(
+            kube("DELETE", f"{PODS}/web"),
+            kube("DELETE", "/api/v1/namespaces/web"),
+            ("resource", "namespace"),
+            id="a namespace of the same name",
+        ),
         pytest.param(PATCH, kube("PATCH", WEB.replace("web", "api"), {}), (), id="name"),
         pytest.param(PATCH, kube("PUT", WEB, {}), (), id="verb"),
         pytest.param(PATCH, kube("DELETE", WEB), (), id="delete"),
