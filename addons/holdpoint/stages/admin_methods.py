@@ -16,7 +16,7 @@ from holdpoint.approvals.errors import AlreadyResolved, NotAllowed, NotFound
 from holdpoint.approvals.events import BrokerEvent, BrokerEventKind
 from holdpoint.approvals.wire_form import to_json
 from holdpoint.clock import Clock
-from holdpoint.domain.approval import ApprovalRequest, Reviewer, Verdict, reviewer_names
+from holdpoint.domain.approval import ApprovalRequest, DryRunState, Reviewer, Verdict, reviewer_names
 from holdpoint.domain.refusal import ConfigError, Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject, JsonValue, as_text
 from holdpoint.recording.audit import AuditLog
@@ -30,6 +30,7 @@ from holdpoint.stages.notice_methods import NoticeMethods
 from holdpoint.stages.page_filters import may_see, page_wanted
 from holdpoint.stages.pin_methods import PinMethods
 from holdpoint.stages.preview_methods import PreviewMethods
+from holdpoint.stages.preview_readers import shown_to
 from holdpoint.stages.principal_methods import PrincipalMethods
 from holdpoint.stages.reasons import masked_words
 from holdpoint.stages.review_methods import ReviewMethods
@@ -157,13 +158,13 @@ class AdminMethods:
         limit = min(limit, _MAX_PAGE) if isinstance(limit, int) and limit > 0 else 100
         broker, wanted = self.services.broker, page_wanted(params, reviewer)
         found = await self._stored(broker.list(wanted=wanted, limit=limit, before=as_text(params.get("before"))))
-        shown = [to_json(r, confirm=broker.confirm) for r in found if may_see(reviewer, r)]
+        shown = [shown_to(self.services, reviewer, r) for r in found if may_see(reviewer, r)]
         return {"requests": [*shown], "version": broker.version}
 
     async def _get(self, params: JsonObject) -> JsonValue:
         reviewer = await self.reviewer(params)
         found = await self.find(as_text(params.get("id")), reviewer)
-        return to_json(found, confirm=self.services.broker.confirm)
+        return shown_to(self.services, reviewer, found)
 
     async def _decide(self, params: JsonObject) -> JsonValue:
         reviewer = await self.reviewer(params)
@@ -177,6 +178,9 @@ class AdminMethods:
         found = await self.find(approval_id, reviewer)
         if found.ask.intent != expect:
             raise AdminError("changed", "the request is not the one that was read")
+        preview = as_text(params.get("preview"))
+        if verdict is Verdict.APPROVE and not preview and found.dry_run.state is not DryRunState.NONE:
+            raise AdminError("bad_request", "say which preview you read (`preview`)")
         comment = as_text(params.get("comment"))
         if masked_words(self.services, found.ask.access, comment) != comment:
             # Not masked: a signature may be over these very words.
@@ -190,13 +194,13 @@ class AdminMethods:
                     verdict,
                     comment,
                     expect=expect,
-                    preview=as_text(params.get("preview")) or None,
+                    preview=preview or None,
                     proof=proof,
                 )
             )
         except (NotAllowed, AlreadyResolved, NotFound) as error:
             raise AdminError(error.code, str(error)) from error
-        return to_json(voted, confirm=self.services.broker.confirm)
+        return shown_to(self.services, reviewer, voted)
 
     async def _wait_change(self, params: JsonObject) -> JsonValue:
         if params.get("console") is not False:
