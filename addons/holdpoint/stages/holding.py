@@ -23,7 +23,7 @@ from holdpoint.domain.exchange import Decoded, Permitted
 from holdpoint.domain.grant import Grant
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
 from holdpoint.domain.suspension import SUSPENDED
-from holdpoint.domain.values import JsonValue, as_object, as_text
+from holdpoint.domain.values import JsonValue
 from holdpoint.masking.masker import Masker
 from holdpoint.protocols import mcp_holds
 from holdpoint.protocols.mcp_holds import Round
@@ -37,6 +37,7 @@ from holdpoint.stages.ladder_events import wait_on_stream
 from holdpoint.stages.ladder_line import cancelled, kept
 from holdpoint.stages.pin_checks import bound_to, read_of, shown_pins
 from holdpoint.stages.preview import intent_digest, preview, sealed_intent
+from holdpoint.stages.reasons import masked
 from holdpoint.stages.services import Services
 
 RETRY_AFTER: Final = 5
@@ -63,7 +64,7 @@ def make_ask(services: Services, exchange: Exchange, target: Target, state: Perm
         bundle=state.decision.bundle,
         exchange=exchange.id,
         session=decoded.session,
-        reason=_masked(exchange.reason, masker),
+        reason=masked(exchange.reason, masker),
         window=opened.digest,
         opens=opened.opens,
     )
@@ -221,10 +222,6 @@ def _told(services: Services, exchange: Exchange, asked: Decoded, request: Appro
     return held
 
 
-def _masked(reason: str, masker: Masker) -> str:
-    return as_text(as_object(masker.sealed({"reason": reason})).get("reason")) if reason else ""
-
-
 async def _find(services: Services, ask: Ask) -> Grant | None:
     access = ask.access
     return await services.broker.find_grant(
@@ -240,8 +237,9 @@ async def _find(services: Services, ask: Ask) -> Grant | None:
 
 async def _use(services: Services, exchange: Exchange, grant: Grant) -> Grant:
     approval = await services.broker.get(grant.approval)
-    voters = {v.reviewer.person for v in approval.votes if v.verdict is Verdict.APPROVE}
-    exchange.approved_by = tuple(sorted(voters))
+    votes = [v for v in approval.votes if v.verdict is Verdict.APPROVE]
+    exchange.approved_by = tuple(sorted({v.reviewer.person for v in votes}))
+    exchange.comments = tuple((v.reviewer.person, v.comment) for v in votes if v.comment)
     return grant
 
 

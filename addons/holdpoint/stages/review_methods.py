@@ -12,6 +12,7 @@ from holdpoint.approvals.errors import AlreadyResolved, NotAllowed, NotFound
 from holdpoint.domain.approval import ApprovalRequest, Reviewer
 from holdpoint.domain.values import JsonObject, JsonValue, as_text
 from holdpoint.stages.preview_readers import shown_to
+from holdpoint.stages.reasons import masked_words
 from holdpoint.store.protocol import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class ReviewMethods:
 
     async def _reason(self, params: JsonObject) -> JsonValue:
         person, found = await self._seen(params)
-        reason = as_text(params.get("reason"))
+        reason = self._masked(found, params.get("reason"))
         return await self._done(person, self._admin.services.broker.give_reason(found.id, person, reason))
 
     async def _withdraw(self, params: JsonObject) -> JsonValue:
@@ -48,13 +49,17 @@ class ReviewMethods:
             raise AdminError("bad_request", "say which intent (`expect`) and which preview (`preview`) you read")
         person, found = await self._seen(params)
         broker = self._admin.services.broker
-        reason = as_text(params.get("reason"))
+        reason = self._masked(found, params.get("reason"))
         return await self._done(person, broker.break_glass(found.id, person, reason, expect=expect, preview=preview))
 
     async def _review(self, params: JsonObject) -> JsonValue:
         reviewer, found = await self._seen(params)
-        comment = as_text(params.get("comment"))
+        comment = self._masked(found, params.get("comment"))
         return await self._done(reviewer, self._admin.services.broker.review_glass(found.id, reviewer, comment))
+
+    def _masked(self, found: ApprovalRequest, text: JsonValue) -> str:
+        """Return somebody's words without the secrets in them: they are stored, recorded and shown to others."""
+        return masked_words(self._admin.services, found.ask.access, as_text(text))
 
     async def _seen(self, params: JsonObject) -> tuple[Reviewer, ApprovalRequest]:
         """Return who asks, and a request that he may see: of any other he learns nothing."""
