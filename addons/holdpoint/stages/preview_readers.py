@@ -7,9 +7,10 @@ not let him read, nor anybody what it masks for him who reads.
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from holdpoint.approvals.checks import blocked
 from holdpoint.approvals.wire_form import to_json
 from holdpoint.domain.access import AccessRequest, Action, KubeObject, KubeOptions, Protocol
-from holdpoint.domain.approval import ApprovalRequest, DryRunState, Reviewer
+from holdpoint.domain.approval import ApprovalRequest, ApprovalState, DryRunState, Reviewer
 from holdpoint.domain.decision import Permit
 from holdpoint.domain.values import JsonObject, as_object
 from holdpoint.settings import Target
@@ -47,7 +48,7 @@ def masks_of(policies: Policies, access: AccessRequest, target: Target) -> tuple
 
 def shown_to(services: "Services", person: Reviewer, request: ApprovalRequest) -> JsonObject:
     """Return a request in the form for somebody who may see it: without its preview where he asks and may not read."""
-    shown = to_json(request, confirm=services.broker.confirm)
+    shown = to_json(request, confirm=services.broker.confirm, silenced=services.suspensions.of_reviewer)
     access = request.ask.access
     is_others = person.person not in access.principal.requesters or bool(person.roles & SEES_ALL)
     if is_others or not (request.dry_run.shown or request.dry_run.state in _TOLD):
@@ -60,4 +61,9 @@ def shown_to(services: "Services", person: Reviewer, request: ApprovalRequest) -
             if isinstance(decision, Permit) and not decision.approvals:
                 return shown
             why = WITHHELD
-    return {**shown, "dry_run": {**as_object(shown["dry_run"]), "why": why, "shown": {}}}
+    told = replace(request, dry_run=replace(request.dry_run, why=why))
+    return {
+        **shown,
+        "dry_run": {**as_object(shown["dry_run"]), "why": why, "shown": {}},
+        "blocked": blocked(told) if request.state is ApprovalState.PENDING else "",
+    }
