@@ -13,6 +13,7 @@ from holdpoint.approvals.later import Later
 from holdpoint.approvals.terms import suffices
 from holdpoint.approvals.windows import Asked
 from holdpoint.clock import Clock
+from holdpoint.domain.approval import Glass
 from holdpoint.domain.decision import RequireApproval, Scope
 from holdpoint.domain.grant import Grant, GrantState
 from holdpoint.domain.refusal import GatewayFault
@@ -219,4 +220,4 @@ class Grants:
             return False
         given = {str(t.rule) for t in approval.ask.terms}
         known = not every_rule or given >= {str(t.rule) for t in terms}
-        return known and suffices(approval.ask.terms, terms)
+        return known and suffices(approval.ask.terms, terms, glass=approval.glass is not Glass.NONE)

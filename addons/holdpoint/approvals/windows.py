@@ -18,6 +18,7 @@ from holdpoint.domain.canonical import digest
 from holdpoint.domain.decision import RequireApproval, Scope
 from holdpoint.domain.grant import Grant
 from holdpoint.domain.values import JsonObject, JsonValue, as_object
+from holdpoint.protocols.kubernetes.built_in import honours_dry_run
 from holdpoint.store.protocol import Key
 
 _NOTHING: JsonObject = {}
@@ -88,7 +89,7 @@ def window(
     if carries.scope is Scope.REQUEST:
         return Window("", opens)
     found = pins(access, intent, carries.widen)
-    said: JsonObject = {"v": 1, **_who(access.principal), "target": access.target, "pins": found}
+    said: JsonObject = {"v": 1, **through(access.principal), "target": access.target, "pins": found}
     return Window(digest({**said, "pinned": bound} if bound else said), opens)
 
 
@@ -128,11 +129,12 @@ def stream_end(grant: Grant | None, terms: Sequence[RequireApproval]) -> float:
     return min(grant.stream_until or inf, grant.created_at + reach(terms, grant.session).stream_seconds)
 
 
-def _who(principal: Principal) -> JsonObject:
+def through(principal: Principal) -> JsonObject:
+    """Return who asks, and every agent and server that it comes through."""
     return {
         "principal": principal.id,
         "actor": principal.actor.id if principal.actor else "",
-        "legs": [_who(leg) for leg in principal.legs],
+        "legs": [through(leg) for leg in principal.legs],
     }
 
 
@@ -149,6 +151,7 @@ def _kubernetes(access: AccessRequest, said: JsonObject, widen: AbstractSet[str]
         "is_named": bool(what.name) or verb == "create",
         "is_namespaced": bool(what.namespace),
         "dry_run": options.dry_run,
+        "is_heeded": options.dry_run and honours_dry_run(verb, what.group, what.resource, what.subresource),
         "as": said.get("as"),
         "path": said.get("path"),
         "query": {key: value for key, value in query.items() if key not in _UNPINNED},

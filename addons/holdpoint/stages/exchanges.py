@@ -74,6 +74,8 @@ class Exchange:
     """Recorded session, known once the request is about to be sent."""
     approved_by: tuple[str, ...] = ()
     """Persons whose approval cleared it."""
+    comments: tuple[tuple[str, str], ...] = ()
+    """Person and words of those among them who said something."""
     asked: Asked | None = None
     """What was put before reviewers: what is sent must be that."""
     read_pins: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])

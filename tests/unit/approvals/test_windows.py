@@ -84,6 +84,12 @@ NAMED = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "we
     ("one", "other", "widen"),
     [
         pytest.param(
+            kube("PATCH", f"{WEB}?dryRun=All", {}),
+            kube("PATCH", f"{WEB.replace('apps', 'agg.example')}?dryRun=All", {}),
+            ("resource",),
+            id="a dry run that nobody may heed",
+        ),
+        pytest.param(
             kube("DELETE", f"{PODS}/web"),
             kube("DELETE", "/api/v1/namespaces/demo"),
             ("resource", "name"),
@@ -391,3 +397,9 @@ def test_long_values_are_cut_in_the_sentence_alone():
     assert len(opens) < 1_000
     assert "... (cut)" in opens
     assert "19 more" in opens
+
+
+@pytest.mark.threat("T61")
+@pytest.mark.parametrize(("group", "said"), [("apps", "nothing is stored"), ("agg.example", "may not heed")])
+def test_reviewer_reads_whether_a_dry_run_is_one(group, said):
+    assert said in kube("PATCH", f"{WEB.replace('apps', group)}?dryRun=All", {}).window(for_time()).opens

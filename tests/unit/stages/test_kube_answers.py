@@ -99,6 +99,12 @@ def exchange(lookout: Lookout, *, observed: str = "", of: KubeObject = REVIEW, *
     [
         pytest.param(None, {}, [], id="nothing to tell"),
         pytest.param(None, {"approved_by": ("a@x", "b@x")}, ["approved by a@x, b@x"], id="approved"),
+        pytest.param(
+            None,
+            {"approved_by": ("a@x", "b@x"), "comments": (("b@x", "after\nlunch"),)},
+            ["approved by a@x, b@x", "b@x wrote: after lunch"],
+            id="approved with a comment",
+        ),
         pytest.param(None, {"masks": ("m",)}, [], id="masked, read whole"),
         pytest.param(None, {"masks": ("m",), "streamed": True}, [], id="masked, streamed"),
         pytest.param(
