@@ -7,6 +7,7 @@ not let him read, nor anybody what it masks for him who reads.
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from holdpoint.approvals.checks import blocked
 from holdpoint.approvals.wire_form import to_json
 from holdpoint.domain.access import AccessRequest, Action, KubeObject, KubeOptions, Protocol
 from holdpoint.domain.approval import ApprovalRequest, DryRunState, Reviewer
@@ -60,4 +61,7 @@ def shown_to(services: "Services", person: Reviewer, request: ApprovalRequest) -
             if isinstance(decision, Permit) and not decision.approvals:
                 return shown
             why = WITHHELD
-    return {**shown, "dry_run": {**as_object(shown["dry_run"]), "why": why, "shown": {}}}
+    # Why nobody can approve it may quote why it could not be tried, and that the object.
+    told = replace(request, dry_run=replace(request.dry_run, why=why, shown={}))
+    hindered = blocked(told) if shown["blocked"] else ""
+    return {**shown, "blocked": hindered, "dry_run": {**as_object(shown["dry_run"]), "why": why, "shown": {}}}
