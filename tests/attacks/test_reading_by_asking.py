@@ -1,14 +1,16 @@
 """Who may ask for a change must not learn by its preview what policy does not let him read."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.fakes.approvals import ask, reviewer
+from tests.fakes.approvals import ask, reviewer, term
 from tests.fakes.preview_world import PreviewWorld
 
-from holdpoint.domain.approval import ApprovalRequest, ApprovalState, DryRun
+from holdpoint.domain.access import Action, Protocol
+from holdpoint.domain.approval import ApprovalRequest, ApprovalState, DryRun, DryRunState
 from holdpoint.stages.preview_readers import shown_to
 
 RULES = """\
@@ -92,3 +94,16 @@ def test_requester_does_not_read_what_the_calls_of_others_did(who: str, *, reads
         broker=SimpleNamespace(confirm=False), suspensions=SimpleNamespace(of_reviewer=lambda _: None)
     )
     assert ("others/key" in str(shown_to(services, reviewer(who), asked))) is reads
+
+
+@pytest.mark.threat("T71")
+@pytest.mark.parametrize(("who", "reads"), [("alice@example", False), ("bob@example", True)])
+def test_why_it_could_not_be_tried_is_not_told_by_why_it_cannot_be_approved(who: str, *, reads: bool):
+    failed = DryRun(DryRunState.FAILED, why="spec.secretName: `others-key` exists", shown={"error": "x"})
+    asks = ask(term(require_preview=True))
+    access = replace(asks.access, action=Action(Protocol.KUBERNETES, "deletecollection"))
+    asked = ApprovalRequest("apr-1", replace(asks, access=access), ApprovalState.PENDING, 1.0, 2.0, dry_run=failed)
+    services: Any = SimpleNamespace(broker=SimpleNamespace(confirm=False))
+    shown = shown_to(services, reviewer(who), asked)
+    assert ("others-key" in str(shown)) is reads
+    assert "could not be tried" in str(shown["blocked"])

@@ -45,8 +45,9 @@ logger = logging.getLogger(__name__)
 
 WAIT_CHANGE = 25.0
 """Seconds after which a long poll returns without a change."""
-CONSOLE_AWAY = 90.0
-"""Seconds without a sign of a console after which reviewers count as out of reach."""
+CONSOLE_AWAY = 40.0
+"""Seconds without a sign of a console after which reviewers count as out of reach. One that lives asks again as soon as
+it was answered, and at the latest after WAIT_CHANGE."""
 _MAX_PAGE = 500
 _EXPLAINED = ("id", "state", "rules", "reasons", "created_at", "deadline", "resolution", "resolved_at")
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from holdpoint.approvals.checks import blocked
 from holdpoint.approvals.wire_form import to_json
 from holdpoint.domain.access import AccessRequest, Action, KubeObject, KubeOptions, Protocol
-from holdpoint.domain.approval import ApprovalRequest, ApprovalState, DryRunState, Reviewer
+from holdpoint.domain.approval import ApprovalRequest, DryRunState, Reviewer
 from holdpoint.domain.decision import Permit
 from holdpoint.domain.values import JsonObject, as_object
 from holdpoint.settings import Target
@@ -61,9 +61,7 @@ def shown_to(services: "Services", person: Reviewer, request: ApprovalRequest) -
             if isinstance(decision, Permit) and not decision.approvals:
                 return shown
             why = WITHHELD
-    told = replace(request, dry_run=replace(request.dry_run, why=why))
-    return {
-        **shown,
-        "dry_run": {**as_object(shown["dry_run"]), "why": why, "shown": {}},
-        "blocked": blocked(told) if request.state is ApprovalState.PENDING else "",
-    }
+    # Why nobody can approve it may quote why it could not be tried, and that the object.
+    told = replace(request, dry_run=replace(request.dry_run, why=why, shown={}))
+    hindered = blocked(told) if shown["blocked"] else ""
+    return {**shown, "blocked": hindered, "dry_run": {**as_object(shown["dry_run"]), "why": why, "shown": {}}}

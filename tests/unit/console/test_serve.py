@@ -108,6 +108,23 @@ async def test_a_request_that_does_not_come_ends_its_connection(begun: bytes, mo
         await _closed(writer)
 
 
+async def test_who_reads_nothing_of_the_answers_ends_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "PATIENCE", 0.2)
+    async with quiet_console() as (port, url):
+        head = f"GET /static/console.css HTTP/1.1\r\nHost: {url.removeprefix('http://')}\r\n\r\n".encode()
+        with pytest.raises(OSError, match=r"reset|pipe"):
+            await _ask_on(port, head)
+
+
+async def _ask_on(port: int, request: bytes) -> None:
+    """Ask again and again, and read nothing."""
+    with socket.create_connection(("127.0.0.1", port)) as raw:
+        raw.settimeout(0)
+        async with asyncio.timeout(20):
+            while True:
+                await asyncio.get_running_loop().sock_sendall(raw, request)
+
+
 async def test_a_page_that_takes_long_is_not_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "PATIENCE", 0.05)
     async with quiet_console() as (port, url):
