@@ -33,10 +33,18 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-def log_in(page: Page, url: str, *, user: str = "rita", then: str = "/") -> None:
+def log_in(
+    page: Page,
+    url: str,
+    *,
+    user: str = "rita",
+    then: str = "/",
+    host: str = "corp.example",
+    password: str = "",
+) -> None:
     """Go to a page of a console, by way of its issuer's login."""
     page.goto(url + then)
-    page.fill("[name=email]", f"{user}@corp.example")
-    page.fill("[name=password]", user)
+    page.fill("[name=email]", f"{user}@{host}")
+    page.fill("[name=password]", password or user)
     page.click("button")
     page.wait_for_url(f"{url}/**")
