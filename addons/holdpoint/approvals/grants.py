@@ -3,16 +3,17 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from dataclasses import replace
 from typing import Literal
 
 from holdpoint.approvals.again import Decide, why_revoked
 from holdpoint.approvals.checks import still_opens
 from holdpoint.approvals.errors import GrantSpent, GrantVoid
 from holdpoint.approvals.events import BrokerEvent, BrokerEventKind
+from holdpoint.approvals.later import Later
 from holdpoint.approvals.terms import suffices
+from holdpoint.approvals.windows import Asked
 from holdpoint.clock import Clock
+from holdpoint.domain.approval import Glass
 from holdpoint.domain.decision import RequireApproval, Scope
 from holdpoint.domain.grant import Grant, GrantState
 from holdpoint.domain.refusal import GatewayFault
@@ -30,10 +31,13 @@ _TAKEN = {GrantState.SPENT, GrantState.ANSWERED, GrantState.UNKNOWN}
 class Grants:
     """What the broker does with grants. The store decides; the steady clock says when they end."""
 
-    def __init__(self, store: Store, clock: Clock, emit: Callable[[BrokerEvent], Awaitable[None]]) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, emit: Callable[[BrokerEvent], Awaitable[None]], later: Later
+    ) -> None:
         self._store = store
         self._clock = clock
         self._emit = emit
+        self._later = later
         self._ends: dict[str, float] = {}
 
     async def start(self) -> None:
@@ -45,6 +49,11 @@ class Grants:
         """Note when a grant ends. A wall clock that was set back cannot make it longer than it was meant to be."""
         left = min(grant.expires_at - self._clock.now(), grant.expires_at - grant.created_at)
         self._ends.setdefault(grant.id, self._clock.monotonic() + left)
+
+    @property
+    def known(self) -> frozenset[str]:
+        """Ids of the grants that are active, as far as this gateway knows."""
+        return frozenset(self._ends)
 
     @property
     def next_end(self) -> float | None:
@@ -71,12 +80,21 @@ class Grants:
                 return grant
         return None
 
-    async def spend(self, grant_id: str, *, wire: str, exchange: str, terms: Sequence[RequireApproval] = ()) -> Grant:
+    async def spend(
+        self,
+        grant_id: str,
+        *,
+        wire: str,
+        exchange: str,
+        terms: Sequence[RequireApproval] = (),
+        asked: Asked | None = None,
+    ) -> Grant:
         """Take a grant for one dispatch. Raises GrantSpent or GrantVoid: then nothing may be sent.
 
+        `asked` is the request that will be sent: the grant has to clear that one, by its intent or by its window.
         A caller that is cancelled while it waits has not got the grant, and so has sent nothing: it is given back.
         """
-        work = asyncio.ensure_future(self._spend(grant_id, wire, exchange, terms))
+        work = asyncio.ensure_future(self._spend(grant_id, wire, exchange, terms, asked))
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -84,15 +102,18 @@ class Grants:
             raise
         except StoreUnavailable:
             # It may be spent all the same, and nothing is sent.
-            spawn(self._undo(grant_id, exchange), name="give a grant back")
+            self._later.add("give a grant back", lambda: self.release(grant_id, exchange))
             raise
 
     async def release(self, grant_id: str, exchange: str) -> Grant:
         """Give a spent grant back. Only where not one byte of the request went upstream. Raises GrantSpent."""
         try:
-            return await uninterrupted(self._store.release(grant_id, exchange))
+            released = await uninterrupted(self._store.release(grant_id, exchange))
         except StaleWrite as error:
             raise GrantSpent(str(error)) from None
+        if released.state is GrantState.ACTIVE:
+            self.adopt(released)
+        return released
 
     async def settle(self, grant_id: str, state: Outcome, *, exchange: str = "") -> Grant:
         """Note the outcome of a spend; again the same is harmless. Raises GatewayFault on a spend that is not open."""
@@ -111,9 +132,10 @@ class Grants:
         return grant
 
     async def refresh(self, grant_id: str) -> None:
-        """Tell that a grant ended which another gateway ended: what is open under it here must be closed, too."""
-        grant = await self._store.grant(grant_id) if grant_id in self._ends else None
+        """Take over what another gateway did to a grant: what is open under one that ended must be closed here, too."""
+        grant = await self._store.grant(grant_id)
         if grant is not None and grant.state is GrantState.ACTIVE:
+            self.adopt(grant)
             return
         known = self._ends.pop(grant_id, None) is not None
         if not known or grant is None or grant.state not in _ENDED:
@@ -138,13 +160,22 @@ class Grants:
                 revoked.append(ended)
         return tuple(revoked)
 
-    async def _spend(self, grant_id: str, wire: str, exchange: str, terms: Sequence[RequireApproval]) -> Grant:
+    async def _spend(
+        self, grant_id: str, wire: str, exchange: str, terms: Sequence[RequireApproval], asked: Asked | None
+    ) -> Grant:
         grant = await self._store.grant(grant_id)
         if grant is None:
             raise GrantVoid(f"grant `{grant_id}` does not exist")
+        approval = await self._store.approval(grant.approval) if asked is not None else None
+        if asked is not None and (approval is None or not asked.is_of(grant, approval)):
+            raise GrantVoid(f"grant `{grant_id}` was given for another request")
+        is_by_window = asked is not None and asked.key.intent != grant.intent
         if grant.state is GrantState.ACTIVE:
             if self._is_over(grant):
                 await self.end(grant_id, GrantState.EXPIRED, "its time is over")
+            elif is_by_window:
+                if not await self._meets(grant, terms, every_rule=True):
+                    raise GrantVoid("policy asks for more of this request than the window was given under")
             elif not await self._meets(grant, terms):
                 await self.end(grant_id, GrantState.REVOKED, "policy asks for more than it was given under")
         try:
@@ -160,11 +191,6 @@ class Grants:
         except Exception:  # noqa: BLE001  # it was not spent, and nobody waits for the reason
             return
         await self.release(grant.id, exchange)
-
-    async def _undo(self, grant_id: str, exchange: str) -> None:
-        # Neither: it was not spent, or the store is still away and the next start reports it.
-        with suppress(GrantSpent, StoreUnavailable):
-            await self.release(grant_id, exchange)
 
     async def _settle(self, grant_id: str, state: Outcome, exchange: str) -> Grant:
         if not exchange:
@@ -194,18 +220,4 @@ class Grants:
             return False
         given = {str(t.rule) for t in approval.ask.terms}
         known = not every_rule or given >= {str(t.rule) for t in terms}
-        return known and suffices(approval.ask.terms, terms)
-
-
-async def abandon(store: Store, clock: Clock, emit: Callable[[BrokerEvent], Awaitable[None]]) -> None:
-    """Report every dispatch that a process before this one left without an answer, then mark it so.
-
-    Told first: a crash in between tells it twice rather than never.
-    """
-    for spend in await store.open_spends():
-        request, grant = await store.approval(spend.approval), await store.grant(spend.grant)
-        if grant is not None and grant.scope is Scope.REQUEST:
-            grant = replace(grant, state=GrantState.UNKNOWN)
-        detail = "the gateway ended between dispatch and answer"
-        await emit(BrokerEvent(BrokerEventKind.OUTCOME_UNKNOWN, request, grant, exchange=spend.exchange, detail=detail))
-        await store.settle(spend.grant, spend.exchange, GrantState.UNKNOWN, clock.now())
+        return known and suffices(approval.ask.terms, terms, glass=approval.glass is not Glass.NONE)

@@ -23,6 +23,7 @@ from holdpoint.domain.access import (
 from holdpoint.domain.canonical import canonical
 from holdpoint.domain.decision import Scope
 from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
+from holdpoint.protocols.kubernetes.built_in import honours_dry_run
 from holdpoint.visible_text import spelled_out
 
 LONGEST = 160
@@ -138,8 +139,10 @@ def _objects(access: AccessRequest, what: KubeObject, said: JsonObject, widen: A
     if is_stream:
         parts += _inside(what, verb, widen, words)
     parts += _selected(what, widen, words)
-    if options.dry_run:
+    if options.dry_run and honours_dry_run(verb, what.group, what.resource, what.subresource):
         parts.append(", tried only: nothing is stored")
+    elif options.dry_run:
+        parts.append(", asked for as a dry run, which whoever serves it may not heed")
     elif "verb" in widen or verb in _CHANGES:
         parts.append(", whatever it changes")
     elif verb == "create":

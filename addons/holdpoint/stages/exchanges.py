@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from mitmproxy import http
 
+from holdpoint.approvals.windows import Asked
 from holdpoint.domain.decision import Deny, GuardAnswer, Rate
 from holdpoint.domain.exchange import Received, Refused, State
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
@@ -75,6 +76,8 @@ class Exchange:
     """Persons whose approval cleared it."""
     comments: tuple[tuple[str, str], ...] = ()
     """Person and words of those among them who said something."""
+    asked: Asked | None = None
+    """What was put before reviewers: what is sent must be that."""
     read_pins: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     """Definitions of the tools it names that a reviewer was shown, by fingerprint."""
     round: Round | None = None

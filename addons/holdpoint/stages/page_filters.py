@@ -8,6 +8,8 @@ from holdpoint.store.wanted import Wanted
 SEES_ALL = frozenset({"auditor", "admin"})
 """Roles. They decide nothing."""
 _MOST = 500
+_LATEST = 1e12
+"""Unix seconds."""
 
 
 def may_see(reviewer: Reviewer, request: ApprovalRequest) -> bool:
@@ -56,7 +58,11 @@ def _word(params: JsonObject, name: str) -> str:
 
 def _time(params: JsonObject, name: str) -> float:
     value = params.get(name)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0.0
+    if abs(value) > _LATEST:
+        raise AdminError("bad_request", f"`{name}` is no time in Unix seconds")
+    return float(value)
 
 
 def _state(value: JsonValue) -> ApprovalState:

@@ -160,6 +160,9 @@ class Forgetful:
         self.store = store
         self.loses = ""
 
+        self.shared = store.shared
+        self.listen = store.listen
+
     def __getattr__(self, name):
         work = getattr(self.store, name)
 

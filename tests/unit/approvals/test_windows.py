@@ -83,6 +83,24 @@ NAMED = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "we
 @pytest.mark.parametrize(
     ("one", "other", "widen"),
     [
+        pytest.param(
+            kube("PATCH", f"{WEB}?dryRun=All", {}),
+            kube("PATCH", f"{WEB.replace('apps', 'agg.example')}?dryRun=All", {}),
+            ("resource",),
+            id="a dry run that nobody may heed",
+        ),
+        pytest.param(
+            kube("DELETE", f"{PODS}/web"),
+            kube("DELETE", "/api/v1/namespaces/demo"),
+            ("resource", "name"),
+            id="the namespace, not what is in it",
+        ),
+        pytest.param(
+            kube("DELETE", f"{PODS}/web"),
+            kube("DELETE", "/api/v1/namespaces/web"),
+            ("resource", "namespace"),
+            id="a namespace of the same name",
+        ),
         pytest.param(PATCH, kube("PATCH", WEB.replace("web", "api"), {}), (), id="name"),
         pytest.param(PATCH, kube("PUT", WEB, {}), (), id="verb"),
         pytest.param(PATCH, kube("DELETE", WEB), (), id="delete"),
@@ -379,3 +397,9 @@ def test_long_values_are_cut_in_the_sentence_alone():
     assert len(opens) < 1_000
     assert "... (cut)" in opens
     assert "19 more" in opens
+
+
+@pytest.mark.threat("T61")
+@pytest.mark.parametrize(("group", "said"), [("apps", "nothing is stored"), ("agg.example", "may not heed")])
+def test_reviewer_reads_whether_a_dry_run_is_one(group, said):
+    assert said in kube("PATCH", f"{WEB.replace('apps', group)}?dryRun=All", {}).window(for_time()).opens

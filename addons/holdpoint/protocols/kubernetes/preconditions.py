@@ -84,10 +84,15 @@ def _of_query(query: JsonMapping) -> JsonObject:
 
 def _versioned(value: JsonObject, version: str, media: str) -> Guarded | None:
     metadata = value.get("metadata")
-    if not isinstance(metadata, dict | None) or as_object(metadata).get("resourceVersion"):
+    if not isinstance(metadata, dict | None) or not _is_no_version(as_object(metadata).get("resourceVersion")):
         return None
     made: JsonObject = {**value, "metadata": {**as_object(metadata), "resourceVersion": version}}
     return _written(made, media, ("metadata.resourceVersion",))
+
+
+def _is_no_version(value: JsonValue) -> bool:
+    """Tell whether a resource version says nothing: zero stands for whatever is there (registry/generic/registry)."""
+    return not value or (isinstance(value, str) and not value.strip("0"))
 
 
 def _tested(operations: JsonValue, version: str, media: str) -> Guarded | None:

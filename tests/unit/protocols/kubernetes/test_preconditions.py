@@ -30,6 +30,9 @@ CASES: list[tuple[str, Guarded | None, Any]] = [
     ("update without metadata", made("update", b"{}"), {"metadata": VERSION}),
     ("update in YAML", made("update", b"a: 1\n", sort="application/yaml"), {"a": 1, "metadata": VERSION}),
     ("update with a version", made("update", b'{"metadata":{"resourceVersion":"5"}}'), None),
+    # Which the API server takes for none.
+    ("update with version zero", made("update", b'{"metadata":{"resourceVersion":"0"}}'), {"metadata": VERSION}),
+    ("update with no version", made("update", b'{"metadata":{"resourceVersion":""}}'), {"metadata": VERSION}),
     ("merge patch", made("patch", b'{"spec":{"a":null}}', patch="merge"), {"spec": {"a": None}, "metadata": VERSION}),
     ("strategic patch", made("patch", b'{"a":[]}', patch="strategic"), {"a": [], "metadata": VERSION}),
     (
