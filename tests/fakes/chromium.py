@@ -1,7 +1,7 @@
 """A real browser for tests of pages: Debian's Chromium, driven by Playwright, which fetches none of its own here."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import pytest
@@ -20,7 +20,7 @@ ARGUMENTS = (
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium() -> Generator[Browser]:
     """Start one browser. Skips where there is none: it can be installed."""
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
