@@ -24,7 +24,7 @@ RULES = """\
   - name: writes
     effect: hold
     match: {verbs: [patch, delete], resources: [configmaps]}
-    approval: {reviewers: ['group:reviewers'], timeout: 20m}
+    approval: {reviewers: ['group:reviewers'], timeout: 20m, preview: required}
 """
 
 
@@ -62,6 +62,20 @@ def test_requester_who_may_not_read_an_object_does_not_read_it_in_the_preview_of
 
 
 @pytest.mark.threat("T71")
+def test_requester_who_may_not_read_an_object_does_not_read_why_its_preview_failed(world: PreviewWorld):
+    kubectl = world.run("delete", "configmap", "absent")
+    seen = world.until(lambda r: r["dry_run"]["state"] == "failed")
+    asks = {"id": seen["id"], "id_token": world.id_token("alice@corp.example", "nobody")}
+    mine = world.admin().call_sync("approvals.get", asks)
+    assert len(seen["dry_run"]["why"]) > len("the API server refuses this")
+    for part in ("why", "shown"):
+        assert mine["dry_run"][part] != seen["dry_run"][part]
+    assert seen["dry_run"]["why"] not in str(mine)
+    world.decide(seen, "deny")
+    assert kubectl.wait() == 1
+
+
+@pytest.mark.threat("T71")
 def test_what_a_read_would_mask_is_masked_in_the_preview_of_a_write(world: PreviewWorld):
     for seen in held(world, "open"):
         assert "said-in-confidence" in str(seen["dry_run"])
@@ -76,7 +90,9 @@ def test_requester_does_not_read_what_the_calls_of_others_did(who: str, *, reads
     asked = ApprovalRequest(
         "apr-1", ask(), ApprovalState.PENDING, 1.0, 2.0, dry_run=DryRun(shown={"hangs_on_it": others})
     )
-    services: Any = SimpleNamespace(broker=SimpleNamespace(confirm=False))
+    services: Any = SimpleNamespace(
+        broker=SimpleNamespace(confirm=False), suspensions=SimpleNamespace(of_reviewer=lambda _: None)
+    )
     assert ("others/key" in str(shown_to(services, reviewer(who), asked))) is reads
 
 

@@ -34,6 +34,7 @@ _BARE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+-]*")
 _SEALED = re.compile(r'"?\[sealed:[0-9a-f]{64}\]"?')
 """A sealed leaf says nothing to a reader, and that it is masked says enough."""
 _ALL = frozenset({"list", "watch", "deletecollection"})
+_DELETES = frozenset({"delete", "deletecollection"})
 _CHANGES = frozenset({"update", "patch"})
 _STREAMS = frozenset({"attach", "cp", "exec", "portforward"})
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
@@ -147,6 +148,8 @@ def _objects(access: AccessRequest, what: KubeObject, said: JsonObject, widen: A
         parts.append(", whatever it changes")
     elif verb == "create":
         parts.append(", whatever is in it")
+    elif verb in _DELETES:
+        parts.append(", in whatever time and whatever becomes of what it owns")
     return "".join(parts)
 
 

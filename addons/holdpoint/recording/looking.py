@@ -44,6 +44,7 @@ class Who(msgspec.Struct):
     id: str | None = ""
     person: str | None = ""
     name: str | None = ""
+    actor: str | None = ""
 
 
 class Links(msgspec.Struct):

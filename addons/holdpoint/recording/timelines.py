@@ -243,7 +243,7 @@ def _fits(key: Key, search: Search) -> bool:
 
 
 def _who(who: Who) -> JsonObject:
-    return {"id": who.id or "", "person": who.person or "", "name": who.name or ""}
+    return {"id": who.id or "", "person": who.person or "", "name": who.name or "", "actor": who.actor or ""}
 
 
 def _count(known: Listed, key: Key) -> None:

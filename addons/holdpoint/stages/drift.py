@@ -73,7 +73,7 @@ def guard(flow: http.HTTPFlow, exchange: Exchange, state: Cleared, live: JsonObj
     if not isinstance(what, KubeObject):
         return state
     made = guarded(
-        access.action.verb,
+        "evict" if what.subresource == "eviction" else access.action.verb,
         patch=what.options.patch,
         content_type=text(flow.request.headers, b"content-type"),
         body=flow.request.raw_content or b"",

@@ -48,7 +48,7 @@ def masks_of(policies: Policies, access: AccessRequest, target: Target) -> tuple
 
 def shown_to(services: "Services", person: Reviewer, request: ApprovalRequest) -> JsonObject:
     """Return a request in the form for somebody who may see it: without its preview where he asks and may not read."""
-    shown = to_json(request, confirm=services.broker.confirm)
+    shown = to_json(request, confirm=services.broker.confirm, silenced=services.suspensions.of_reviewer)
     access = request.ask.access
     is_others = person.person not in access.principal.requesters or bool(person.roles & SEES_ALL)
     if is_others or not (request.dry_run.shown or request.dry_run.state in _TOLD):

@@ -98,8 +98,7 @@ async def test_sessions_are_listed_with_who_where_and_how_much(browser: Browser)
 
 
 async def test_a_search_goes_to_the_gateway_and_into_the_address(browser: Browser) -> None:
-    found = browser.gateway.answers["sessions.list"]
-    browser.gateway.answers["sessions.list"] = {**found, "more": True}
+    browser.gateway.answers["sessions.list"] = {"sessions": [session()], "more": True}
     page = (await browser.get("/sessions?principal=a%40x&since=2027-01-01&until=2027-01-01&before=ses-9")).text
     _, params = browser.gateway.calls[-1]
     day = datetime(2027, 1, 1, tzinfo=UTC).timestamp()

@@ -54,6 +54,8 @@ def guarded(  # what decides how a body is read
     match verb, patch:
         case "delete", _:
             return _delete(decoded if body else _of_query(query), uid, version)
+        case "evict", _:
+            return _evicted(decoded, uid)
         case ("update", "") | ("patch", "merge" | "strategic"):
             return _versioned(dict(decoded), version, media if verb == "patch" else _JSON)
         case "patch", "json":
@@ -72,6 +74,15 @@ def _delete(options: JsonMapping, uid: str, version: str) -> Guarded | None:
         return None
     made: JsonObject = {**options, "preconditions": {**as_object(wanted), **{name: said[name] for name in added}}}
     return _written(made, _JSON, tuple(f"preconditions.{name}" for name in added))
+
+
+def _evicted(eviction: JsonMapping, uid: str) -> Guarded | None:
+    """Bind an eviction to its pod. Not to its version: the API server changes the pod itself before it deletes it."""
+    options = eviction.get("deleteOptions")
+    if not isinstance(options, dict | None) or (made := _delete(as_object(options), uid, "")) is None:
+        return None
+    body: JsonObject = {**eviction, "deleteOptions": made.object}
+    return _written(body, _JSON, tuple(f"deleteOptions.{name}" for name in made.added))
 
 
 def _of_query(query: JsonMapping) -> JsonObject:
