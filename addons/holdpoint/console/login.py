@@ -79,5 +79,6 @@ async def goodbye(request: Request) -> Response:
 
 
 def _failed(site: Site, text: str, *, then: str, status: int) -> Response:
-    logger.warning("a login failed: %s", text)
+    # Anybody can write the address of an answer: no line of theirs gets into the log.
+    logger.warning("a login failed: %s", spelled_out(text))
     return site.login_again(f"The login failed: {text}.", status=status, then=then)

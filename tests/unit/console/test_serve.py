@@ -78,6 +78,7 @@ async def test_a_console_whose_address_is_not_safe_does_not_start(url: str) -> N
             create_app(replace(CONSOLE, url=url), issuer, FakeGateway(), http=http)
 
 
+@pytest.mark.threat("T78")
 async def test_who_only_connects_keeps_nobody_from_deciding() -> None:
     async with quiet_console() as (port, url), httpx.AsyncClient() as http, AsyncExitStack() as stack:
         for number in range(MOST_REQUESTS + 50):
