@@ -37,3 +37,14 @@ os.register_at_fork(after_in_child=_pool.clear)
 def new_id(prefix: str) -> str:
     """Return `prefix-` and 26 characters: 48 bits of time in milliseconds, 80 random bits (as a ULID, lower case)."""
     return f"{prefix}-{_base32(time.time_ns() // 1_000_000, 10)}{_base32(_random(), 16)}"
+
+
+def made_at(name: str) -> float:
+    """Return when an identifier was made (Unix seconds), by what it says itself; 0 where it is none of ours."""
+    digits = name.rpartition("-")[2]
+    if len(digits) != 26 or any(d not in _ALPHABET for d in digits):  # noqa: PLR2004  # see `new_id`
+        return 0.0
+    number = 0
+    for digit in digits[:10]:
+        number = number * 32 + _ALPHABET.index(digit)
+    return number / 1_000

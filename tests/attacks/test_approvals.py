@@ -7,10 +7,11 @@ import pytest
 from tests.fakes.approvals import House, ask, house, principal, reviewer, term
 
 from holdpoint.approvals.errors import AlreadyResolved, GrantSpent, NotAllowed
-from holdpoint.domain.access import Actor, person_name
+from holdpoint.domain.access import AccessRequest, Actor, Principal, person_name
 from holdpoint.domain.approval import ApprovalState, Reviewer, Verdict
 from holdpoint.domain.decision import Permit, Scope
 from holdpoint.domain.grant import GrantState
+from holdpoint.stages.preview import intent_digest
 
 APPROVE = Verdict.APPROVE
 
@@ -145,3 +146,29 @@ async def test_comment_of_a_reviewer_is_kept_as_text(home: House):
     hostile = "'; DROP TABLE approvals; -- <script>\x00\u202e"
     await home.broker.vote(held.id, reviewer(), Verdict.DENY, hostile)
     assert (await home.store.approval(held.id)).votes[0].comment == hostile
+
+
+@pytest.mark.threat("T04")
+async def test_yes_of_a_reviewer_who_was_suspended_since_does_not_count(tmp_path):
+    suspended: set[str] = set()
+    async with house(tmp_path / "b.db", barred=lambda r: "suspended" if r.person in suspended else "") as home:
+        held = await home.broker.request(ask(term(required=2)))
+        await home.broker.vote(held.id, reviewer("stolen@example"), APPROVE, "")
+        suspended.add("stolen@example")
+        assert (await home.broker.vote(held.id, reviewer(), APPROVE, "")).state is ApprovalState.PENDING
+        third = reviewer("carol@example")
+        assert (await home.broker.vote(held.id, third, APPROVE, "")).state is ApprovalState.APPROVED
+
+
+def served(agent: str) -> AccessRequest:
+    """A request to a cluster that comes through an MCP server, for a call of this agent."""
+    alice, server = principal(agent=agent), Actor("mcp-server:tools", "holdpoint")
+    worker = Principal("holdpoint", "mcp-server:tools", "workload")
+    return replace(ask().access, principal=replace(alice, actor=server, legs=(alice, worker)))
+
+
+@pytest.mark.threat("T18")
+def test_agent_cannot_use_what_was_approved_for_another_through_the_same_mcp_server():
+    careful, reckless = (intent_digest(served(agent), {"verb": "delete"}, {}) for agent in ("careful", "reckless"))
+    assert careful != reckless
+    assert careful == intent_digest(served("careful"), {"verb": "delete"}, {})

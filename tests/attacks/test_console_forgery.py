@@ -207,6 +207,9 @@ async def test_a_foreign_name_for_our_address_is_not_served(browser: Browser, ho
         "/badge",
         "/grants",
         "/principals",
+        "/sessions",
+        "/sessions/ses-1",
+        "/exchanges/exc-1",
     ],
 )
 @pytest.mark.parametrize("logged_in", [True, False], ids=["logged in", "stranger"])
@@ -236,7 +239,16 @@ async def test_a_refused_host_gets_the_headers_too(browser: Browser) -> None:
 
 async def test_no_page_speaks_to_another_host_or_holds_code_of_its_own(browser: Browser) -> None:
     await browser.log_in()
-    for path in ("/", "/history", "/requests/apr-1", "/goodbye", "/grants", "/principals"):
+    for path in (
+        "/",
+        "/history",
+        "/requests/apr-1",
+        "/goodbye",
+        "/grants",
+        "/principals",
+        "/sessions",
+        "/sessions/ses-1",
+    ):
         page = (await browser.get(path)).text
         addresses = re.findall(r'(?:href|src|action)="([^"]*)"', page)
         assert addresses

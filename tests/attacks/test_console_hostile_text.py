@@ -148,3 +148,22 @@ async def test_a_state_that_nobody_knows_names_no_class(browser: Browser) -> Non
     browser.gateway.add(request_wire(state='x" onmouseover="alert(1)'))
     page = (await browser.get("/requests/apr-1")).text
     assert not any("onmouseover" in names for _, names in Tags(page).found)
+
+
+@pytest.mark.parametrize("odd", ["\u00ad", "a\u00ad", "a\u0430"], ids=["hidden", "hidden between", "foreign"])
+async def test_odd_characters_do_not_make_a_page_of_many_times_their_size(browser: Browser, odd: str) -> None:
+    arguments: JsonObject = {f"k{number}": odd * (1_300 // len(odd)) for number in range(100)}
+    browser.gateway.add(request_wire(preview={"arguments": arguments}))
+    page = (await browser.get("/requests/apr-1")).text
+    assert len(page.encode()) < 2_500_000
+    # Beyond the mark of each they are written out: nothing is hidden, and nothing passes for another letter.
+    last = page.partition("k99")[2]
+    assert odd[-1] not in last
+    assert f"\u27e6U+{ord(odd[-1]):04X}\u27e7" in last
+
+
+async def test_a_page_with_few_odd_characters_names_each(browser: Browser) -> None:
+    browser.gateway.add(request_wire(preview={"arguments": {"name": "p\u0430ypal\u200b"}}))
+    page = (await browser.get("/requests/apr-1")).text
+    assert 'title="U+0430 CYRILLIC SMALL LETTER A"' in page
+    assert 'title="U+200B ZERO WIDTH SPACE"' in page

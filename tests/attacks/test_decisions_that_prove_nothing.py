@@ -13,7 +13,7 @@ from tests.fakes.issuer import FakeIssuer
 
 from holdpoint.admin.errors import AdminError
 from holdpoint.approvals.evidence import sign
-from holdpoint.domain.approval import ApprovalRequest
+from holdpoint.domain.approval import ApprovalRequest, DryRun, DryRunState
 from holdpoint.domain.statement import moment
 from holdpoint.keys import Signer
 
@@ -289,6 +289,18 @@ async def test_a_token_that_confirms_opens_nothing_else(it: Court) -> None:
                 {"id": held.id, "id_token": token, "verdict": "deny", "expect": held.ask.intent}
             )
         assert caught.value.code == "unauthenticated"
+
+
+@pytest.mark.threat("T68")
+@pytest.mark.parametrize("state", [DryRunState.PENDING, DryRunState.READY, DryRunState.FAILED], ids=str)
+async def test_yes_that_does_not_say_what_was_read_is_none_where_a_write_was_tried(
+    it: Court, state: DryRunState
+) -> None:
+    held = await it.hold()
+    held = await it.broker.note_dry_run(held.id, DryRun(state, "", 1.0, {"diff": []}, "hmac", {}))
+    with pytest.raises(AdminError, match="preview"):
+        await it.decide(held, preview="")
+    assert await it.decide(held, preview="", verdict="deny") == "denied"
 
 
 # -- what is kept

@@ -25,7 +25,7 @@ from holdpoint.settings import Settings
 from holdpoint.settings_file import load_settings
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.lifecycle import Lifecycle
-from holdpoint.stages.services import open_services
+from holdpoint.stages.opening import open_services
 
 HOOKS = ("requestheaders", "request", "responseheaders", "response")
 _CLIENTS: dict[str, Client] = {}

@@ -1,5 +1,6 @@
 """The console as a browser lays it out, refreshes it and sends its forms: one Chromium for all of it."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -156,6 +157,23 @@ def test_a_request_arrives_on_an_open_page_by_itself(console: RunningConsole, pa
     expect(page).to_have_title("(2) Pending · Holdpoint")
     expect(page.locator("#badge")).to_have_text("2")
     expect(page.locator("#say")).to_have_text("2 need you")
+
+
+def test_requests_that_follow_each_other_quickly_arrive_all(console: RunningConsole, page: Page) -> None:
+    page.goto(console.url + "/")
+    for number in range(2, 6):
+        console.put(held(f"apr-{number}"))
+        expect(page.locator(".item")).to_have_count(number)
+
+
+def test_an_open_page_looks_again_where_a_look_failed(console: RunningConsole, page: Page) -> None:
+    page.goto(console.url + "/")
+    page.route(re.compile("auto=1"), lambda route: route.abort(), times=1)
+    page.clock.install()
+    with page.expect_event("requestfailed"):
+        console.put(held("apr-2"))
+    page.clock.run_for(6_000)
+    expect(page.locator(".item")).to_have_count(2)
 
 
 def test_an_open_request_shows_the_votes_of_others_and_keeps_what_was_typed(

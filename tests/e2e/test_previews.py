@@ -158,3 +158,55 @@ def test_what_the_api_server_would_refuse_is_shown_in_its_own_words_and_made_aga
     world.decide(held)
     assert kubectl.wait() == 0
     assert [b[0]["op"] for b in sent(world, "PATCH")] == ["test"]
+
+
+def test_command_is_shown_with_what_it_reaches_and_void_once_the_pod_is_another(world: PreviewWorld):
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "one", "labels": {"app": "one"}}}
+    spec = {"containers": [{"name": "main", "image": "registry.local/one:1"}]}
+    world.cluster.put({**pod, "spec": spec}, "shop")
+    kubectl = world.run("exec", "one", "--", "id")
+    held = world.previewed()
+    assert "container main: image registry.local/one:1" in hanging(held)
+    assert "labels: app=one" in hanging(held)
+    world.cluster.store.delete(kind_of("", "pods"), "shop", "one")
+    world.cluster.put({**pod, "spec": spec}, "shop")
+    world.decide(held)
+    # kubectl tries the same over SPDY, and is held anew: for the pod that is there now.
+    again = world.until(lambda r: r["id"] != held["id"] and r["dry_run"]["state"] == "ready")
+    world.decide(again, "deny")
+    assert kubectl.wait() != 0
+    refused = [e["detail"]["refusal"]["public"] for e in world.audited() if e["stage"] == "Refused"]
+    assert refused[0] == "the object changed since this was approved; ask again"
+    assert not [r for r in world.by("gateway") if r.path.endswith("/exec")]
+
+
+@pytest.mark.threat("T68")
+def test_delete_of_many_says_how_many_and_which_and_is_void_once_there_are_others(world: PreviewWorld):
+    def put(name: str) -> None:
+        meta = {"name": name, "labels": {"a": "b"}}
+        world.cluster.put({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta}, "shop")
+
+    for name in ("one", "two"):
+        put(name)
+    with ThreadPoolExecutor() as threads, world.client() as client:
+        path = "/api/v1/namespaces/shop/configmaps?labelSelector=a%3Db"
+        asked = threads.submit(client.delete, path, timeout=60)
+        held = world.previewed()
+        put("three")
+        world.decide(held)
+        assert asked.result().status_code == 409
+    counts = held["dry_run"]["shown"]["counts"]
+    assert counts == {"matched": 2, "more": False, "names": ["shop/one", "shop/two"]}
+    assert world.live("", "configmaps", "one")
+    assert world.writes(PREVIEWER) == []
+
+
+def test_target_without_the_credential_says_that_nothing_was_tried(tmp_path_factory: pytest.TempPathFactory):
+    with PreviewWorld(tmp_path_factory.mktemp("plain"), target_lines="") as world:
+        world.start()
+        kubectl = world.run("delete", "deployment", "web", "--wait=false")
+        held = world.previewed("none")
+        assert "the target has no `preview` credential" in held["dry_run"]["why"]
+        world.decide(held)
+        assert kubectl.wait() == 0
+        assert world.by(PREVIEWER) == []

@@ -108,8 +108,10 @@ class Attacked(World):
 
 
 @contextmanager
-def attacked(folder: Path, *start: str, hold_wait: str = "20s", rules: str = "") -> Iterator[Attacked]:
-    """Bring one up. `rules`: more of them for the MCP target, indented by two."""
+def attacked(
+    folder: Path, *start: str, hold_wait: str = "20s", rules: str = "", roles: str = "{}"
+) -> Iterator[Attacked]:
+    """Bring one up. `rules`: more of them for the MCP target, indented by two; `roles`: who audits, a flow mapping."""
     with RawUpstream() as mcp, RawUpstream() as shop:
         world = Attacked(folder, env={"SHOP_KEY": SHOP_KEY}, hold_wait=hold_wait)
         world.mcp, world.shop = mcp, shop
@@ -126,7 +128,13 @@ def attacked(folder: Path, *start: str, hold_wait: str = "20s", rules: str = "")
             demo = world.policies / "demo.yaml"
             demo.write_text(demo.read_text().replace('server_requests: ["*"]', "server_requests: [sampling/*]"))
             files += " more.yaml,"
-        world.write_settings(**{world.notes.url: mcp.url, "policies: [demo.yaml,": f"policies: [{files}"})
+        world.write_settings(
+            **{
+                world.notes.url: mcp.url,
+                "policies: [demo.yaml,": f"policies: [{files}",
+                "max_age: 12h}": f"max_age: 12h, roles: {roles}}}",
+            }
+        )
         with world:
             world.start(*start)
             yield world

@@ -11,6 +11,7 @@ from typing import Any, cast
 from tests.fakes.approvals import ask, term
 from tests.fakes.gateway_yaml import ENVIRON, write_gateway
 from tests.fakes.issuer import FakeIssuer
+from tests.fakes.policies import MASKS, policy_text
 
 from holdpoint.admin.errors import AdminError
 from holdpoint.approvals.broker import Broker
@@ -23,15 +24,13 @@ from holdpoint.domain.decision import RequireApproval
 from holdpoint.domain.statement import Statement, moment
 from holdpoint.identity.verify import Verifier
 from holdpoint.keys import Signer, open_audit_keys, open_console_key
-from holdpoint.policy.delegations import Delegations
 from holdpoint.recording.audit import AuditLog
 from holdpoint.settings import Settings
 from holdpoint.settings_file import load_settings
 from holdpoint.stages.admin_methods import AdminMethods
+from holdpoint.stages.policies import load_policies
 from holdpoint.stages.suspensions import Suspensions
 from holdpoint.store.sqlite import SqliteStore
-
-NO_DELEGATIONS = SimpleNamespace(delegations=Delegations())
 
 GROUPS = {"rita": ["sre"], "sam": ["sre", "dba"], "dora": ["dba"]}
 KEY = "  client_id: holdpoint-console\n  signing: {id: console-1, file: var/keys/console.pem, create: true}\n"
@@ -147,6 +146,8 @@ async def court(
             ("reviewers: {issuers: [corp]}\n", reviewers),
             ("      - {id: audit-1, file: var/keys/audit-1.pub}\n", ""),
         )
+        rule = policy_text("name: none, match: {any: true}, effect: deny", targets="web")
+        (folder / "base.yaml").write_text(f"{MASKS}---\n{rule}")
         settings = load_settings(file, ENVIRON, check_machine=False)
         signer = open_console_key(settings.console.signing[0]) if settings.console and key else None
         keys = open_audit_keys(settings.keys)
@@ -163,7 +164,14 @@ async def court(
             cast(
                 "Any",
                 SimpleNamespace(
-                    broker=broker, store=store, verifier=verifier, suspensions=suspensions, policies=NO_DELEGATIONS
+                    broker=broker,
+                    store=store,
+                    verifier=verifier,
+                    suspensions=suspensions,
+                    policies=load_policies(settings, b"k" * 32),
+                    settings=settings,
+                    clock=clock,
+                    append=audit.append,
                 ),
             )
         )

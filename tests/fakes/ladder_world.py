@@ -181,7 +181,9 @@ class LadderWorld(World):
         while time.monotonic() < until:
             version = admin.call_sync("approvals.wait_change", {"since": version})["version"]
             found = admin.call_sync("approvals.list", {"id_token": token, "state": ["pending"], "limit": 200})
-            for request in found["requests"]:
+            for listed in found["requests"]:
+                # A list leaves out what is large.
+                request = admin.call_sync("approvals.get", {"id_token": token, "id": listed["id"]})
                 if text in json.dumps(request["preview"]):
                     return request
         raise AssertionError(f"nothing waits that holds `{text}`")

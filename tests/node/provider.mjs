@@ -7,6 +7,7 @@ import Provider from 'oidc-provider';
 const [port, ...resources] = process.argv.slice(2);
 const issuer = `http://127.0.0.1:${port}`;
 const scope = 'call notes:write';
+const names = { alice: 'Alice Archer', rita: 'Rita Reviewer', sam: 'Sam Stone' };
 
 const provider = new Provider(issuer, {
   clients: [{
@@ -34,7 +35,13 @@ const provider = new Provider(issuer, {
   claims: { openid: ['sub', 'email', 'email_verified', 'name', 'groups'] },
   findAccount: (_ctx, id) => ({
     accountId: id,
-    claims: () => ({ sub: id, email: `${id}@corp.example`, email_verified: true, name: id, groups: ['reviewers'] }),
+    claims: () => ({
+      sub: id,
+      email: `${id}@corp.example`,
+      email_verified: true,
+      name: names[id] ?? id,
+      groups: [id === 'alice' ? 'dev' : 'reviewers'],
+    }),
   }),
   issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
   scopes: ['openid', 'offline_access', ...scope.split(' ')],

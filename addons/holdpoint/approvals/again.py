@@ -1,17 +1,19 @@
 """Decide again what was decided under another policy. Whatever goes wrong counts as no."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from holdpoint.approvals.checks import still_opens
 from holdpoint.approvals.terms import suffices
 from holdpoint.domain.access import AccessRequest
-from holdpoint.domain.approval import ApprovalRequest
+from holdpoint.domain.approval import ApprovalRequest, Glass
 from holdpoint.domain.decision import Decision, Deny, DenyReason, Permit
 from holdpoint.domain.grant import Grant
 
 logger = logging.getLogger(__name__)
+
+_AT_ONCE = 200  # how many pending requests a reload decides in one go
 
 type Decide = Callable[[AccessRequest], Decision]
 
@@ -23,6 +25,11 @@ class Changes:
     withdrawn: tuple[ApprovalRequest, ...] = ()
     tightened: tuple[ApprovalRequest, ...] = ()
     revoked: tuple[Grant, ...] = ()
+
+
+def in_turns[T](these: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Yield a few at a time."""
+    return (these[i : i + _AT_ONCE] for i in range(0, len(these), _AT_ONCE))
 
 
 def decide_again(decide: Decide, access: AccessRequest) -> Decision:
@@ -49,5 +56,7 @@ def why_revoked(decide: Decide, approval: ApprovalRequest | None) -> str:
         case Deny() as deny:
             return why_denied(deny)
         case Permit() as permit:
-            enough = suffices(approval.ask.terms, permit.approvals) and still_opens(approval, permit.approvals)
+            broken = approval.glass is not Glass.NONE
+            enough = suffices(approval.ask.terms, permit.approvals, glass=broken)
+            enough = enough and still_opens(approval, permit.approvals)
             return "" if enough else "policy asks for more than it was given under"

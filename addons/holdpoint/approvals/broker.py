@@ -6,30 +6,30 @@ Every change is durable before anybody hears of it, and runs to its end even whe
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 
 from holdpoint.approvals.acts import Acts
-from holdpoint.approvals.again import Changes, Decide, decide_again
+from holdpoint.approvals.again import Changes, Decide, decide_again, in_turns
 from holdpoint.approvals.deadlines import Deadlines
 from holdpoint.approvals.deciding import Deciding
 from holdpoint.approvals.desk import Desk, Rules
-from holdpoint.approvals.entry import Entry
-from holdpoint.approvals.errors import AlreadyResolved, NotFound
+from holdpoint.approvals.errors import AlreadyResolved
 from holdpoint.approvals.events import BrokerEvent, EventSink
 from holdpoint.approvals.grants import Ending, Grants, Outcome
 from holdpoint.approvals.intake import Intake
 from holdpoint.approvals.later import Later
+from holdpoint.approvals.looks import Looks
 from holdpoint.approvals.neighbours import Neighbours
+from holdpoint.approvals.version import Version
+from holdpoint.approvals.windows import Asked
 from holdpoint.clock import Clock
 from holdpoint.domain.access import Actor
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, DryRun, Reviewer
 from holdpoint.domain.decision import RequireApproval
-from holdpoint.domain.grant import Grant, GrantState
+from holdpoint.domain.grant import Grant
 from holdpoint.domain.refusal import GatewayFault
 from holdpoint.store.protocol import Key, Store
-from holdpoint.store.wanted import Wanted
 from holdpoint.tasks import uninterrupted
 
 logger = logging.getLogger(__name__)
@@ -39,18 +39,21 @@ KEEP = 90 * 86_400.0
 PENDING_EACH = 100
 """Requests that one principal may have pending: one who loops must not bury what others wait for."""
 NO_DRY_RUN = DryRun()
-_AT_ONCE = 200  # how many pending requests a reload decides in one go
 
 
 def _never() -> bool:
     return False
 
 
+def _always(_: ApprovalRequest) -> bool:
+    return True
+
+
 def _nobody(_: Reviewer) -> str:
     return ""
 
 
-class Broker(Acts):
+class Broker(Acts, Looks):
     """One per gateway. The store must be open. Every method may raise StoreUnavailable: then nothing happened."""
 
     def __init__(
@@ -60,6 +63,7 @@ class Broker(Acts):
         events: EventSink,
         *,
         reachable: Callable[[], bool] = _never,
+        told: Callable[[ApprovalRequest], bool] = _always,
         barred: Callable[[Reviewer], str] = _nobody,
         confirm: bool = False,
         keep: float = KEEP,
@@ -68,6 +72,7 @@ class Broker(Acts):
         """`each` is how many requests one principal may have pending.
 
         `reachable` tells whether reviewers can see and object right now; silence counts only while it is True.
+        `told` tells whether they were told of a request: silence counts from then on.
         `barred` says why a person may decide nothing at all right now (suspended), or returns an empty string.
         `confirm`: where two persons are needed, only votes count that an ID token for that very decision vouches for.
         """
@@ -78,19 +83,19 @@ class Broker(Acts):
         self._keep = keep
         self._later = Later()
         self._grants = Grants(store, clock, self._emit, self._later)
-        self._desk = Desk(store, clock, self._emit, self._grants, Rules(reachable, confirm=confirm))
-        super().__init__(Deciding(self._desk, barred), clock)
+        self._desk = Desk(store, clock, self._emit, self._grants, Rules(reachable, told, confirm))
+        Acts.__init__(self, Deciding(self._desk, barred), clock)
+        Looks.__init__(self, store, self._desk)
         self._intake = Intake(self._desk, self._deciding, self._grants, each=each)
         self._neighbours = Neighbours(store, clock, self._desk, self._grants, self._later)
         self._deadlines = Deadlines(clock, self._next, self.tick)
-        self._changed = asyncio.Event()
         # Starts at the time, so that a version from before a restart is never taken for this one's.
-        self._version = int(clock.now() * 1000)
+        self._version = Version(int(clock.now() * 1000))
 
     @property
     def version(self) -> int:
         """Grows with every change that a list or page would show."""
-        return self._version
+        return self._version.number
 
     @property
     def held(self) -> int:
@@ -143,41 +148,10 @@ class Broker(Acts):
             entry.waiters -= 1
         return entry.snapshot()
 
-    async def get(self, approval_id: str) -> ApprovalRequest:
-        """Return one request. Raises NotFound."""
-        entry = self._desk.entries.get(approval_id)
-        found = entry.snapshot() if entry else await self._store.approval(approval_id)
-        if found is None:
-            raise NotFound(f"there is no approval request `{approval_id}`")
-        return found
-
-    async def list(
-        self,
-        *,
-        states: frozenset[ApprovalState] | None = None,
-        limit: int = 100,
-        before: str = "",
-        wanted: Wanted | None = None,
-    ) -> tuple[ApprovalRequest, ...]:
-        """Return requests, newest first, older than `before`, without what of their previews is large.
-
-        `wanted`, in place of `states`, says more of which.
-        """
-        found = await self._store.approvals(wanted=wanted or Wanted(states), limit=limit, before=before)
-        entries = self._desk.entries
-        return tuple(replace(r, waiters=entries[r.id].waiters) if r.id in entries else r for r in found)
-
-    async def grants(
-        self,
-        *,
-        states: frozenset[GrantState] | None = None,
-        principal: str = "",
-        person: str = "",
-        limit: int = 100,
-        before: str = "",
-    ) -> tuple[Grant, ...]:
-        """Return grants, newest first: of one principal (`Principal.id`), or of all that one requester answers for."""
-        return await self._store.grants(states=states, principal=principal, person=person, limit=limit, before=before)
+    def note_told(self) -> None:
+        """Count the silence about requests of which reviewers were told only now."""
+        self._desk.look_again()
+        self._deadlines.rouse()
 
     async def refresh(self, approval_id: str) -> None:
         """Take over what another gateway that shares the store did to a request, its votes or its grant."""
@@ -204,12 +178,20 @@ class Broker(Acts):
         key = Key(principal_id, actor.id if actor else "", target, intent)
         return await uninterrupted(self._grants.find(key, session, terms, window))
 
-    async def spend(self, grant_id: str, *, wire: str, exchange: str, terms: Sequence[RequireApproval] = ()) -> Grant:
+    async def spend(
+        self,
+        grant_id: str,
+        *,
+        wire: str,
+        exchange: str,
+        terms: Sequence[RequireApproval] = (),
+        asked: Asked | None = None,
+    ) -> Grant:
         """Take a grant for one dispatch, durably. Raises GrantSpent or GrantVoid: then nothing may be sent.
 
-        `terms` are those in force now: a grant given under looser ones is void.
+        `terms` are those in force now: a grant given under looser ones is void. `asked` is the request to be sent.
         """
-        return await self._grants.spend(grant_id, wire=wire, exchange=exchange, terms=terms)
+        return await self._grants.spend(grant_id, wire=wire, exchange=exchange, terms=terms, asked=asked)
 
     async def release(self, grant_id: str, exchange: str) -> Grant:
         """Give a spent grant back, only where not one byte of the request went upstream. Raises GrantSpent."""
@@ -222,10 +204,6 @@ class Broker(Acts):
     async def end_grant(self, grant_id: str, state: Ending, reason: str) -> Grant | None:
         """End an active grant: `void` where its object has changed, `revoked` by a human. None: it was not active."""
         return await uninterrupted(self._grants.end(grant_id, state, reason))
-
-    async def pending_where(self, test: Callable[[ApprovalRequest], bool]) -> tuple[ApprovalRequest, ...]:
-        """Return the pending requests of which `test` is true, the oldest first."""
-        return tuple(request for request in await self._store.pending() if test(request))
 
     async def withdraw_where(self, test: Callable[[ApprovalRequest], bool], reason: str) -> tuple[ApprovalRequest, ...]:
         """End every pending request of which `test` is true, whoever waits for it; its callers are told. Returns them.
@@ -258,11 +236,7 @@ class Broker(Acts):
 
     async def wait_change(self, since: int, *, timeout: float | None) -> int:  # noqa: ASYNC109  # part of the answer
         """Return the version as soon as it is not `since`, or after `timeout` seconds."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                while self._version == since:
-                    await self._changed.wait()
-        return self._version
+        return await self._version.wait(since, timeout=timeout)
 
     def _next(self) -> float | None:
         return min((d for d in (self._desk.next_look, self._grants.next_end) if d is not None), default=None)
@@ -280,7 +254,7 @@ class Broker(Acts):
     async def _redecide(self, decide: Decide) -> Changes:
         changed: list[ApprovalRequest | None] = []
         failures: list[BaseException] = []
-        for some in _chunks(list(self._desk.entries.values())):
+        for some in in_turns(list(self._desk.entries.values())):
             again = (self._deciding.redecide(e, decide_again(decide, e.request.ask.access)) for e in some)
             for result in await asyncio.gather(*again, return_exceptions=True):
                 if not isinstance(result, BaseException):
@@ -298,9 +272,7 @@ class Broker(Acts):
         )
 
     async def _emit(self, event: BrokerEvent) -> None:
-        self._version += 1
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        self._version.grow()
         self._deadlines.rouse()
         try:
             result = self._sink(event)
@@ -309,7 +281,3 @@ class Broker(Acts):
         except Exception:
             # What happened is durable in the store and cannot be undone here; a broken audit log stops new requests.
             logger.exception("event `%s` could not be told", event.kind)
-
-
-def _chunks(entries: list[Entry]) -> Iterable[list[Entry]]:
-    return (entries[i : i + _AT_ONCE] for i in range(0, len(entries), _AT_ONCE))

@@ -74,13 +74,17 @@ class Deciding:
             if vote.verdict is Verdict.DENY:
                 await self._desk.finish(entry, ApprovalState.DENIED, said("denied", vote), mine)
                 return
-            votes = (*entry.request.votes, mine)
+            votes = self._standing((*entry.request.votes, mine))
             if self._desk.is_cleared(entry, votes):
                 await self._desk.finish(entry, ApprovalState.APPROVED, said("approved", vote), mine)
-            elif self._desk.counted(entry, votes) != self._desk.counted(entry, entry.request.votes):
+            elif self._desk.counted(entry, votes) != self._desk.counted(entry, self._standing(entry.request.votes)):
                 await self._desk.count(entry, mine)
 
         return await self._desk.change(approval_id, act)
+
+    def _standing(self, votes: tuple[Vote, ...]) -> tuple[Vote, ...]:
+        """Return the votes of those who could give them now: nobody's yes outlives his right to say it."""
+        return tuple(v for v in votes if v.verdict is not Verdict.APPROVE or not self._barred(v.reviewer))
 
     async def redecide(self, entry: Entry, decision: Decision) -> ApprovalRequest | None:
         """Apply what policy says now. Returns the request if that changed it."""
@@ -143,10 +147,10 @@ class Deciding:
 
     async def tick(self) -> None:
         """Expire what is overdue, approve where silence is consent. Raises StoreUnavailable after trying all."""
-        now, reachable = self._desk.clock.monotonic(), self._desk.reachable()
+        now = self._desk.clock.monotonic()
         due: list[Entry] = []
         for entry in self._desk.entries.values():
-            if entry.look_at is not None and not reachable:
+            if entry.look_at is not None and not self._desk.reachable(entry.request):
                 entry.listen(now, reachable=False)
             if entry.next_look <= now:
                 due.append(entry)
@@ -156,12 +160,12 @@ class Deciding:
 
     async def _look(self, entry: Entry) -> None:
         async def act(pending: Entry) -> None:
-            if self._desk.is_cleared(pending, pending.request.votes):
+            if self._desk.is_cleared(pending, self._standing(pending.request.votes)):
                 await self._desk.finish(
                     pending, ApprovalState.APPROVED, "nobody objected in the time that the rule allows"
                 )
             else:
-                pending.listen(self._desk.clock.monotonic(), reachable=self._desk.reachable())
+                pending.listen(self._desk.clock.monotonic(), reachable=self._desk.reachable(pending.request))
 
         await self._desk.change(entry.request.id, act)
 

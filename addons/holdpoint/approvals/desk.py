@@ -12,8 +12,9 @@ from holdpoint.approvals.entry import Entry
 from holdpoint.approvals.errors import AlreadyResolved, Behind, NotAllowed, NotFound
 from holdpoint.approvals.events import BrokerEvent, BrokerEventKind
 from holdpoint.approvals.grants import Grants
-from holdpoint.approvals.making import make_grant, narrowed
+from holdpoint.approvals.making import make_grant
 from holdpoint.approvals.terms import key_of, merged, timeout
+from holdpoint.approvals.windows import narrowed
 from holdpoint.clock import Clock
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, DryRun, Glass, Quorum, Vote, preview_digest
 from holdpoint.ids import new_id
@@ -28,12 +29,18 @@ _TRIES = 50
 """How often a change is decided again because another gateway was faster."""
 
 
+def _always(_: ApprovalRequest) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
     """What the settings say about deciding."""
 
     reachable: Callable[[], bool]
     """Whether reviewers can see and object right now."""
+    told: Callable[[ApprovalRequest], bool] = _always
+    """Whether they were told of this very request."""
     confirm: bool = False
     """Whether, where two persons are needed, each proves the decision by a login of its own."""
 
@@ -65,7 +72,7 @@ class Desk:
         # A wall clock that was set back over a restart cannot give more time than there was in all.
         left = min(request.deadline - self.clock.now(), request.deadline - request.created_at)
         entry = Entry(request, key_of(request.ask), due=now + left)
-        entry.listen(now, reachable=self.reachable())
+        entry.listen(now, reachable=self.reachable(request))
         self.entries[request.id] = entry
         self._by_key[entry.key, request.ask.session] = entry
         return entry
@@ -146,7 +153,7 @@ class Desk:
         # INVARIANT: memory first. If the store fails, this process is already as strict as policy asks.
         entry.due -= request.deadline - deadline
         entry.request = replace(request, ask=ask, deadline=deadline)
-        entry.listen(self.clock.monotonic(), reachable=self.reachable())
+        entry.listen(self.clock.monotonic(), reachable=self.reachable(entry.request))
         read = preview_digest(entry.request)
         try:
             await self.store.replace_ask(request.id, ask, deadline, read=read, version=request.version)
@@ -178,7 +185,7 @@ class Desk:
     async def show(self, entry: Entry, request: ApprovalRequest, kind: BrokerEventKind) -> None:
         """Let reviewers read another thing than before. Under its lock, and after the store has it."""
         entry.request = request
-        entry.heard(self.clock.monotonic(), reachable=self.reachable())
+        entry.heard(self.clock.monotonic(), reachable=self.reachable(entry.request))
         await self.emit(BrokerEvent(kind, entry.snapshot()))
 
     async def finish(  # all of one transaction
@@ -238,7 +245,8 @@ class Desk:
             return
         if stored is not None and stored.state is ApprovalState.PENDING:
             # Never looser than this process was already: its own change may be what the store could not keep.
-            ask, deadline = merged(stored.ask, mine.ask), min(stored.deadline, mine.deadline)
+            ask = narrowed(stored.ask, merged(stored.ask, mine.ask))
+            deadline = min(stored.deadline, mine.deadline)
             entry.due -= mine.deadline - deadline
             entry.request = replace(stored, ask=ask, deadline=deadline)
             self.heard(entry, mine)
@@ -251,7 +259,7 @@ class Desk:
 
     def heard(self, entry: Entry, before: ApprovalRequest) -> None:
         """Count silence anew where reviewers read another thing than before."""
-        now, reachable = self.clock.monotonic(), self.reachable()
+        now, reachable = self.clock.monotonic(), self.reachable(entry.request)
         if preview_digest(before) != preview_digest(entry.request):
             entry.heard(now, reachable=reachable)
         else:
@@ -259,7 +267,7 @@ class Desk:
 
     def is_cleared(self, entry: Entry, votes: tuple[Vote, ...]) -> bool:
         """Tell whether these votes, or silence, meet every term now."""
-        now, reachable = self.clock.monotonic(), self.reachable()
+        now, reachable = self.clock.monotonic(), self.reachable(entry.request)
         return entry.is_cleared(votes, now, reachable=reachable, confirm=self.rules.confirm)
 
     def counted(self, entry: Entry, votes: tuple[Vote, ...]) -> tuple[Quorum, ...]:
@@ -272,10 +280,17 @@ class Desk:
         if self._by_key.get(fold) is entry:
             del self._by_key[fold]
 
-    def reachable(self) -> bool:
-        """Tell whether reviewers can object right now. An error counts as no."""
+    def look_again(self) -> None:
+        """Begin to count the silence about requests of which reviewers were told only now."""
+        now = self.clock.monotonic()
+        for entry in self.entries.values():
+            if entry.look_at is not None and entry.silent_since is None:
+                entry.listen(now, reachable=self.reachable(entry.request))
+
+    def reachable(self, request: ApprovalRequest) -> bool:
+        """Tell whether reviewers know of a request and can object right now. An error counts as no."""
         try:
-            return self.rules.reachable()
+            return self.rules.reachable() and self.rules.told(request)
         except Exception:
             logger.exception("whether reviewers can be reached is not known: silence does not count")
             return False

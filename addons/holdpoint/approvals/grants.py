@@ -11,7 +11,9 @@ from holdpoint.approvals.errors import GrantSpent, GrantVoid
 from holdpoint.approvals.events import BrokerEvent, BrokerEventKind
 from holdpoint.approvals.later import Later
 from holdpoint.approvals.terms import suffices
+from holdpoint.approvals.windows import Asked
 from holdpoint.clock import Clock
+from holdpoint.domain.approval import Glass
 from holdpoint.domain.decision import RequireApproval, Scope
 from holdpoint.domain.grant import Grant, GrantState
 from holdpoint.domain.refusal import GatewayFault
@@ -78,12 +80,21 @@ class Grants:
                 return grant
         return None
 
-    async def spend(self, grant_id: str, *, wire: str, exchange: str, terms: Sequence[RequireApproval] = ()) -> Grant:
+    async def spend(
+        self,
+        grant_id: str,
+        *,
+        wire: str,
+        exchange: str,
+        terms: Sequence[RequireApproval] = (),
+        asked: Asked | None = None,
+    ) -> Grant:
         """Take a grant for one dispatch. Raises GrantSpent or GrantVoid: then nothing may be sent.
 
+        `asked` is the request that will be sent: the grant has to clear that one, by its intent or by its window.
         A caller that is cancelled while it waits has not got the grant, and so has sent nothing: it is given back.
         """
-        work = asyncio.ensure_future(self._spend(grant_id, wire, exchange, terms))
+        work = asyncio.ensure_future(self._spend(grant_id, wire, exchange, terms, asked))
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
@@ -166,13 +177,22 @@ class Grants:
                 revoked.append(ended)
         return tuple(revoked)
 
-    async def _spend(self, grant_id: str, wire: str, exchange: str, terms: Sequence[RequireApproval]) -> Grant:
+    async def _spend(
+        self, grant_id: str, wire: str, exchange: str, terms: Sequence[RequireApproval], asked: Asked | None
+    ) -> Grant:
         grant = await self._store.grant(grant_id)
         if grant is None:
             raise GrantVoid(f"grant `{grant_id}` does not exist")
+        approval = await self._store.approval(grant.approval) if asked is not None else None
+        if asked is not None and (approval is None or not asked.is_of(grant, approval)):
+            raise GrantVoid(f"grant `{grant_id}` was given for another request")
+        is_by_window = asked is not None and asked.key.intent != grant.intent
         if grant.state is GrantState.ACTIVE:
             if self._is_over(grant):
                 await self.end(grant_id, GrantState.EXPIRED, "its time is over")
+            elif is_by_window:
+                if not await self._meets(grant, terms, every_rule=True):
+                    raise GrantVoid("policy asks for more of this request than the window was given under")
             elif not await self._meets(grant, terms):
                 await self.end(grant_id, GrantState.REVOKED, "policy asks for more than it was given under")
         try:
@@ -217,4 +237,4 @@ class Grants:
             return False
         given = {str(t.rule) for t in approval.ask.terms}
         known = not every_rule or given >= {str(t.rule) for t in terms}
-        return known and suffices(approval.ask.terms, terms)
+        return known and suffices(approval.ask.terms, terms, glass=approval.glass is not Glass.NONE)

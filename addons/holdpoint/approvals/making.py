@@ -1,17 +1,15 @@
 """The grant that an approval makes. Pure."""
 
-from dataclasses import replace
 from math import isfinite
 
 from holdpoint.approvals.terms import reach
-from holdpoint.domain.approval import ApprovalRequest, Ask
+from holdpoint.domain.approval import ApprovalRequest
 from holdpoint.domain.decision import RequireApproval, Scope
 from holdpoint.domain.grant import Grant, GrantState
 from holdpoint.store.protocol import Key
 
 CLAIM_TIME = 60.0
 """Seconds for which a single request can be sent after its approval, at least: also one approved in the last second."""
-_AS_ASKED = "this very request alone: what a window pins has changed since it was asked"
 
 
 def make_grant(  # all of it decides what is open
@@ -49,10 +47,3 @@ def make_grant(  # all of it decides what is open
 def glass_time(terms: tuple[RequireApproval, ...]) -> float:
     """Return the seconds for which a broken glass opens: the least that any term allows, 0 where one allows none."""
     return min((t.break_glass.duration if t.break_glass else 0.0 for t in terms), default=0.0)
-
-
-def narrowed(old: Ask, new: Ask) -> Ask:
-    """Return `new` without its window where its terms widen other things than those under which the window was cut."""
-    if not new.window or reach(old.terms, old.session).widen == reach(new.terms, new.session).widen:
-        return new
-    return replace(new, window="", opens=_AS_ASKED)

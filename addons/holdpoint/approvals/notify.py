@@ -63,7 +63,7 @@ class Notifier:
         self._later = Later()
         self._delivered: dict[str, frozenset[str]] = {}
         self._ask_at = 0.0
-        self._on_reached: Callable[[], None] = _nothing
+        self._on_reached: Callable[[], None] = lambda: None
         self._wanted = frozenset(event for sink in sinks for event in sink.events)
         self.outbox = Outbox(store, clock, senders, self._ended, wake=self._wake.set)
 
@@ -258,9 +258,8 @@ class Notifier:
             detail["approval"] = row.approval
         if row.error:
             detail["why"] = row.error
-        self._audit(
-            AuditEvent(AuditStage.NOTIFIED, self._clock.now(), target=notice.target if notice else "", detail=detail)
-        )
+        target = notice.target if notice else ""
+        self._audit(AuditEvent(AuditStage.NOTIFIED, self._clock.now(), target=target, detail=detail))
         if is_delivered and row.kind == NoticeEvent.HELD and row.approval:
             self._delivered[row.approval] = self._delivered.get(row.approval, frozenset()) | {row.sink}
             self._on_reached()
@@ -300,7 +299,3 @@ def _row(sink: Sink, notice: Notice, now: float) -> NoticeRow:
         created_at=now,
         due_at=now,
     )
-
-
-def _nothing() -> None:
-    return

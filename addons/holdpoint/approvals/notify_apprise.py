@@ -4,8 +4,9 @@
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import asyncio
+import re
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Final
 
 from holdpoint.approvals.notify_http import SendFailed, is_loopback
 from holdpoint.approvals.notify_texts import lines, title
@@ -42,11 +43,11 @@ class Apprise:
     async def send(self, notice_id: str, notice: Notice, now: float) -> None:
         """Send a notice. Raises SendFailed."""
         _ = notice_id, now
-        text = "\n".join(f"{label}: {value}" for label, value in lines(notice))
-        link = as_text(notice.data.get("link"))
-        body = f"{text}\n{link}".strip() or title(notice)
+        text = "\n".join(f"{label}: {tame(value)}" for label, value in lines(notice))
+        link, heading = as_text(notice.data.get("link")), tame(title(notice))
+        body = f"{text}\n{link}".strip() or heading
         # NOTE: apprise says how it went and not why.
-        if not await asyncio.get_running_loop().run_in_executor(self._pool, self._notify, title(notice), body):
+        if not await asyncio.get_running_loop().run_in_executor(self._pool, self._notify, heading, body):
             raise SendFailed("apprise could not deliver it; its log says why")
 
     async def close(self) -> None:
@@ -55,6 +56,22 @@ class Apprise:
 
     def _notify(self, heading: str, body: str) -> bool:
         return bool(self._all.notify(body=body, title=heading, body_format=self._text, interpret_escapes=False))
+
+
+def tame(text: str) -> str:
+    """Return text that calls nobody and leads nowhere in any of the chats that apprise knows.
+
+    NOTE: apprise escapes for some of them and not for others (Discord, Mattermost and Google Chat get `@everyone`,
+    `<users/all>` and `[text](address)` as they are), and has no way to say that a text is nothing but text.
+    """
+    for mark, shown in _MARKS:
+        text = text.replace(mark, shown)
+    return _CALLS.sub("(at)", text)
+
+
+_MARKS: Final = (("<", "\u2039"), (">", "\u203a"), ("](", "] ("), ("://", ": //"))
+_CALLS: Final = re.compile(r"(?<![\w.+-])@|@(?=(?:channel|here|everyone|all)\b)", re.IGNORECASE)
+"""An address of mail is left as it is."""
 
 
 def _names(names: object) -> tuple[str, ...]:

@@ -21,8 +21,8 @@ DELAYS: Final = (5.0, 30.0, 120.0, 600.0, 1_800.0, 3_600.0, 7_200.0, *(14_400.0,
 """Seconds between two attempts, before jitter. After the last one it is given up: about a day."""
 GIVE_UP: Final = 86_400.0
 KEEP: Final = 30 * 86_400.0
-LEASE: Final = 60.0
-"""Seconds after which what was taken and not settled is anybody's again. Far longer than an attempt may take."""
+LEASE: Final = 30.0
+"""Seconds after which what was taken and not settled is anybody's again. Longer than an attempt may take."""
 POLL: Final = 30.0
 """Seconds after which the store is asked without being told to: another gateway may have stored something and ended."""
 SWEEP: Final = 3_600.0

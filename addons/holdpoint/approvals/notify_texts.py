@@ -40,6 +40,8 @@ def of_event(event: BrokerEvent, at: float, link: Link) -> tuple[Notice, ...]:
             return (_with(told, {"by": [plain(vote.reviewer.person)], "verdict": vote.verdict.value}),)
         case BrokerEventKind.RESOLVED:
             return of_ended(request, at, link)
+        case BrokerEventKind.GLASS_BROKEN:
+            return (of_request(NoticeEvent.BREAK_GLASS, request, at, link),)
         case BrokerEventKind.OUTCOME_UNKNOWN:
             told = of_request(NoticeEvent.VIOLATION, request, at, link, once=f"unknown {event.exchange}")
             what = "it was sent, and whether it took effect is not known"

@@ -54,11 +54,12 @@ def timeout(terms: Sequence[RequireApproval]) -> float:
     return max(0.0, min((t.timeout for t in terms), default=0.0))
 
 
-def is_as_strict(term: RequireApproval, other: RequireApproval, *, given: bool = False) -> bool:
+def is_as_strict(term: RequireApproval, other: RequireApproval, *, given: bool = False, glass: bool = True) -> bool:
     """Tell whether meeting `term` always means that `other` is met.
 
     With `given`, for approvals that were given already: the time to answer no longer counts. One that is for a single
-    request is no stricter than one for a window: a stream that it opens outlives the window.
+    request is no stricter than one for a window: a stream that it opens outlives the window. Without `glass`, who may
+    open it without reviewers does not count.
     """
     mine, theirs = _reach_of(term), _reach_of(other)
     return (
@@ -71,13 +72,17 @@ def is_as_strict(term: RequireApproval, other: RequireApproval, *, given: bool =
         and _patience(term) >= _patience(other)
         and term.require_reason >= other.require_reason
         and term.require_preview >= other.require_preview
-        and _opens_no_more(term.break_glass, other.break_glass)
+        and (not glass or _opens_no_more(term.break_glass, other.break_glass))
     )
 
 
-def suffices(terms: Sequence[RequireApproval], wanted: Sequence[RequireApproval]) -> bool:
-    """Tell whether an approval given under `terms` is as good as one under `wanted`."""
-    return all(any(is_as_strict(t, w, given=True) for t in terms) for w in wanted)
+def suffices(terms: Sequence[RequireApproval], wanted: Sequence[RequireApproval], *, glass: bool = True) -> bool:
+    """Tell whether an approval given under `terms` is as good as one under `wanted`.
+
+    `glass`: it was given by breaking the glass, or nobody knows. One by reviewers is none the worse where that is not
+    allowed any more.
+    """
+    return all(any(is_as_strict(t, w, given=True, glass=glass) for t in terms) for w in wanted)
 
 
 def tightened(old: tuple[RequireApproval, ...], new: Sequence[RequireApproval]) -> tuple[RequireApproval, ...]:

@@ -23,6 +23,7 @@ from holdpoint.domain.access import (
 from holdpoint.domain.canonical import canonical
 from holdpoint.domain.decision import Scope
 from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
+from holdpoint.protocols.kubernetes.built_in import honours_dry_run
 from holdpoint.visible_text import spelled_out
 
 LONGEST = 160
@@ -33,6 +34,7 @@ _BARE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@+-]*")
 _SEALED = re.compile(r'"?\[sealed:[0-9a-f]{64}\]"?')
 """A sealed leaf says nothing to a reader, and that it is masked says enough."""
 _ALL = frozenset({"list", "watch", "deletecollection"})
+_DELETES = frozenset({"delete", "deletecollection"})
 _CHANGES = frozenset({"update", "patch"})
 _STREAMS = frozenset({"attach", "cp", "exec", "portforward"})
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
@@ -138,12 +140,16 @@ def _objects(access: AccessRequest, what: KubeObject, said: JsonObject, widen: A
     if is_stream:
         parts += _inside(what, verb, widen, words)
     parts += _selected(what, widen, words)
-    if options.dry_run:
+    if options.dry_run and honours_dry_run(verb, what.group, what.resource, what.subresource):
         parts.append(", tried only: nothing is stored")
+    elif options.dry_run:
+        parts.append(", asked for as a dry run, which whoever serves it may not heed")
     elif "verb" in widen or verb in _CHANGES:
         parts.append(", whatever it changes")
     elif verb == "create":
         parts.append(", whatever is in it")
+    elif verb in _DELETES:
+        parts.append(", in whatever time and whatever becomes of what it owns")
     return "".join(parts)
 
 

@@ -10,14 +10,16 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from math import inf
 
-from holdpoint.approvals.terms import Reach, reach
+from holdpoint.approvals.terms import Reach, key_of, reach
 from holdpoint.approvals.window_words import Words, arguments_of, is_taken_apart, name_of, sentence, tail
 from holdpoint.domain.access import AccessRequest, KubeObject, Principal, Protocol
-from holdpoint.domain.approval import Ask
+from holdpoint.domain.approval import ApprovalRequest, Ask
 from holdpoint.domain.canonical import digest
 from holdpoint.domain.decision import RequireApproval, Scope
 from holdpoint.domain.grant import Grant
 from holdpoint.domain.values import JsonObject, JsonValue, as_object
+from holdpoint.protocols.kubernetes.built_in import honours_dry_run
+from holdpoint.store.protocol import Key
 
 _NOTHING: JsonObject = {}
 _UNPINNED = frozenset(
@@ -46,6 +48,31 @@ class Window:
     """The sentence that says so. Masked."""
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The request that a grant is to clear."""
+
+    key: Key
+    """Who asks, through which agent, of which target, and the intent."""
+    session: str = ""
+    window: str = ""
+
+    def is_of(self, grant: Grant, approval: ApprovalRequest) -> bool:
+        """Tell whether a grant is for this request: for its intent, or for a window that it lies in."""
+        given = key_of(approval.ask)
+        if (given.principal, given.actor, given.target) != (self.key.principal, self.key.actor, self.key.target):
+            return False
+        if grant.scope is Scope.SESSION and (not self.session or grant.session != self.session):
+            return False
+        is_in_window = grant.scope is not Scope.REQUEST and bool(grant.window) and grant.window == self.window
+        return grant.intent == self.key.intent or is_in_window
+
+
+def asked_by(ask: Ask) -> Asked:
+    """Return what a grant has to clear."""
+    return Asked(key_of(ask), ask.session, ask.window)
+
+
 def window(
     access: AccessRequest,
     intent: JsonValue,
@@ -62,7 +89,7 @@ def window(
     if carries.scope is Scope.REQUEST:
         return Window("", opens)
     found = pins(access, intent, carries.widen)
-    said: JsonObject = {"v": 1, **_who(access.principal), "target": access.target, "pins": found}
+    said: JsonObject = {"v": 1, **through(access.principal), "target": access.target, "pins": found}
     return Window(digest({**said, "pinned": bound} if bound else said), opens)
 
 
@@ -102,11 +129,12 @@ def stream_end(grant: Grant | None, terms: Sequence[RequireApproval]) -> float:
     return min(grant.stream_until or inf, grant.created_at + reach(terms, grant.session).stream_seconds)
 
 
-def _who(principal: Principal) -> JsonObject:
+def through(principal: Principal) -> JsonObject:
+    """Return who asks, and every agent and server that it comes through."""
     return {
         "principal": principal.id,
         "actor": principal.actor.id if principal.actor else "",
-        "legs": [_who(leg) for leg in principal.legs],
+        "legs": [through(leg) for leg in principal.legs],
     }
 
 
@@ -115,12 +143,15 @@ def _kubernetes(access: AccessRequest, said: JsonObject, widen: AbstractSet[str]
     if not isinstance(what, KubeObject) or not is_taken_apart(access, said):
         return {"request": said}
     options, query = what.options, as_object(said.get("query"))
-    # Kept whatever is widened: one object is not all of them, one namespace not every one, and a trial no change.
+    # Kept whatever is widened: one object is not all of them, one namespace not every one, and a trial no change; nor
+    # is a namespace, which goes with all that is in it, one of the objects inside, though its own is the same word.
     found: JsonObject = {
+        "is_namespace": (what.group, what.resource) == ("", "namespaces"),
         "subresource": what.subresource,
         "is_named": bool(what.name) or verb == "create",
         "is_namespaced": bool(what.namespace),
         "dry_run": options.dry_run,
+        "is_heeded": options.dry_run and honours_dry_run(verb, what.group, what.resource, what.subresource),
         "as": said.get("as"),
         "path": said.get("path"),
         "query": {key: value for key, value in query.items() if key not in _UNPINNED},

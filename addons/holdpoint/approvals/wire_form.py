@@ -3,6 +3,9 @@
 Holds what reviewers may read: the masked preview, never the arguments, claims or session ids.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
+
 from holdpoint.approvals.checks import blocked, counting, needs_confirm
 from holdpoint.domain.access import Actor, Principal, describe_resource
 from holdpoint.domain.approval import (
@@ -10,6 +13,7 @@ from holdpoint.domain.approval import (
     ApprovalState,
     DryRun,
     Quorum,
+    Reviewer,
     Vote,
     preview_digest,
     quorums,
@@ -17,20 +21,26 @@ from holdpoint.domain.approval import (
 from holdpoint.domain.values import JsonObject, JsonValue, as_text
 
 
-def to_json(request: ApprovalRequest, *, confirm: bool = False) -> JsonObject:
+def to_json(
+    request: ApprovalRequest, *, confirm: bool = False, silenced: Callable[[Reviewer], object] = lambda _: None
+) -> JsonObject:
     """Return `id`, `state`, times (Unix seconds), who, what, the terms and how far each is met, preview, votes.
 
     `summary` says on one line what would be done, where verb and resource do not; else it is empty.
     `grant` is the grant's id, `resolved_at` is null and `resolution` and `grant` are empty until there is one.
     `preview_digest` is what a vote says that it read. `reason` is the requester's own text, `opens` the sentence that
     says what an approval lets pass. `blocked` says why nobody can approve now; `needs_confirm`, with `confirm`, that
-    each approval needs a login of its own.
+    each approval needs a login of its own. The votes of whom `silenced` names are listed, and do not count while it is
+    pending.
     """
     ask = request.ask
     rules: list[JsonValue] = [str(t.rule) for t in ask.terms]
     reasons: list[JsonValue] = [t.reason for t in ask.terms if t.reason]
     votes: list[JsonValue] = [_vote(v) for v in request.votes]
-    terms: list[JsonValue] = [_term(q) for q in quorums(counting(request, confirm=confirm))]
+    standing = request
+    if request.state is ApprovalState.PENDING:
+        standing = replace(request, votes=tuple(v for v in request.votes if not silenced(v.reviewer)))
+    terms: list[JsonValue] = [_term(q) for q in quorums(counting(standing, confirm=confirm))]
     return {
         "id": request.id,
         "state": request.state.value,

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from holdpoint import keys
-from holdpoint.cli.common import Commands, Failure, settings_of
+from holdpoint.cli.common import Commands, Failure, settings_of, shown
 from holdpoint.recording import browse, heads
 from holdpoint.recording.chain import LineError
 from holdpoint.recording.verify import verify
@@ -37,15 +37,16 @@ def _verify(arguments: argparse.Namespace) -> int:
     except OSError as error:
         raise Failure(f"`{folder}` cannot be read: {error.strerror}") from error
     for finding in report.findings:
-        print(f"BAD  {finding}")
+        print(f"BAD  {shown(finding)}")
     for note in report.notes:
-        print(f"note {note}")
+        print(f"note {shown(note)}")
     print(
         f"{report.events} events in {report.segments} segments, {report.heads} signed heads, "
         f"{report.records} flow records in {report.flow_files} files, {report.unsigned_tail} lines after the last head"
     )
     if report.last_head is not None:
-        print(f"last head: size {report.last_head.size}, root {report.last_head.root}, key {report.last_head.key}")
+        head = report.last_head
+        print(f"last head: size {head.size}, root {head.root}, key {shown(head.key)}")
     print("the recordings are whole" if report.ok else "THE RECORDINGS ARE NOT WHOLE")
     return 0 if report.ok else 1
 

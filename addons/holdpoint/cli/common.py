@@ -29,7 +29,8 @@ def ask(settings: Settings, method: str, params: JsonObject) -> JsonValue:
     try:
         return AdminClient(settings.admin_socket).call_sync(method, params)
     except AdminError as error:
-        raise Failure(error.message) from error
+        # It may quote what a requester or another reviewer wrote: no line of theirs passes for one of ours.
+        raise Failure("\n  ".join(map(shown, error.message.split("\n")))) from error
 
 
 def shown(text: object) -> str:

@@ -59,7 +59,7 @@ def _decide(arguments: argparse.Namespace) -> int:
     if said.verdict == "approve" and (request.get("needs_confirm") is True or settings.reviewers.signed):
         params |= {"statement": said.as_json(), "confirm_token": _confirmed(arguments, settings, issuer, said)}
     answer = as_object(ask(settings, "approvals.decide", params))
-    print(f"{shown(said.request)}: {as_text(answer.get('state'))}")
+    print(f"{shown(said.request)}: {shown(as_text(answer.get('state')))}")
     return 0
 
 

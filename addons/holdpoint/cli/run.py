@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from holdpoint.admin.client import AdminClient
-from holdpoint.cli.common import Commands, ask, settings_of
+from holdpoint.cli.common import Commands, ask, settings_of, shown
 from holdpoint.domain.refusal import ConfigError
 from holdpoint.domain.values import as_object
 from holdpoint.keys import open_console_key
@@ -88,5 +88,5 @@ def _console(arguments: argparse.Namespace) -> int:
 def _status(arguments: argparse.Namespace) -> int:
     answer = as_object(ask(settings_of(arguments), "status", {}))
     for name, value in answer.items():
-        print(f"{name}: {value}")
+        print(f"{name}: {shown(value)}")
     return 0 if answer.get("healthy") else 1

@@ -63,7 +63,10 @@ def _list(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     found = _sessions(settings, arguments)
     rows = [("SESSION", "STARTED", "ENDED", "WHO", "TARGET", "EXCHANGES")]
-    rows += [(s.id, moment(s.started), moment(s.ended), shown(_who(s)), s.target, str(len(s.exchanges))) for s in found]
+    rows += [
+        (s.id, moment(s.started), moment(s.ended), shown(_who(s)), shown(s.target), str(len(s.exchanges)))
+        for s in found
+    ]
     print(table(rows) if found else "no sessions are recorded")
     return 0
 
@@ -71,7 +74,7 @@ def _list(arguments: argparse.Namespace) -> int:
 def _show(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     session = _one(settings, arguments.id)
-    print(f"{session.id}: {shown(_who(session))} on {session.target}, {moment(session.started)}")
+    print(f"{session.id}: {shown(_who(session))} on {shown(session.target)}, {moment(session.started)}")
     rows: list[tuple[str, ...]] = []
     for exchange in session.exchanges:
         rows.append(_row(exchange))
@@ -88,9 +91,9 @@ def _show(arguments: argparse.Namespace) -> int:
 def _row(exchange: RecordedExchange, before: str = "") -> tuple[str, ...]:
     return (
         before + moment(exchange.at),
-        exchange.outcome,
+        shown(exchange.outcome),
         shown(f"{exchange.action} {exchange.resource}"),
-        ", ".join(exchange.rules),
+        shown(", ".join(exchange.rules)),
         shown(exchange.refusal or exchange.declined),
         exchange.id,
     )

@@ -42,7 +42,7 @@ def _row(stream: JsonObject) -> tuple[str, ...]:
         as_text(stream.get("exchange")),
         f"{who} by {actor}" if actor else who,
         shown(stream.get("target")),
-        f"{as_text(stream.get('verb'))} {shown(stream.get('resource'))}",
+        shown(f"{as_text(stream.get('verb'))} {as_text(stream.get('resource'))}"),
         moment(stream.get("since")),
         moment(stream.get("until")) if stream.get("until") is not None else "-",
     )

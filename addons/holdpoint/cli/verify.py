@@ -108,7 +108,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _tell(one: Judged) -> None:
-    print(f"{shown(one.id)}  {one.state}  {shown(one.what)}")
+    print(f"{shown(one.id)}  {shown(one.state)}  {shown(one.what)}")
     for finding in one.findings:
         print(f"  {finding.weight.value:8} {shown(finding.text)}")
 

@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from holdpoint.clock import Clock, SystemClock
-from holdpoint.console import acts, events, glass, grants, lists, login, principals, review, slack
+from holdpoint.console import acts, events, glass, grants, lists, login, principals, recorded, review, slack
 from holdpoint.console.calls import AdminCalls, Gateway
 from holdpoint.console.confirm import Confirmations
 from holdpoint.console.live import ChangeFeed
@@ -126,6 +126,9 @@ def app_of(site: Site) -> ASGIApp:
             Route("/principals", principals.listed),
             Route("/principals/suspend", principals.suspend, methods=["POST"]),
             Route("/principals/resume", principals.resume, methods=["POST"]),
+            Route("/sessions", recorded.listed),
+            Route("/sessions/{id}", recorded.one),
+            Route("/exchanges/{id}", recorded.of_exchange),
             Route("/events", events.events),
             Route("/changes", events.changes),
             Route("/badge", events.badge),

@@ -1,12 +1,14 @@
 """What the console asks of the gateway, and what it makes of the answers."""
 
+import asyncio
 import base64
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from holdpoint.domain.values import JsonObject, JsonValue, as_object
+from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
 
 
 class AdminCalls(Protocol):
@@ -63,11 +65,26 @@ _BY_CODE: dict[str, Trouble] = {
 """Codes of the socket (`holdpoint.admin.errors`), of refusals and of the broker."""
 
 
+AT_ONCE_EACH = 6
+"""Calls of one login under way: as many as a browser has connections."""
+AT_ONCE = 40
+"""Calls of all logins under way. The gateway serves 64 connections, the command line's among them."""
+
+
+@dataclass(slots=True)
+class _Turns:
+    free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE_EACH))
+    users: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Gateway:
     """The calls that the console makes, each with the reviewer's ID token: the gateway decides what that opens."""
 
     calls: AdminCalls
+    _turns: dict[str, _Turns] = field(default_factory=dict[str, _Turns])
+    """By login."""
+    _free: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     async def listed(self, method: str, id_token: str, params: Mapping[str, JsonValue], name: str) -> list[JsonObject]:
         """Call a method that answers with a list of objects under a name. Raises GatewayTrouble."""
@@ -140,6 +157,26 @@ class Gateway:
         return as_object(answer).get("version")
 
     async def _call(self, method: str, params: JsonObject) -> JsonValue:
+        async with self._turn(as_text(params.get("id_token"))):
+            return await self._call_now(method, params)
+
+    @asynccontextmanager
+    async def _turn(self, login: str) -> AsyncGenerator[None]:
+        """Wait while one login has many calls under way: nobody makes the gateway too busy for all others."""
+        if not login:
+            yield
+            return
+        turns = self._turns.setdefault(login, _Turns())
+        turns.users += 1
+        try:
+            async with turns.free, self._free:
+                yield
+        finally:
+            turns.users -= 1
+            if not turns.users:
+                del self._turns[login]
+
+    async def _call_now(self, method: str, params: JsonObject) -> JsonValue:
         try:
             return await self.calls.call(method, params)
         except OSError as error:

@@ -1,12 +1,15 @@
 """Read forms, and tell our own from forged ones."""
 
+import asyncio
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 MOST_BYTES = 64 << 10
 MOST_FIELDS = 16
+PATIENCE = 20.0
+"""Seconds for the whole body: who sends it slower holds a place that others need."""
 
 
 class BadForm(Exception):  # noqa: N818  # named after what it is
@@ -17,17 +20,17 @@ class BadForm(Exception):  # noqa: N818  # named after what it is
         self.status = status
 
 
-async def read_form(request: Request, *, origin: str) -> Mapping[str, str]:
+async def read_form(request: Request, *, origin: str, patience: float = PATIENCE) -> Mapping[str, str]:
     """Return the fields of a form that came from one of our own pages. Raises BadForm."""
     check_sender(request.headers, origin=origin)
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         raise BadForm("only forms are taken here", status=415)
-    body = bytearray()
-    async for part in request.stream():
-        body += part
-        if len(body) > MOST_BYTES:
-            raise BadForm("the form is too large", status=413)
+    try:
+        async with asyncio.timeout(patience):
+            body = await _body(request)
+    except (TimeoutError, ClientDisconnect):
+        raise BadForm("the form did not come in time", status=408) from None
     try:
         pairs = parse_qsl(
             body.decode("ascii"),
@@ -42,6 +45,15 @@ async def read_form(request: Request, *, origin: str) -> Mapping[str, str]:
     if len(fields) != len(pairs):
         raise BadForm("a field of the form occurs twice")
     return fields
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > MOST_BYTES:
+            raise BadForm("the form is too large", status=413)
+    return bytes(body)
 
 
 def check_sender(headers: Mapping[str, str], *, origin: str) -> None:

@@ -76,6 +76,7 @@ def login_of(token: str, claims: JsonObject, mapping: Claims) -> Login:
         name=as_text(_reach(claims, mapping.name)) or person or as_text(claims.get("sub")),
         person=person,
         groups=frozenset(as_text(group) for group in groups) if isinstance(groups, list) else frozenset(),
+        owner=as_text(claims.get("sub")),
     )
 
 

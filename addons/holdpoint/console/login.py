@@ -10,6 +10,7 @@ from holdpoint.console.forms import BadForm, read_form
 from holdpoint.console.id_token import LoginRefused
 from holdpoint.console.paths import safe_next
 from holdpoint.console.site import Site
+from holdpoint.visible_text import spelled_out
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ async def callback(request: Request) -> Response:
     site.sessions.close(request.cookies.get(site.cookie("session"), ""))
     response = RedirectResponse(flow.next, status_code=303)
     site.set_session(response, site.sessions.open(login))
-    logger.info("login of `%s`", login.person or login.name)
+    logger.info("login of `%s`", spelled_out(login.person or login.name))
     return response
 
 
@@ -78,5 +79,6 @@ async def goodbye(request: Request) -> Response:
 
 
 def _failed(site: Site, text: str, *, then: str, status: int) -> Response:
-    logger.warning("a login failed: %s", text)
+    # Anybody can write the address of an answer: no line of theirs gets into the log.
+    logger.warning("a login failed: %s", spelled_out(text))
     return site.login_again(f"The login failed: {text}.", status=status, then=then)

@@ -1,6 +1,7 @@
 """Turn what is known into pages. Every text goes through `seen`: nothing a requester wrote is ever markup."""
 
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +19,10 @@ MOST_LINE = 200
 """Characters of what a request would do, where it stands on one line."""
 MOST_ROWS = 100
 """Values of one object that a page holds."""
+MOST_MARKED = 5_000
+"""Odd characters of a page that are marked one by one, each with its name: together they weigh far more than what they
+stand in. All others are written out as in the plain text."""
+_left: ContextVar[list[int]] = ContextVar("marks that the page in hand may still have")
 _TAGS = {
     Kind.HIDDEN: Markup('<span class="odd" title="{}">{}</span>'),
     Kind.FOREIGN: Markup('<span class="foreign" title="{}">{}</span>'),
@@ -84,7 +89,11 @@ class Templates:
 
     def page(self, name: str, *, status: int = 200, **values: object) -> HTMLResponse:
         """Return a page. Raises jinja2.TemplateError where a template wants a value that is not there."""
-        return HTMLResponse(self._jinja.get_template(name).render(values), status_code=status)
+        token = _left.set([MOST_MARKED])
+        try:
+            return HTMLResponse(self._jinja.get_template(name).render(values), status_code=status)
+        finally:
+            _left.reset(token)
 
 
 def _is_huge(value: Cut) -> bool:
@@ -97,7 +106,16 @@ def _first_rows(rows: Sequence[Row]) -> Sequence[Row]:
 
 
 def _marked(found: list[Piece]) -> Markup:
-    return Markup().join(
-        escape(piece.text) if piece.kind is Kind.PLAIN else _TAGS[piece.kind].format(piece.title, piece.text)
-        for piece in found
-    )
+    left = _left.get([MOST_MARKED])
+    shown: list[Markup] = []
+    plain: list[str] = []
+    for piece in found:
+        if piece.kind is Kind.PLAIN:
+            plain.append(piece.text)
+        elif left[0] <= 0:
+            plain.append(piece.code)
+        else:
+            left[0] -= 1
+            shown += (escape("".join(plain)), _TAGS[piece.kind].format(piece.title, piece.text))
+            plain.clear()
+    return Markup().join((*shown, escape("".join(plain))))

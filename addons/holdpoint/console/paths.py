@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 APPROVAL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _VALUE = r"[A-Za-z0-9%._~+*-]{0,600}"
+_LOOK = rf"(?:principal|target|since|until|before)={_VALUE}"
 _SEARCH = rf"(?:state|target|person|verb|text|since|until|mine|before)={_VALUE}"
 _OWN = re.compile(
     r"/(?:"
@@ -12,6 +13,9 @@ _OWN = re.compile(
     rf"|history(?:\?{_SEARCH}(?:&{_SEARCH}){{0,15}})?"
     r"|grants(?:\?(?:whose|state)=[a-z]{0,16}(?:&(?:whose|state)=[a-z]{0,16})?)?"
     r"|principals"
+    rf"|sessions(?:\?{_LOOK}(?:&{_LOOK}){{0,9}})?"
+    r"|sessions/[A-Za-z0-9_-]{1,64}(?:\?start=[0-9]{1,6})?"
+    r"|exchanges/[A-Za-z0-9_-]{1,64}"
     r")?"
 )
 

@@ -92,15 +92,20 @@ async def show(
     except GatewayTrouble as trouble:
         then = f"/requests/{approval_id}"
         return trouble_page(site, session, trouble, then=then, comment=comment or reason, notice=notice)
-    view = request_view(wire)
-    return site.page(
-        "request.html",
-        session,
-        status=status,
-        request=view,
-        standing=standing(view, session),
-        notice=notice,
-        comment=comment,
-        reason=reason,
-        version=version,
-    )
+
+    def page() -> Response:
+        view = request_view(wire)
+        return site.page(
+            "request.html",
+            session,
+            status=status,
+            request=view,
+            standing=standing(view, session),
+            notice=notice,
+            comment=comment,
+            reason=reason,
+            version=version,
+        )
+
+    # What requesters and targets wrote may take a second to be made safe to read: nobody else waits for it.
+    return await run_in_threadpool(page)

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp
 
 from holdpoint.console.app import app_of, create_site
 from holdpoint.console.calls import AdminCalls
+from holdpoint.console.connections import Impatient
 from holdpoint.console.live import ChangeFeed
 from holdpoint.console.signing import Signing
 from holdpoint.settings import Console, Issuer, Reviewers
@@ -85,7 +86,7 @@ def config(console: Console, app: ASGIApp) -> uvicorn.Config:
         app,
         host=console.address.host,
         port=console.address.port,
-        http="h11",  # refuses what others forgive: two Host headers, odd line ends
+        http=Impatient,  # h11 refuses what others forgive: two Host headers, odd line ends
         ws="none",
         lifespan="on",
         log_config=None,

@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import secrets
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from dataclasses import dataclass, field
 
 from holdpoint.clock import Clock
@@ -13,6 +13,8 @@ IDLE = 3_600.0
 ABSOLUTE = 43_200.0
 """Seconds after which a session ends whatever happens."""
 MOST_SESSIONS = 2_000
+MOST_EACH = 20
+"""Sessions of one person: of more, the one idle for longest is over. Nobody logs out others by logging in often."""
 FLOW_TIME = 600.0
 """Seconds that a login at the issuer may take."""
 MOST_FLOWS = 20_000
@@ -40,6 +42,8 @@ class Session:
     decide_key: str
     """Hash of the value of the strict cookie."""
     form_key: bytes = field(default_factory=lambda: secrets.token_bytes(32))
+    owner: str = ""
+    """Whose it is, as the issuer tells people apart."""
 
     @property
     def names(self) -> frozenset[str]:
@@ -66,6 +70,8 @@ class Login:
     name: str
     person: str
     groups: frozenset[str]
+    owner: str = ""
+    """`sub`: one issuer's own name for this person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +102,9 @@ class Sessions:
         new = NewSession(secrets.token_urlsafe(32), secrets.token_urlsafe(32))
         now = self._clock.monotonic()
         self._sweep(now)
+        own = [key for key, session in self._sessions.items() if session.owner == login.owner]
+        for key in own[: max(0, len(own) - MOST_EACH + 1)]:
+            del self._sessions[key]
         while len(self._sessions) >= self._most:
             self._sessions.popitem(last=False)
         self._sessions[_key(new.session_cookie)] = Session(
@@ -103,6 +112,7 @@ class Sessions:
             name=login.name,
             person=login.person,
             groups=login.groups,
+            owner=login.owner,
             ends=now + self._absolute,
             seen=now,
             decide_key=_key(new.decide_cookie),
@@ -167,14 +177,15 @@ class Flows:
         self._clock = clock
         self._most = most
         self._flows: OrderedDict[str, Flow] = OrderedDict()
+        self._browsers: Counter[str] = Counter()
+        """How many flows each browser has: looking through all of them would take as long as somebody else likes."""
 
     def begin(self, *, browser_cookie: str, then: str) -> NewFlow:
         """Begin a login. A browser that has another under way keeps its cookie, so that both can end well."""
         now = self._clock.monotonic()
         while self._flows and (len(self._flows) >= self._most or self._oldest().began + FLOW_TIME <= now):
-            self._flows.popitem(last=False)
-        known = any(flow.browser == _key(browser_cookie) for flow in self._flows.values())
-        browser = browser_cookie if known else secrets.token_urlsafe(32)
+            self._forget(next(iter(self._flows)))
+        browser = browser_cookie if _key(browser_cookie) in self._browsers else secrets.token_urlsafe(32)
         flow = Flow(
             browser=_key(browser),
             nonce=secrets.token_urlsafe(32),
@@ -184,6 +195,7 @@ class Flows:
         )
         state = secrets.token_urlsafe(32)
         self._flows[_key(state)] = flow
+        self._browsers[flow.browser] += 1
         return NewFlow(state, browser, flow)
 
     def take(self, *, state: str, browser_cookie: str) -> Flow | None:
@@ -192,8 +204,14 @@ class Flows:
         flow = self._flows.get(key)
         if flow is None or not hmac.compare_digest(flow.browser, _key(browser_cookie)):
             return None
-        del self._flows[key]
+        self._forget(key)
         return flow if self._clock.monotonic() < flow.began + FLOW_TIME else None
+
+    def _forget(self, key: str) -> None:
+        browser = self._flows.pop(key).browser
+        self._browsers[browser] -= 1
+        if not self._browsers[browser]:
+            del self._browsers[browser]
 
     def _oldest(self) -> Flow:
         return next(iter(self._flows.values()))

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from itertools import groupby
 
 INVISIBLE = frozenset(
@@ -57,6 +58,11 @@ class Piece:
     text: str
     title: str = ""
     """What the character is, in the words of the Unicode standard."""
+
+    @property
+    def code(self) -> str:
+        """The character written out, of whichever kind it is."""
+        return self.text if self.kind is Kind.HIDDEN else "".join(map(_code, self.text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +144,7 @@ def _is_word(item: tuple[str, Kind]) -> bool:
 
 def _word(items: list[tuple[str, Kind]], *, identifier: bool) -> list[tuple[str, Kind]]:
     """Mark the borrowed letters of a word that mixes scripts."""
-    scripts = [unicodedata.name(character, "").split(" ", 1)[0] for character, _ in items]
+    scripts = [_script(character) for character, _ in items]
     borrowed = LOOKALIKE if identifier or "LATIN" in scripts else STYLED
     return [
         (character, Kind.FOREIGN if script in borrowed else kind)
@@ -146,7 +152,16 @@ def _word(items: list[tuple[str, Kind]], *, identifier: bool) -> list[tuple[str,
     ]
 
 
+@lru_cache(maxsize=4_096)
+def _script(character: str) -> str:
+    return unicodedata.name(character, "").split(" ", 1)[0]
+
+
+@lru_cache(maxsize=4_096)
 def _named(character: str, kind: Kind) -> Piece:
-    code = f"U+{ord(character):04X}"
-    title = f"{code} {unicodedata.name(character, 'a character without a name')}"
-    return Piece(kind, f"\u27e6{code}\u27e7" if kind is Kind.HIDDEN else character, title)
+    title = f"U+{ord(character):04X} {unicodedata.name(character, 'a character without a name')}"
+    return Piece(kind, _code(character) if kind is Kind.HIDDEN else character, title)
+
+
+def _code(character: str) -> str:
+    return f"\u27e6U+{ord(character):04X}\u27e7"

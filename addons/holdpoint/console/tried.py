@@ -1,6 +1,7 @@
 """What the pages show of a dry run: what would change, what hangs on it, and what went wrong with it."""
 
 import json
+import re
 from dataclasses import dataclass
 
 from holdpoint.console.reading import items, kind_of, number, pretty, readable, texts
@@ -10,6 +11,7 @@ from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
 MOST_CHANGES = 200
 """Changed fields that a page holds; the plain text has all of them."""
 MOST_NAMES = 50
+_STEPS: re.Pattern[str] = re.compile(r"(?<=[a-zA-Z\]]\.)|(?<=[a-zA-Z])(?=\[)")
 OPS = {"add": "added", "remove": "removed", "change": "changed"}
 
 
@@ -35,6 +37,11 @@ class Change:
     def word(self) -> str:
         """What happens to the field, in a word."""
         return OPS[self.op]
+
+    @property
+    def steps(self) -> list[str]:
+        """The path in pieces between which a line may end."""
+        return _STEPS.split(self.path)
 
 
 @dataclass(frozen=True, slots=True)

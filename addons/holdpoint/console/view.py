@@ -6,6 +6,7 @@ digest of what was read there is nothing to decide on.
 
 from dataclasses import dataclass
 
+from holdpoint.console.paths import APPROVAL_ID
 from holdpoint.console.reading import Row, actor_of, duration, items, line, number, pretty, rows, texts
 from holdpoint.console.text import Cut, cut
 from holdpoint.console.tried import TriedView, tried_view
@@ -98,6 +99,8 @@ class RequestView:
     """One approval request."""
 
     id: str
+    exchange: str
+    """Id of the request that was held first; empty where it is none that can stand in an address."""
     state: str
     created_at: float
     deadline: float
@@ -193,6 +196,7 @@ def request_view(wire: JsonObject) -> RequestView:
     said = {name: wire[name] for name in ("opens", "reason", "dry_run") if wire.get(name)}
     return RequestView(
         id=as_text(wire.get("id")),
+        exchange=exchange if APPROVAL_ID.fullmatch(exchange := as_text(wire.get("exchange"))) else "",
         state=as_text(wire.get("state")) or "unknown",
         created_at=number(wire.get("created_at")),
         deadline=number(wire.get("deadline")),

@@ -39,6 +39,8 @@ class AuditStage(StrEnum):
     RESUMED = "Resumed"
     NOTIFIED = "Notified"
     """A notice was delivered, or given up."""
+    VIEWED = "Viewed"
+    """Somebody is about to be shown recordings. Durable before he sees any."""
     PANIC = "Panic"
     PINNED = "Pinned"
     """A tool's definition was pinned at first sight."""

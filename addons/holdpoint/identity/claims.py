@@ -153,6 +153,11 @@ def principal_of(claims: JsonObject, issuer: Issuer, *, token_id: str, expires_a
     workload = is_workload(subject, issuer)
     person = None if workload else person_of(claims, issuer)
     text_claim(claims, "jti")
+    actor = _actor(claims)
+    owners = _owners(subject, issuer) if workload else frozenset[str]()
+    if actor is not None and actor.issuer in ("", issuer.url) and (person or owners):
+        # Whoever answers for the agent asks, too. Where nobody else is known he does not make somebody known.
+        owners |= _owners(actor.subject, issuer)
     return Principal(
         issuer=issuer.url,
         subject=subject,
@@ -160,8 +165,8 @@ def principal_of(claims: JsonObject, issuer: Issuer, *, token_id: str, expires_a
         person=person,
         name=display_name(claims, issuer) or person or "",
         groups=groups_of(claims, issuer),
-        actor=_actor(claims),
-        owners=_owners(subject, issuer) if workload else frozenset(),
+        actor=actor,
+        owners=owners,
         client_id=client_of(claims, issuer),
         scopes=_scopes(claims),
         claims=_exposed(claims, issuer),

@@ -100,7 +100,7 @@ class Engine:
 
     def _prospect(self, request: AccessRequest) -> Prospect:
         kind = None if request.members else self._kind(request, request.resource)
-        return Prospect() if kind is None else prospect(kind, request)
+        return Prospect() if kind is None else prospect(kind, request, self.bundle.lists)
 
     def _whole(self, request: AccessRequest) -> Decision:
         if request.members or request.action.verb == BATCH:

@@ -25,6 +25,7 @@ from holdpoint.domain.access import (
     Protocol,
 )
 from holdpoint.domain.values import JsonMapping, JsonObject, JsonValue
+from holdpoint.protocols.kubernetes.built_in import honours_dry_run
 
 MAX_NODES = 9_000
 """Values in one request's arguments. Below the engine's own limit of 10,000 steps of a comprehension."""
@@ -132,7 +133,14 @@ def _options(request: AccessRequest, reads: frozenset[str] | None) -> dict[str, 
     resource, verb = request.resource, request.action.verb
     options = resource.options if isinstance(resource, KubeObject) else KubeOptions()
     values = {name: read(options, verb) for name, read in _OPTIONS.items() if reads is None or name in reads}
+    if isinstance(resource, KubeObject) and options.dry_run and not _is_heeded(resource, verb):
+        # As in a match: what changes something all the same is no dry run, and what nobody knows is neither.
+        values["request.dry_run"] = None
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _is_heeded(resource: KubeObject, verb: str) -> bool:
+    return honours_dry_run(verb, resource.group, resource.resource, resource.subresource)
 
 
 def _arguments(arguments: JsonMapping, keys: frozenset[str] | None) -> JsonObject | None:

@@ -1,18 +1,19 @@
 """What could come of a request of which caller, verb and resource are known, and nothing else."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from holdpoint.domain.access import AccessRequest, KubeObject
 from holdpoint.domain.prospect import Outlook, Prospect
 from holdpoint.policy.globs import compile_globs
 from holdpoint.policy.index import Candidate, Kind
+from holdpoint.policy.reviewers import Lists
 from holdpoint.policy.rules import Effect, Rule
 from holdpoint.policy.visibility import Stand, counts, stand_of
 from holdpoint.protocols.kubernetes.discovery import is_discovery
 
 
-def prospect(kind: Kind, request: AccessRequest) -> Prospect:
+def prospect(kind: Kind, request: AccessRequest, lists: Lists) -> Prospect:
     """Return what could come of it. What a token lacks the scopes for opens nothing here.
 
     A `*` for the verb, the group or the resource stands for all of them: see `_of_all`.
@@ -28,7 +29,10 @@ def prospect(kind: Kind, request: AccessRequest) -> Prospect:
             ((_, said),) = kind.weigh([candidate], request)
             stand = Stand.YES if counts(candidate, said) else Stand.NO
         if stand is not Stand.NO:
-            found.take(candidate.rule, is_certain=stand is Stand.YES, opens=candidate.opens(request))
+            rule = candidate.rule
+            if rule.approval is not None and lists.resolve(rule.approval, request)[1]:
+                rule = replace(rule, effect=Effect.DENY)  # it names nobody who could be asked
+            found.take(rule, is_certain=stand is Stand.YES, opens=candidate.opens(request))
     return found.prospect()
 
 

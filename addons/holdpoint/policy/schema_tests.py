@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from holdpoint.domain.access import AccessRequest, Principal, Protocol
+from holdpoint.domain.access import AccessRequest, Principal, Protocol, person_name
 from holdpoint.located_yaml import Located
 from holdpoint.policy.expected_terms import ExpectedTerm, read_term
 from holdpoint.policy.schema import API_VERSION
-from holdpoint.policy.schema_test_requests import read_principal, read_request
+from holdpoint.policy.schema_lists import read_time
+from holdpoint.policy.schema_test_requests import DEFAULT_TIME, read_principal, read_request
 
 _TOP = frozenset({"apiVersion", "kind", "cases"})
 _EXPECT = frozenset(
@@ -50,7 +51,7 @@ class Case:
 
 def read_cases(document: Located, targets: Mapping[str, Protocol]) -> list[Case]:
     """Return the cases of a document. Raises ConfigError, for no cases too: a test that tests nothing has failed."""
-    fields = document.fields(required=_TOP, optional=frozenset({"metadata", "principals"}))
+    fields = document.fields(required=_TOP, optional=frozenset({"metadata", "principals", "deputies"}))
     fields["apiVersion"].choice(API_VERSION)
     fields["kind"].choice("PolicyTest")
     metadata = fields.get("metadata")
@@ -68,6 +69,38 @@ def read_cases(document: Located, targets: Mapping[str, Protocol]) -> list[Case]
             raise element.error(f"duplicate case `{case.name}`")
         cases.append(case)
     return cases
+
+
+@dataclass(frozen=True, slots=True)
+class Deputy:
+    """One person, and in whose names they should be able to approve at some time."""
+
+    name: str
+    person: str
+    groups: frozenset[str]
+    at: float
+    """Unix seconds."""
+    acting_for: frozenset[str]
+    where: str
+
+
+def read_deputies(document: Located) -> list[Deputy]:
+    """Return what a document that was read by `read_cases` expects of delegations. Raises ConfigError."""
+    node = next((value for name, _, value in document.items() if name == "deputies"), None)
+    return [_deputy(element) for element in node.elements()] if node else []
+
+
+def _deputy(node: Located) -> Deputy:
+    fields = node.fields(required=frozenset({"name", "person", "acting_for"}), optional=frozenset({"groups", "time"}))
+    groups, time = fields.get("groups"), fields.get("time")
+    return Deputy(
+        fields["name"].text(),
+        person_name(fields["person"].text()),
+        frozenset(groups.texts()) if groups else frozenset(),
+        read_time(time) if time else DEFAULT_TIME,
+        frozenset(fields["acting_for"].texts()),
+        f"{node.file}:{fields['name'].line}",
+    )
 
 
 def _case(node: Located, known: Mapping[str, Principal], targets: Mapping[str, Protocol]) -> Case:

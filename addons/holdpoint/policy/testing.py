@@ -10,7 +10,7 @@ from holdpoint.located_yaml import load_all
 from holdpoint.policy.bundle import Bundle
 from holdpoint.policy.engine import Engine
 from holdpoint.policy.expected_terms import compare_terms
-from holdpoint.policy.schema_tests import Case, read_cases
+from holdpoint.policy.schema_tests import Case, read_cases, read_deputies
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,13 @@ class CaseResult:
     """`file:line`."""
     problems: tuple[str, ...] = ()
     decision: Decision | None = None
+    is_answered: bool = False
+    """Whether it was put to the delegations, which decide nothing."""
 
     @property
     def passed(self) -> bool:
         """Whether the bundle said what it should. A case that was never decided did not pass."""
-        return self.decision is not None and not self.problems
+        return (self.decision is not None or self.is_answered) and not self.problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ def _run_file(engine: Engine, file: Path) -> Iterator[CaseResult]:
     try:
         documents = load_all(file)
         cases = [case for document in documents for case in read_cases(document, engine.bundle.targets)]
+        deputies = [deputy for document in documents for deputy in read_deputies(document)]
     except ConfigError as error:
         yield CaseResult(str(file), "", error.where, (str(error),))
         return
@@ -87,6 +90,10 @@ def _run_file(engine: Engine, file: Path) -> Iterator[CaseResult]:
         decision = engine.decide(case.request)
         problems = [*_compare(case, decision), *_compare_visible(case, engine)]
         yield CaseResult(str(file), case.name, case.where, tuple(problems), decision)
+    for deputy in deputies:
+        names = engine.bundle.delegations.acting_for(deputy.person, deputy.groups, deputy.at)
+        problems = list(_compare_sets("to speak for", deputy.acting_for, set(names)))
+        yield CaseResult(str(file), deputy.name, deputy.where, tuple(problems), is_answered=True)
 
 
 def effect_of(decision: Decision) -> str:

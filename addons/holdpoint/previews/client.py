@@ -4,6 +4,7 @@ Not the road of the callers: these requests are the gateway's own, and each is w
 """
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,6 +32,9 @@ _LONGEST_WARNING: Final = 1_000
 _OK, _BAD = 200, 300
 _UNSURE: Final = frozenset({401, 403, 408, 429})
 """Statuses that say nothing of the object: who asks may not, or not now."""
+
+# It would log every address with its query, selectors and all, unmasked.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 
 type Fields = tuple[tuple[bytes, bytes], ...]
 

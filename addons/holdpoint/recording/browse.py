@@ -69,6 +69,12 @@ class RecordedExchange:
     """What the upstream said to an upgrade in place of switching."""
     requests: tuple[str, ...] = ()
     """Exchanges at clusters that served it, where it is a tool call."""
+    approval: str = ""
+    """Id of the approval request that it waited for or went out under."""
+    masked: int = 0
+    """Values that were masked in it."""
+    upgrade: bool = False
+    """Whether it was an upgraded connection: a terminal, a forwarded port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,24 +113,29 @@ def export(folder: Path, out: BinaryIO) -> int:
     return count
 
 
-def _with_event(exchange: RecordedExchange, logged: LoggedEvent) -> RecordedExchange:
+def with_event(exchange: RecordedExchange, logged: LoggedEvent) -> RecordedExchange:
+    """Return what is known of an exchange after one more event of it."""
     detail = as_object(logged.event.get("detail"))
     record = as_object(detail.get("record"))
     rules = as_object(logged.event.get("decision")).get("rules")
     offset = record.get("offset")
-    requests = detail.get("requests")
+    requests, masked = detail.get("requests"), detail.get("masked")
+    refusal = as_object(detail.get("refusal"))
     return replace(
         exchange,
         action=logged.text("action") or exchange.action,
         resource=logged.text("resource") or exchange.resource,
         outcome=_OUTCOMES.get(logged.text("stage"), exchange.outcome),
         rules=tuple(str(r) for r in rules) if isinstance(rules, list) else exchange.rules,
-        refusal=as_text(as_object(detail.get("refusal")).get("public")) or exchange.refusal,
+        refusal=as_text(refusal.get("public")) or exchange.refusal,
         file=as_text(record.get("file")) or exchange.file,
         offset=offset if isinstance(offset, int) else exchange.offset,
         call=as_text(detail.get("call")) or exchange.call,
         declined=as_text(detail.get("declined")) or exchange.declined,
         requests=tuple(str(r) for r in requests) if isinstance(requests, list) else exchange.requests,
+        approval=as_text(detail.get("approval")) or as_text(refusal.get("approval")) or exchange.approval,
+        masked=masked if isinstance(masked, int) else exchange.masked,
+        upgrade=exchange.upgrade or bool(as_object(detail.get("tunnel"))),
     )
 
 
@@ -140,7 +151,7 @@ class _Gathered:
         if not (name := logged.text("exchange")):
             return
         known = self.exchanges.get(name) or RecordedExchange(name, logged.at, "", "", "")
-        known = self.exchanges[name] = _with_event(known, logged)
+        known = self.exchanges[name] = with_event(known, logged)
         if known.file:
             self.files[known.file] = None
 
@@ -195,7 +206,7 @@ def linked(folder: Path, wanted: str) -> tuple[RecordedExchange, ...]:
     found: dict[str, RecordedExchange] = {}
     for logged in events(folder):
         if name := logged.text("exchange"):
-            found[name] = _with_event(found.get(name) or RecordedExchange(name, logged.at, "", "", ""), logged)
+            found[name] = with_event(found.get(name) or RecordedExchange(name, logged.at, "", "", ""), logged)
     one = found.get(wanted)
     if one is None:
         return ()
@@ -221,4 +232,5 @@ __all__ = [
     "list_sessions",
     "session_flows",
     "show_session",
+    "with_event",
 ]

@@ -14,16 +14,15 @@ from holdpoint.admin.errors import AdminError
 from holdpoint.admin.server import Handler
 from holdpoint.approvals.errors import AlreadyResolved, NotAllowed, NotFound
 from holdpoint.approvals.events import BrokerEvent, BrokerEventKind
-from holdpoint.approvals.recorded import ask_detail, vote_detail
 from holdpoint.approvals.wire_form import to_json
 from holdpoint.clock import Clock
-from holdpoint.domain.approval import ApprovalRequest, Reviewer, Verdict, reviewer_names
-from holdpoint.domain.audit import AuditEvent, AuditStage
+from holdpoint.domain.approval import ApprovalRequest, DryRunState, Reviewer, Verdict, reviewer_names
 from holdpoint.domain.refusal import ConfigError, Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject, JsonValue, as_text
 from holdpoint.recording.audit import AuditLog
 from holdpoint.recording.health import RecorderUnavailable
 from holdpoint.settings import Settings
+from holdpoint.stages.broker_events import STAGES, describe_event
 from holdpoint.stages.evidence import Evidence
 from holdpoint.stages.grant_methods import GrantMethods
 from holdpoint.stages.live import GRANT_OVER
@@ -31,8 +30,11 @@ from holdpoint.stages.notice_methods import NoticeMethods
 from holdpoint.stages.page_filters import may_see, page_wanted
 from holdpoint.stages.pin_methods import PinMethods
 from holdpoint.stages.preview_methods import PreviewMethods
+from holdpoint.stages.preview_readers import shown_to
 from holdpoint.stages.principal_methods import PrincipalMethods
+from holdpoint.stages.reasons import masked_words
 from holdpoint.stages.review_methods import ReviewMethods
+from holdpoint.stages.session_methods import SessionMethods
 from holdpoint.stages.stream_methods import StreamMethods
 from holdpoint.store.protocol import StoreUnavailable
 
@@ -43,8 +45,9 @@ logger = logging.getLogger(__name__)
 
 WAIT_CHANGE = 25.0
 """Seconds after which a long poll returns without a change."""
-CONSOLE_AWAY = 90.0
-"""Seconds without a sign of a console after which reviewers count as out of reach."""
+CONSOLE_AWAY = 40.0
+"""Seconds without a sign of a console after which reviewers count as out of reach. One that lives asks again as soon as
+it was answered, and at the latest after WAIT_CHANGE."""
 _MAX_PAGE = 500
 _EXPLAINED = ("id", "state", "rules", "reasons", "created_at", "deadline", "resolution", "resolved_at")
 
@@ -92,6 +95,7 @@ class AdminMethods:
             **PinMethods(self).table(),
             **PreviewMethods(self).table(),
             **ReviewMethods(self).table(),
+            **SessionMethods(self).table(),
             **StreamMethods(self).table(),
             **PrincipalMethods(self).table(),
             **GrantMethods(self).table(),
@@ -103,20 +107,11 @@ class AdminMethods:
             ended, why = event.request.id, Refusal(RefusalKind.EXPIRED, GRANT_OVER, detail=event.detail)
             self._services.live.end_where(lambda stream: stream.approval == ended, why)
             self._services.running.bar_streams(ended, why)
-        stage = {
-            BrokerEventKind.VOTED: AuditStage.VOTED,
-            BrokerEventKind.RESOLVED: AuditStage.RESOLVED,
-            BrokerEventKind.TIGHTENED: AuditStage.HELD,
-            BrokerEventKind.GRANT_ENDED: AuditStage.RESOLVED,
-            BrokerEventKind.REASONED: AuditStage.REASONED,
-            BrokerEventKind.GLASS_BROKEN: AuditStage.GLASS_BROKEN,
-            BrokerEventKind.GLASS_REVIEWED: AuditStage.GLASS_REVIEWED,
-            BrokerEventKind.OUTCOME_UNKNOWN: AuditStage.OUTCOME_UNKNOWN,
-        }.get(event.kind)
+        stage = STAGES.get(event.kind)
         if stage is None or event.elsewhere:
             return  # held and folded requests are written down by the stage that holds them
         try:
-            await self._audit.append(_describe(event, stage, self._clock.now()))
+            await self._audit.append(describe_event(event, stage, self._clock.now()))
         except RecorderUnavailable:
             logger.exception("`%s` of an approval was not written down", event.kind.value)
 
@@ -164,13 +159,13 @@ class AdminMethods:
         limit = min(limit, _MAX_PAGE) if isinstance(limit, int) and limit > 0 else 100
         broker, wanted = self.services.broker, page_wanted(params, reviewer)
         found = await self._stored(broker.list(wanted=wanted, limit=limit, before=as_text(params.get("before"))))
-        shown = [to_json(r, confirm=broker.confirm) for r in found if may_see(reviewer, r)]
+        shown = [shown_to(self.services, reviewer, r) for r in found if may_see(reviewer, r)]
         return {"requests": [*shown], "version": broker.version}
 
     async def _get(self, params: JsonObject) -> JsonValue:
         reviewer = await self.reviewer(params)
         found = await self.find(as_text(params.get("id")), reviewer)
-        return to_json(found, confirm=self.services.broker.confirm)
+        return shown_to(self.services, reviewer, found)
 
     async def _decide(self, params: JsonObject) -> JsonValue:
         reviewer = await self.reviewer(params)
@@ -184,6 +179,13 @@ class AdminMethods:
         found = await self.find(approval_id, reviewer)
         if found.ask.intent != expect:
             raise AdminError("changed", "the request is not the one that was read")
+        preview = as_text(params.get("preview"))
+        if verdict is Verdict.APPROVE and not preview and found.dry_run.state is not DryRunState.NONE:
+            raise AdminError("bad_request", "say which preview you read (`preview`)")
+        comment = as_text(params.get("comment"))
+        if masked_words(self.services, found.ask.access, comment) != comment:
+            # Not masked: a signature may be over these very words.
+            raise AdminError("bad_request", "the comment seems to hold a secret: take it out, then decide again")
         proof = await self._evidence.proof(params, found, reviewer, verdict, self.services.verifier)
         try:
             voted = await self._stored(
@@ -191,15 +193,15 @@ class AdminMethods:
                     approval_id,
                     reviewer,
                     verdict,
-                    as_text(params.get("comment")),
+                    comment,
                     expect=expect,
-                    preview=as_text(params.get("preview")) or None,
+                    preview=preview or None,
                     proof=proof,
                 )
             )
         except (NotAllowed, AlreadyResolved, NotFound) as error:
             raise AdminError(error.code, str(error)) from error
-        return to_json(voted, confirm=self.services.broker.confirm)
+        return shown_to(self.services, reviewer, voted)
 
     async def _wait_change(self, params: JsonObject) -> JsonValue:
         if params.get("console") is not False:
@@ -278,35 +280,3 @@ def login_clients(settings: Settings) -> dict[str, frozenset[str]]:
         if named:
             clients[issuer.name] = frozenset(named)
     return clients
-
-
-def _describe(event: BrokerEvent, stage: AuditStage, at: float) -> AuditEvent:
-    detail: JsonObject = {"what": event.kind.value}
-    request, vote, grant = event.request, event.vote, event.grant
-    if event.detail:
-        detail["why"] = event.detail
-    if vote is not None:
-        detail |= vote_detail(vote, request)
-    if grant is not None:
-        detail["grant"] = grant.id
-    if request is None:
-        return AuditEvent(stage, at, exchange=event.exchange, detail=detail)
-    detail |= {
-        "approval": request.id,
-        "intent": request.ask.intent,
-        "state": request.state.value,
-        "resolution": request.resolution,
-        **ask_detail(request),
-    }
-    if request.reason:
-        detail["reason"] = request.reason
-    return AuditEvent(
-        stage,
-        at,
-        exchange=event.exchange or request.ask.exchange,
-        principal={"id": request.ask.access.principal.id, "person": request.ask.access.principal.person},
-        target=request.ask.access.target,
-        action=request.ask.access.action.verb,
-        decision={"rules": [str(t.rule) for t in request.ask.terms], "bundle": request.ask.bundle},
-        detail=detail,
-    )

@@ -178,6 +178,9 @@ def sent_detail(state: Forwarded, sent: JsonObject, intent: str, exchange: Excha
         detail["grant"] = state.cleared.grant.id
         detail["approval"] = state.cleared.grant.approval
         detail["intent"] = intent
+        if (asked := exchange.asked) is not None and asked.key.intent != intent:
+            # Another request than the approved one, in the same window.
+            detail["within"] = {"intent": asked.key.intent, "window": asked.window}
     if exchange.notes:
         detail["notes"] = [*exchange.notes]
     return detail

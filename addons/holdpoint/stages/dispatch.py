@@ -16,6 +16,7 @@ from holdpoint.domain.audit import AuditStage
 from holdpoint.domain.canonical import digest
 from holdpoint.domain.decision import Deny
 from holdpoint.domain.exchange import Cleared, Forwarded, decoded
+from holdpoint.domain.grant import Grant
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.passes import Pass
 from holdpoint.settings import Target, TargetMode
@@ -68,31 +69,7 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
     starts = access.action.verb == "initialize"
     exchange.session = services.session(access.principal, target.name, exchange.id if starts else asked.session)
     if state.grant is not None:
-        try:
-            await services.broker.spend(
-                state.grant.id, wire=wire, exchange=exchange.id, terms=state.permitted.decision.approvals
-            )
-        except GrantSpent:
-            raise Refusal(
-                RefusalKind.CONFLICT,
-                "this request was approved and already sent once for another caller",
-                ticket=state.grant.approval,
-            ) from None
-        except StoreUnavailable as error:
-            raise Refusal(
-                RefusalKind.UNAVAILABLE,
-                "the gateway cannot use the approval now",
-                detail=str(error),
-                ticket=state.grant.approval,
-                retry_after=5,
-            ) from error
-        except GrantVoid as error:
-            raise Refusal(
-                RefusalKind.DENIED,
-                "the approval no longer holds",
-                detail=str(error),
-                ticket=state.grant.approval,
-            ) from None
+        await _spend(services, exchange, state, state.grant, wire)
     # From here on the flow's end settles the grant and closes the record, whether or not anything was sent.
     forwarded = Forwarded(state, wire, exchange.session.id)
     exchange.state = forwarded
@@ -112,6 +89,31 @@ async def dispatch(gateway: Gateway, flow: http.HTTPFlow, state: Cleared) -> tup
         services.history.note(exchange.id, access, shown_resource(access.resource, masker), gateway.clock.now())
     to = exchange.upgrade.to.encode() if exchange.upgrade else b""
     return forwarded, Pass((target.host, target.port), headers, to)
+
+
+async def _spend(services: Services, exchange: Exchange, state: Cleared, grant: Grant, wire: str) -> None:
+    """Take the grant for this very request, durably. Raises Refusal: then nothing may be sent."""
+    ticket, terms = grant.approval, state.permitted.decision.approvals
+    if exchange.asked is None:
+        raise Refusal(RefusalKind.FAULT, "nobody was asked about this request", ticket=ticket)
+    try:
+        await services.broker.spend(grant.id, wire=wire, exchange=exchange.id, terms=terms, asked=exchange.asked)
+    except GrantSpent:
+        raise Refusal(
+            RefusalKind.CONFLICT,
+            "this request was approved and already sent once for another caller",
+            ticket=ticket,
+        ) from None
+    except StoreUnavailable as error:
+        raise Refusal(
+            RefusalKind.UNAVAILABLE,
+            "the gateway cannot use the approval now",
+            detail=str(error),
+            ticket=ticket,
+            retry_after=5,
+        ) from error
+    except GrantVoid as error:
+        raise Refusal(RefusalKind.DENIED, "the approval no longer holds", detail=str(error), ticket=ticket) from None
 
 
 def cut(gateway: Gateway, flow: http.HTTPFlow, refusal: Refusal) -> None:

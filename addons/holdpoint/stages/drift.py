@@ -29,8 +29,10 @@ from holdpoint.stages.services import Services
 from holdpoint.store.protocol import StoreUnavailable
 
 CHANGED: Final = "the object changed since this was approved; ask again"
-UNKNOWN: Final = "the gateway cannot tell whether the object is still what was approved, so nothing was sent; "
-"the approval stays: make the same call again"
+UNKNOWN: Final = (
+    "the gateway cannot tell whether the object is still what was approved, so nothing was sent; "
+    "the approval stays: make the same call again"
+)
 
 
 async def to_compare(services: Services, grant: Grant) -> ApprovalRequest | None:
@@ -71,7 +73,7 @@ def guard(flow: http.HTTPFlow, exchange: Exchange, state: Cleared, live: JsonObj
     if not isinstance(what, KubeObject):
         return state
     made = guarded(
-        access.action.verb,
+        "evict" if what.subresource == "eviction" else access.action.verb,
         patch=what.options.patch,
         content_type=text(flow.request.headers, b"content-type"),
         body=flow.request.raw_content or b"",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from mitmproxy import http
 
+from holdpoint.approvals.windows import Asked
 from holdpoint.domain.decision import Deny, GuardAnswer, Rate
 from holdpoint.domain.exchange import Received, Refused, State
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
@@ -73,6 +74,12 @@ class Exchange:
     """Recorded session, known once the request is about to be sent."""
     approved_by: tuple[str, ...] = ()
     """Persons whose approval cleared it."""
+    comments: tuple[tuple[str, str], ...] = ()
+    """Person and words of those among them who said something."""
+    broken_by: str = ""
+    """Person who broke the glass, where nobody approved it."""
+    asked: Asked | None = None
+    """What was put before reviewers: what is sent must be that."""
     read_pins: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     """Definitions of the tools it names that a reviewer was shown, by fingerprint."""
     round: Round | None = None

@@ -16,15 +16,14 @@ from holdpoint.approvals.errors import AlreadyResolved, NotFound
 from holdpoint.approvals.making import CLAIM_TIME
 from holdpoint.approvals.terms import reach
 from holdpoint.approvals.window_words import Words
-from holdpoint.approvals.windows import window
+from holdpoint.approvals.windows import asked_by, window
 from holdpoint.domain.access import AccessRequest, Protocol
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, Verdict
-from holdpoint.domain.canonical import digest
 from holdpoint.domain.exchange import Decoded, Permitted
 from holdpoint.domain.grant import Grant
 from holdpoint.domain.refusal import GatewayFault, Refusal, RefusalKind
 from holdpoint.domain.suspension import SUSPENDED
-from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
+from holdpoint.domain.values import JsonValue
 from holdpoint.masking.masker import Masker
 from holdpoint.protocols import mcp_holds
 from holdpoint.protocols.mcp_holds import Round
@@ -37,7 +36,8 @@ from holdpoint.stages.ladder import Plan, choose
 from holdpoint.stages.ladder_events import wait_on_stream
 from holdpoint.stages.ladder_line import cancelled, kept
 from holdpoint.stages.pin_checks import bound_to, read_of, shown_pins
-from holdpoint.stages.preview import preview, sealed_intent
+from holdpoint.stages.preview import intent_digest, preview, sealed_intent
+from holdpoint.stages.reasons import masked
 from holdpoint.stages.services import Services
 
 RETRY_AFTER: Final = 5
@@ -52,7 +52,6 @@ def make_ask(services: Services, exchange: Exchange, target: Target, state: Perm
     sealed = sealed_intent(decoded.intent, masker, services.digest_key, access=asked_object)
     exchange.read_pins = read_of(services.pins, decoded.access)
     bound = bound_to(services.pins, decoded.access)
-    asked: JsonObject = {"principal": decoded.access.principal.id, "target": target.name, "intent": sealed}
     terms = state.decision.approvals
     opened = window(
         decoded.access, sealed, reach(terms, decoded.session), _words(decoded.access, sealed, masker), bound=bound
@@ -60,12 +59,12 @@ def make_ask(services: Services, exchange: Exchange, target: Target, state: Perm
     return Ask(
         access=decoded.access,
         terms=terms,
-        intent=digest({**asked, "pinned": bound} if bound else asked),
+        intent=intent_digest(decoded.access, sealed, bound),
         preview=preview(decoded, target, masker, sealed) | shown_pins(services.pins, decoded.access, masker),
         bundle=state.decision.bundle,
         exchange=exchange.id,
         session=decoded.session,
-        reason=_masked(exchange.reason, masker),
+        reason=masked(exchange.reason, masker),
         window=opened.digest,
         opens=opened.opens,
     )
@@ -83,6 +82,7 @@ def _words(access: AccessRequest, sealed: JsonValue, masker: Masker) -> Words:
 async def hold(gateway: Gateway, flow: http.HTTPFlow, asked: Decoded, target: Target, ask: Ask) -> Grant:
     """Return the grant that clears this request. Raises Refusal when there is none in time, TooManyHeld."""
     services, exchange = gateway.services, gateway.exchanges.of(flow)
+    exchange.asked = asked_by(ask)
     services.held.add(asked, exchange)
     try:
         grant = await _held(gateway, flow, asked, target, ask)
@@ -222,10 +222,6 @@ def _told(services: Services, exchange: Exchange, asked: Decoded, request: Appro
     return held
 
 
-def _masked(reason: str, masker: Masker) -> str:
-    return as_text(as_object(masker.sealed({"reason": reason})).get("reason")) if reason else ""
-
-
 async def _find(services: Services, ask: Ask) -> Grant | None:
     access = ask.access
     return await services.broker.find_grant(
@@ -241,8 +237,11 @@ async def _find(services: Services, ask: Ask) -> Grant | None:
 
 async def _use(services: Services, exchange: Exchange, grant: Grant) -> Grant:
     approval = await services.broker.get(grant.approval)
-    voters = {v.reviewer.person for v in approval.votes if v.verdict is Verdict.APPROVE}
-    exchange.approved_by = tuple(sorted(voters))
+    votes = [v for v in approval.votes if v.verdict is Verdict.APPROVE]
+    exchange.approved_by = tuple(sorted({v.reviewer.person for v in votes}))
+    exchange.comments = tuple((v.reviewer.person, v.comment) for v in votes if v.comment)
+    broken = (v.reviewer.person for v in approval.votes if v.verdict is Verdict.BREAK_GLASS)
+    exchange.broken_by = next(broken, "")
     return grant
 
 

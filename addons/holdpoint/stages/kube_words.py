@@ -12,6 +12,7 @@ from holdpoint.domain.access import AccessRequest, KubeObject
 from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
 from holdpoint.masking.masker import Masker
 from holdpoint.pins.invisible import invisible
+from holdpoint.protocols.kubernetes.built_in import honours_dry_run
 from holdpoint.protocols.kubernetes.impersonation import asked_identity
 from holdpoint.stages.sealing import shown_resource
 
@@ -80,7 +81,9 @@ def does(access: AccessRequest, intent: JsonValue, masker: Masker) -> JsonObject
         if options.patch:
             said["patch"] = options.patch
         if options.dry_run:
-            said["dry run"] = "the API server is asked to store nothing"
+            is_heeded = honours_dry_run(access.action.verb, what.group, what.resource, what.subresource)
+            unsure = "" if is_heeded else ", and whether it heeds that is not known"
+            said["dry run"] = f"the API server is asked to store nothing{unsure}"
         if not options.known:
             said["not understood"] = "a part of the body, which no rule has seen"
     if taken_for := acts_for(access, masker):

@@ -27,7 +27,8 @@ from holdpoint.stages import dispatcher, frozen, listeners
 from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.guard import Stage
 from holdpoint.stages.metering import open_meters
-from holdpoint.stages.services import Services, open_services
+from holdpoint.stages.opening import open_services
+from holdpoint.stages.services import Services
 from holdpoint.tasks import spawn
 from holdpoint.wire import Connections
 from holdpoint.wire_http1 import speak_plainly

@@ -13,9 +13,10 @@ from holdpoint.approvals.slack_actions import SlackActions, read_apps
 from holdpoint.clock import Clock
 from holdpoint.domain.access import McpTool, PinState
 from holdpoint.domain.audit import AuditEvent
-from holdpoint.domain.exchange import Received, Refused, decoded
+from holdpoint.domain.exchange import Identified, Received, Refused, decoded
 from holdpoint.domain.notice import NoticeEvent
 from holdpoint.domain.refusal import Refusal, RefusalKind
+from holdpoint.domain.suspension import SUSPENDED
 from holdpoint.recording.audit import AuditLog
 from holdpoint.recording.health import RecorderUnavailable
 from holdpoint.settings import Settings
@@ -98,6 +99,9 @@ def _violation(exchange: Exchange, refusal: Refusal) -> str:
         return ""
     state = exchange.state
     reached = state.reached if isinstance(state, Refused) else state
+    if refusal.public.startswith(SUSPENDED):
+        # What was under way then ended with the suspension, of which people are told.
+        return "somebody who is suspended tried again" if isinstance(reached, Identified) else ""
     if reached is None or isinstance(reached, Received):
         return "it is not of a kind that is served"
     asked = decoded(state)

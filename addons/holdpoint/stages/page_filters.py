@@ -1,5 +1,7 @@
 """Which approval requests somebody may see, and which of them a page is about."""
 
+import re
+
 from holdpoint.admin.errors import AdminError
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Reviewer, may_review, reviewer_names
 from holdpoint.domain.values import JsonObject, JsonValue, as_text
@@ -8,6 +10,9 @@ from holdpoint.store.wanted import Wanted
 SEES_ALL = frozenset({"auditor", "admin"})
 """Roles. They decide nothing."""
 _MOST = 500
+_NAMES = re.compile(r"[^\0\ud800-\udfff]*")
+_LATEST = 1e12
+"""Unix seconds."""
 
 
 def may_see(reviewer: Reviewer, request: ApprovalRequest) -> bool:
@@ -51,12 +56,19 @@ def _word(params: JsonObject, name: str) -> str:
     word = as_text(params.get(name))
     if len(word) > _MOST:
         raise AdminError("bad_request", f"`{name}` is longer than {_MOST} characters")
+    if not _NAMES.fullmatch(word):
+        # PostgreSQL has no place for it, not even in a question.
+        raise AdminError("bad_request", f"`{name}` holds a character that no name has")
     return word
 
 
 def _time(params: JsonObject, name: str) -> float:
     value = params.get(name)
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0.0
+    if abs(value) > _LATEST:
+        raise AdminError("bad_request", f"`{name}` is no time in Unix seconds")
+    return float(value)
 
 
 def _state(value: JsonValue) -> ApprovalState:

@@ -3,8 +3,9 @@
 import hashlib
 import hmac
 
+from holdpoint.approvals.windows import through
 from holdpoint.domain.access import AccessRequest, Protocol
-from holdpoint.domain.canonical import canonical
+from holdpoint.domain.canonical import canonical, digest
 from holdpoint.domain.exchange import Decoded
 from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
 from holdpoint.masking.masker import Masker
@@ -42,6 +43,15 @@ def sealed_intent(intent: JsonValue, masker: Masker, key: bytes, *, access: Acce
         # As it was sent, percent-encoded, it may hide a name or a value from the masks.
         sealed["query"] = _sealed(query, key)
     return sealed
+
+
+def intent_digest(access: AccessRequest, sealed: JsonValue, bound: JsonObject) -> str:
+    """Return the digest that an approval is bound to. `sealed` is the intent, `bound` the definitions of its tools."""
+    asked: JsonObject = {"principal": access.principal.id, "target": access.target, "intent": sealed}
+    if access.principal.legs:
+        # The agent of such a request is the MCP server: for whom that works is another requester each.
+        asked["through"] = through(access.principal)
+    return digest({**asked, "pinned": bound} if bound else asked)
 
 
 def _header(name: str, value: JsonValue, key: bytes) -> JsonValue:

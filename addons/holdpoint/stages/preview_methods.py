@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from holdpoint.admin.errors import AdminError
 from holdpoint.admin.server import Handler
 from holdpoint.approvals.errors import AlreadyResolved, NotFound
-from holdpoint.approvals.wire_form import to_json
 from holdpoint.domain.approval import ApprovalState, DryRunState
 from holdpoint.domain.values import JsonObject, JsonValue, as_text
+from holdpoint.stages.preview_readers import shown_to
 from holdpoint.store.protocol import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class PreviewMethods:
         if found.dry_run.state is not DryRunState.FAILED:
             raise AdminError("not_allowed", "only a preview that failed is made again")
         try:
-            return to_json(await services.previews.again(found), confirm=services.broker.confirm)
+            return shown_to(services, person, await services.previews.again(found))
         except (AlreadyResolved, NotFound) as error:
             raise AdminError(error.code, str(error)) from error
         except StoreUnavailable as error:

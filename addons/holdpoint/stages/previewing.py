@@ -16,7 +16,7 @@ from holdpoint.approvals.errors import AlreadyResolved, NotFound
 from holdpoint.domain.access import AccessRequest, KubeObject, Protocol
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Ask, DryRun, DryRunState
 from holdpoint.domain.audit import AuditEvent, AuditStage
-from holdpoint.domain.decision import Charge, Permit, Rate, RuleRef
+from holdpoint.domain.decision import Charge, Rate, RuleRef
 from holdpoint.domain.values import JsonObject, as_object, as_text
 from holdpoint.limits import Caller
 from holdpoint.masking.masker import Masker
@@ -32,6 +32,7 @@ from holdpoint.previews.show import Masks
 from holdpoint.previews.subject import Lines, Subject
 from holdpoint.settings import PREVIEW, Target
 from holdpoint.stages import kube_shapes
+from holdpoint.stages.preview_readers import masks_of
 from holdpoint.stages.sealing import masked_path
 from holdpoint.store.protocol import StoreUnavailable
 from holdpoint.tasks import spawn
@@ -243,10 +244,7 @@ class Previews:
 
     def _masker(self, access: AccessRequest, target: Target) -> Masker:
         policies = self._services.policies
-        decision = policies.engine.decide(access)
-        # Where policy no longer permits it, nobody knows which masks it would ask for.
-        asked = decision.masks if isinstance(decision, Permit) else policies.every_mask
-        return policies.keeper(tuple(sorted({*target.masks, *asked})), target)
+        return policies.keeper(masks_of(policies, access, target), target)
 
     def _masks(self, access: AccessRequest, target: Target) -> Masks:
         masker, shape = self._masker(access, target), kube_shapes.of(access)

@@ -106,6 +106,7 @@ class PrincipalMethods:
             stop_principals(services, _concerned(suspension.who), suspension.refusal()),
             return_exceptions=True,
         )
+        services.notices.suspended(suspension.who, asks.name)
         for failure in (stored, written, ended):
             if isinstance(failure, BaseException) and not isinstance(failure, StoreUnavailable | RecorderUnavailable):
                 raise failure

@@ -4,14 +4,21 @@
 # pyright: reportUnknownArgumentType=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mitmproxy import http
 
 from holdpoint.approvals.checks import MAX_REASON
+from holdpoint.domain.access import AccessRequest
+from holdpoint.domain.decision import Permit
 from holdpoint.domain.refusal import Refusal, RefusalKind
+from holdpoint.domain.values import as_object, as_text
+from holdpoint.masking.masker import Masker
 from holdpoint.stages.fields import raw
 from holdpoint.visible_text import spelled_out
+
+if TYPE_CHECKING:
+    from holdpoint.stages.services import Services
 
 HEADER: Final = b"holdpoint-reason"
 _CUT: Final = "…"
@@ -38,3 +45,20 @@ def shown(reasons: Sequence[str]) -> str:
     whole = "; ".join(texts)
     cut = whole if len(whole) <= MAX_REASON else whole[: MAX_REASON - 1] + _CUT
     return spelled_out(cut, keep="\n")
+
+
+def masked(reason: str, masker: Masker) -> str:
+    """Return a reason without the secrets in it, as it is shown, stored and recorded."""
+    return as_text(as_object(masker.sealed({"reason": reason})).get("reason")) if reason else ""
+
+
+def masked_words(services: "Services", access: AccessRequest, words: str) -> str:
+    """Return what somebody writes about a held request without the secrets in it, by the policies in force now."""
+    if not words:
+        return ""
+    policies = services.policies
+    target = next((t for t in services.settings.targets if t.name == access.target), None)
+    decision = policies.engine.decide(access)
+    # Where policy no longer permits it, nobody knows which masks it would ask for.
+    asked = decision.masks if isinstance(decision, Permit) else policies.every_mask
+    return policies.keeper(tuple(sorted({*(target.masks if target else ()), *asked})), target).text(words).value

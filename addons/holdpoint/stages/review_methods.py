@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from holdpoint.admin.errors import AdminError
 from holdpoint.admin.server import Handler
 from holdpoint.approvals.errors import AlreadyResolved, NotAllowed, NotFound
-from holdpoint.approvals.wire_form import to_json
 from holdpoint.domain.approval import ApprovalRequest, Reviewer
 from holdpoint.domain.values import JsonObject, JsonValue, as_text
+from holdpoint.stages.preview_readers import shown_to
+from holdpoint.stages.reasons import masked_words
 from holdpoint.store.protocol import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -35,13 +36,12 @@ class ReviewMethods:
 
     async def _reason(self, params: JsonObject) -> JsonValue:
         person, found = await self._seen(params)
-        return await self._done(
-            self._admin.services.broker.give_reason(found.id, person, as_text(params.get("reason")))
-        )
+        reason = self._masked(found, params.get("reason"))
+        return await self._done(person, self._admin.services.broker.give_reason(found.id, person, reason))
 
     async def _withdraw(self, params: JsonObject) -> JsonValue:
         person, found = await self._seen(params)
-        return await self._done(self._admin.services.broker.withdraw_by(found.id, person))
+        return await self._done(person, self._admin.services.broker.withdraw_by(found.id, person))
 
     async def _break_glass(self, params: JsonObject) -> JsonValue:
         expect, preview = as_text(params.get("expect")), as_text(params.get("preview"))
@@ -49,22 +49,26 @@ class ReviewMethods:
             raise AdminError("bad_request", "say which intent (`expect`) and which preview (`preview`) you read")
         person, found = await self._seen(params)
         broker = self._admin.services.broker
-        reason = as_text(params.get("reason"))
-        return await self._done(broker.break_glass(found.id, person, reason, expect=expect, preview=preview))
+        reason = self._masked(found, params.get("reason"))
+        return await self._done(person, broker.break_glass(found.id, person, reason, expect=expect, preview=preview))
 
     async def _review(self, params: JsonObject) -> JsonValue:
         reviewer, found = await self._seen(params)
-        comment = as_text(params.get("comment"))
-        return await self._done(self._admin.services.broker.review_glass(found.id, reviewer, comment))
+        comment = self._masked(found, params.get("comment"))
+        return await self._done(reviewer, self._admin.services.broker.review_glass(found.id, reviewer, comment))
+
+    def _masked(self, found: ApprovalRequest, text: JsonValue) -> str:
+        """Return somebody's words without the secrets in them: they are stored, recorded and shown to others."""
+        return masked_words(self._admin.services, found.ask.access, as_text(text))
 
     async def _seen(self, params: JsonObject) -> tuple[Reviewer, ApprovalRequest]:
         """Return who asks, and a request that he may see: of any other he learns nothing."""
         person = await self._admin.reviewer(params)
         return person, await self._admin.find(as_text(params.get("id")), person)
 
-    async def _done(self, work: Awaitable[ApprovalRequest]) -> JsonValue:
+    async def _done(self, person: Reviewer, work: Awaitable[ApprovalRequest]) -> JsonValue:
         try:
-            return to_json(await work, confirm=self._admin.services.broker.confirm)
+            return shown_to(self._admin.services, person, await work)
         except (NotAllowed, AlreadyResolved, NotFound) as error:
             raise AdminError(error.code, str(error)) from error
         except StoreUnavailable as error:

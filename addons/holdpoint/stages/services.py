@@ -2,13 +2,11 @@
 
 import asyncio
 import logging
-import os
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 
 from mitmproxy import http
 
-from holdpoint import __version__, keys
+from holdpoint import __version__
 from holdpoint.admin.server import AdminServer
 from holdpoint.approvals.broker import Broker
 from holdpoint.approvals.errors import GrantSpent
@@ -36,9 +34,8 @@ from holdpoint.recording.writer import Recorder
 from holdpoint.seals import Seals
 from holdpoint.settings import Settings
 from holdpoint.stages import describe, noticing
-from holdpoint.stages.admin_methods import AdminMethods
 from holdpoint.stages.exchanges import Exchange
-from holdpoint.stages.handles import UNUSED_FOR, Handles
+from holdpoint.stages.handles import Handles
 from holdpoint.stages.ladder_calls import HeldCalls
 from holdpoint.stages.lately import Lately
 from holdpoint.stages.linked import end_with_calls
@@ -50,7 +47,6 @@ from holdpoint.stages.questions import Questions
 from holdpoint.stages.running import Running
 from holdpoint.stages.suspensions import LOOK_EVERY, Suspensions
 from holdpoint.stages.tool_pins import ToolPins
-from holdpoint.store.opening import make_store
 from holdpoint.store.protocol import RefusalRecord, StoreUnavailable
 from holdpoint.store.sql import SqlStore
 from holdpoint.tasks import spawn
@@ -288,69 +284,3 @@ class Services:
         self.submit(AuditEvent(AuditStage.STOPPED, self.clock.now()))
         await self.store.close()
         await asyncio.to_thread(self.audit.close)
-
-
-async def open_services(settings: Settings, clock: Clock, reload: Callable[[], Awaitable[str]]) -> Services:
-    """Bring everything up. Raises ConfigError; what was opened by then is closed by the end of the process."""
-    digest_key = keys.open_digest_key(settings.keys.digest_file)
-    audit_keys = keys.open_audit_keys(settings.keys)
-    policies = load_policies(settings, digest_key)
-    calls = Calls(keys.open_call_keys(settings.keys), clock)
-    credentials = Credentials(settings, os.environ, clock, mint=calls.mint, heads=calls.heads)
-    verifier = Verifier(settings.issuers, clock)
-    audit = AuditLog(
-        settings.recordings.folder,
-        audit_keys.signer,
-        clock,
-        ring=audit_keys.ring,
-        checkpoint=settings.recordings.checkpoint,
-    )
-    opened = await asyncio.to_thread(audit.start)
-    recorder = Recorder(audit, clock)
-    await asyncio.to_thread(recorder.recover, opened)
-    store = make_store(settings, os.environ, clock)
-    notices, slack = noticing.open_notices(settings, store, clock, audit)
-    methods = AdminMethods(settings, clock, reload, audit)
-    try:
-        await store.open()
-        handles = await store.handles(clock.now() - UNUSED_FOR)
-        stored_pins = await store.pins()
-        suspended = await store.suspensions()
-        told = noticing.told(methods.on_broker_event, notices)
-        broker = Broker(store, clock, told, reachable=methods.console_seen, barred=methods.barred, confirm=True)
-        await broker.start()
-        # Policies may have changed while the gateway was down.
-        await broker.redecide(policies.engine.decide)
-        await notices.start()
-    except StoreUnavailable as error:
-        raise ConfigError(str(error)) from error
-    services = Services(
-        settings=settings,
-        clock=clock,
-        digest_key=digest_key,
-        policies=policies,
-        verifier=verifier,
-        credentials=credentials,
-        calls=calls,
-        audit=audit,
-        recorder=recorder,
-        store=store,
-        broker=broker,
-        sessions=Sessions(settings.recordings.idle),
-        notices=notices,
-        slack=slack,
-    )
-    services.handles.load(handles)
-    services.pins.load(stored_pins)
-    services.suspensions.load(suspended)
-    methods.attach(services)
-    services.admin = AdminServer(settings.admin_socket, methods.table())
-    await services.admin.start()
-    await verifier.start()
-    services.live.start()
-    await services.previews.resume()
-    services.suspensions.on_begun, services.suspensions.on_over = methods.principals.enforce, methods.principals.over
-    for suspension in services.suspensions.listed():
-        await methods.principals.enforce(suspension)
-    services.suspensions.start()
-    return services

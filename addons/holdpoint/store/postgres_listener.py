@@ -78,6 +78,10 @@ class Listener:
     def _listen(self, raw: "psycopg.Connection") -> None:
         raw.execute(f'LISTEN "{self._channel}"'.encode())
         self._heard(frozenset({ANYTHING}), 0)
+        # NOTE: not `select`, which knows file descriptors below 1,024 alone: as many callers may be on the line.
+        ready = select.poll()
+        for descriptor in (raw.fileno(), self._wake_read):
+            ready.register(descriptor, select.POLLIN)
         while not self._closing.is_set():
             changes: dict[int, set[Change]] = {}
             raw.pgconn.consume_input()
@@ -86,4 +90,4 @@ class Listener:
                 changes.setdefault(found.be_pid, set()).add(Change(table, row))
             for pid, some in changes.items():
                 self._heard(frozenset(some), pid)
-            select.select([raw.fileno(), self._wake_read], [], [], None)
+            ready.poll()

@@ -250,3 +250,10 @@ async def test_no_vote_of_a_reviewer_breaks_or_reviews(home: House, verdict):
     held = await home.broker.request(ask(OPEN))
     with pytest.raises(NotAllowed, match="approves or denies"):
         await home.broker.vote(held.id, reviewer(), verdict, WHY)
+
+
+async def test_what_reviewers_approved_stays_open_where_nobody_may_break_the_glass_any_more(home):
+    held = await home.broker.request(ask(OPEN))
+    await home.broker.vote(held.id, reviewer(), Verdict.APPROVE, "")
+    changes = await home.broker.redecide(lambda _: Permit("sha256:b", (), (term(),)))
+    assert changes.revoked == ()

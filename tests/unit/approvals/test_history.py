@@ -151,3 +151,11 @@ async def test_grants_are_listed_by_state_principal_and_person(home: House):
     (ended,) = await home.broker.grants(states=frozenset({GrantState.REVOKED}))
     assert (ended.ended_why, ended.ended_at) == ("no longer needed", home.clock.now())
     assert await home.broker.grants(states=frozenset()) == ()
+
+
+@pytest.mark.parametrize("name", ["target", "person", "verb", "text"])
+@pytest.mark.parametrize("odd", ["a\0b", "\ud800"], ids=["NUL", "half a character"])
+def test_what_no_name_holds_is_not_looked_for(name: str, odd: str) -> None:
+    with pytest.raises(AdminError) as caught:
+        page_wanted({name: odd}, AUDITOR)
+    assert caught.value.code == "bad_request"

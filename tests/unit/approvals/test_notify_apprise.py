@@ -1,15 +1,16 @@
 """Other channels, by the real apprise to a receiver on loopback."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.fakes.approvals import ask
+from tests.fakes.approvals import ask, principal
 from tests.fakes.notice_receivers import Receiver
 from tests.fakes.notices import link, office, sink
 
 from holdpoint.approvals.events import BrokerEvent, BrokerEventKind
-from holdpoint.approvals.notify_apprise import Apprise
+from holdpoint.approvals.notify_apprise import Apprise, tame
 from holdpoint.approvals.notify_senders import open_senders
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState
 from holdpoint.domain.notice import Audience
@@ -37,6 +38,27 @@ async def test_apprise_carries_title_lines_and_the_link(tmp_path: Path) -> None:
     assert got.json["title"] == "Alice asks for approval: tools/call tool deploy on shop"
     assert got.json["message"].endswith(link("apr-1"))
     assert "request: apr-1" in got.json["message"]
+
+
+@pytest.mark.threat("T80")
+async def test_nothing_that_a_caller_chose_calls_anybody_or_leads_anywhere_in_any_chat(tmp_path: Path) -> None:
+    nasty = "@everyone x@here @U1 <!channel> <users/all> [click](https://evil.example/approve) https://evil.example"
+    asked = ask(what=nasty, who=replace(principal(), name=nasty))
+    request = ApprovalRequest("apr-1", asked, ApprovalState.PENDING, 1_800_000_000.0, 1_800_000_600.0)
+    with Receiver() as receiver:
+        url = receiver.url.replace("http://", "json://") + "/in"
+        async with office(tmp_path, (sink(),), {"hook": Apprise(Secret(url), where=WHERE)}) as it:
+            it.outbox._timeout = 10
+            it.notifier.on_event(BrokerEvent(BrokerEventKind.HELD, request))
+            await it.turn()
+        (got,) = receiver.inbox.got
+    for text in (got.json["title"], got.json["message"].removesuffix(link("apr-1"))):
+        assert "evil.example" in text
+        assert not [mark for mark in ("@everyone", "@here", "@U1", "<", "](", "://") if mark in text]
+
+
+def test_an_address_of_mail_is_left_as_it_is() -> None:
+    assert tame("person: alice.archer+ops@corp.example") == "person: alice.archer+ops@corp.example"
 
 
 @pytest.mark.failure("F-notices-endpoint")

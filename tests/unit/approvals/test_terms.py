@@ -179,3 +179,10 @@ def test_merging_the_same_ask_is_the_same_object():
 def test_key_tells_agents_apart():
     keys = {key_of(ask(who=principal(agent=a))) for a in ("", "claude", "gpt")}
     assert len(keys) == 3
+
+
+def test_an_approval_by_reviewers_survives_a_rule_that_lets_nobody_break_the_glass_any_more():
+    before, after = term(break_glass=BreakGlass(frozenset({"group:ops"}), 900.0)), term()
+    assert suffices((before,), (after,), glass=False)
+    assert not suffices((before,), (after,), glass=True)
+    assert not suffices((before,), (term(required=2),), glass=False)

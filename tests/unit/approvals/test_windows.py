@@ -83,6 +83,24 @@ NAMED = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "we
 @pytest.mark.parametrize(
     ("one", "other", "widen"),
     [
+        pytest.param(
+            kube("PATCH", f"{WEB}?dryRun=All", {}),
+            kube("PATCH", f"{WEB.replace('apps', 'agg.example')}?dryRun=All", {}),
+            ("resource",),
+            id="a dry run that nobody may heed",
+        ),
+        pytest.param(
+            kube("DELETE", f"{PODS}/web"),
+            kube("DELETE", "/api/v1/namespaces/demo"),
+            ("resource", "name"),
+            id="the namespace, not what is in it",
+        ),
+        pytest.param(
+            kube("DELETE", f"{PODS}/web"),
+            kube("DELETE", "/api/v1/namespaces/web"),
+            ("resource", "namespace"),
+            id="a namespace of the same name",
+        ),
         pytest.param(PATCH, kube("PATCH", WEB.replace("web", "api"), {}), (), id="name"),
         pytest.param(PATCH, kube("PUT", WEB, {}), (), id="verb"),
         pytest.param(PATCH, kube("DELETE", WEB), (), id="delete"),
@@ -265,6 +283,7 @@ def test_object_that_a_mask_hid_whole_is_pinned_whole():
             kube("DELETE", f"{PODS}?labelSelector=app%3Dweb"),
             for_time(seconds=3_600),
             "any deletecollection of all pods at once in namespace demo, with labels `app=web`, "
+            "in whatever time and whatever becomes of what it owns, "
             "by ana@x through agent claude, for 1 hour from the approval",
             id="deletecollection",
         ),
@@ -379,3 +398,19 @@ def test_long_values_are_cut_in_the_sentence_alone():
     assert len(opens) < 1_000
     assert "... (cut)" in opens
     assert "19 more" in opens
+
+
+@pytest.mark.threat("T61")
+@pytest.mark.parametrize(("group", "said"), [("apps", "nothing is stored"), ("agg.example", "may not heed")])
+def test_reviewer_reads_whether_a_dry_run_is_one(group, said):
+    assert said in kube("PATCH", f"{WEB.replace('apps', group)}?dryRun=All", {}).window(for_time()).opens
+
+
+@pytest.mark.threat("T61")
+def test_reviewer_of_a_delete_reads_that_its_options_are_open():
+    one, other = (
+        kube("DELETE", f"{WEB}?propagationPolicy=Orphan"),
+        kube("DELETE", f"{WEB}?propagationPolicy=Foreground"),
+    )
+    assert same(one, other)
+    assert ", in whatever time and whatever becomes of what it owns, by ana@x" in one.window(for_time()).opens

@@ -105,3 +105,10 @@ def test_form_is_json_without_unmasked_arguments_claims_or_sessions(shown):
     assert loads(text) == form
     for secret in (b"secret", b"1180591620717411303424", b"level"):
         assert secret not in text
+
+
+def test_yes_of_a_suspended_reviewer_is_listed_and_not_counted(shown):
+    request, _ = shown
+    form = to_json(request, silenced=lambda r: r.person == "bob@example")
+    assert [v["person"] for v in form["votes"]] == ["bob@example"]
+    assert form["terms"][0]["approved_by"] == []

@@ -5,8 +5,9 @@ import pytest
 from tests.fakes.admin_gateway import AdminError, FakeGateway
 from tests.fakes.console_browser import request_wire
 
-from holdpoint.console.calls import Gateway, GatewayTrouble, Trouble
+from holdpoint.console.calls import AT_ONCE, AT_ONCE_EACH, Gateway, GatewayTrouble, Trouble
 from holdpoint.console.live import ChangeFeed
+from holdpoint.domain.values import JsonObject, JsonValue
 from holdpoint.tasks import spawn
 
 PATIENCE = 5
@@ -50,6 +51,47 @@ async def test_every_call_bears_the_reviewers_token(fake: FakeGateway) -> None:
     await gateway.list("token", states=("pending",), limit=5)
     await gateway.get("token", "apr-1")
     assert [params["id_token"] for _, params in fake.calls] == ["token", "token"]
+
+
+class Slow:
+    """Answers when it is let."""
+
+    def __init__(self) -> None:
+        self.under_way = self.most = 0
+        self.go = asyncio.Event()
+
+    async def call(self, _method: str, params: JsonObject) -> JsonValue:
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        if params["id_token"] != "rita":
+            await self.go.wait()
+        self.under_way -= 1
+        return {}
+
+
+async def test_who_asks_for_everything_at_once_makes_nobody_else_wait() -> None:
+    slow = Slow()
+    gateway = Gateway(slow)
+    eager = [spawn(gateway.get("mallory", "apr-1"), name="eager") for _ in range(200)]
+    async with asyncio.timeout(PATIENCE):
+        while slow.under_way < AT_ONCE_EACH:
+            await asyncio.sleep(0)
+        assert await gateway.get("rita", "apr-1") == {}
+        assert slow.under_way == AT_ONCE_EACH
+        slow.go.set()
+        await asyncio.gather(*eager)
+    assert not gateway._turns
+
+
+async def test_all_together_leave_the_gateway_connections_for_others() -> None:
+    slow = Slow()
+    gateway = Gateway(slow)
+    eager = [spawn(gateway.get(f"m-{number % 20}", "apr-1"), name="eager") for number in range(200)]
+    while slow.under_way < AT_ONCE:
+        await asyncio.sleep(0)
+    slow.go.set()
+    await asyncio.gather(*eager)
+    assert slow.most == AT_ONCE
 
 
 class Odd:

@@ -78,6 +78,16 @@ async def test_an_answer_is_taken_once(browser: Browser) -> None:
     assert "set-cookie" not in again.headers
 
 
+async def test_an_answer_cannot_write_a_line_into_the_log(browser: Browser, caplog: pytest.LogCaptureFixture) -> None:
+    state = httpx.URL(await browser.go_to_issuer()).params["state"]
+    forged = "x`\n2026-11-21 INFO login of `admin@corp.example\x1b[2J"
+    query = {"state": state, "iss": browser.issuer.url, "error": forged}
+    answer = await browser.get("/auth/callback", params=query)
+    assert answer.status_code == 403
+    assert "a login failed" in caplog.text
+    assert all(record.getMessage().isprintable() for record in caplog.records)
+
+
 @pytest.mark.parametrize("wrong", ["iss", "no iss", "state", "code", "error"])
 async def test_a_wrong_answer_of_the_issuer_logs_nobody_in(browser: Browser, wrong: str) -> None:
     url = httpx.URL(await browser.give_password(await browser.go_to_issuer()))

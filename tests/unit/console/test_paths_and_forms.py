@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import Mapping
 
 import pytest
@@ -54,6 +55,18 @@ async def test_what_our_pages_do_not_send_is_refused(body: bytes, kind: str, sta
     with pytest.raises(BadForm) as caught:
         await read_form(_request(body, {"content-type": kind}), origin=ORIGIN)
     assert caught.value.status == status
+
+
+async def test_a_form_that_does_not_come_is_not_waited_for() -> None:
+    async def receive() -> dict[str, object]:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    raw = [(b"content-type", FORM.encode())]
+    request = Request({"type": "http", "method": "POST", "headers": raw}, receive)
+    with pytest.raises(BadForm) as caught:
+        await read_form(request, origin=ORIGIN, patience=0.01)
+    assert caught.value.status == 408
 
 
 @pytest.mark.parametrize(

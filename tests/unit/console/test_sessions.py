@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import pytest
 
 from holdpoint.clock import ManualClock
-from holdpoint.console.sessions import FLOW_TIME, Flows, Login, Sessions
+from holdpoint.console.sessions import FLOW_TIME, MOST_EACH, MOST_SESSIONS, Flows, Login, Sessions
 
 RITA = Login(id_token="token-of-rita", name="Rita", person="rita@corp.example", groups=frozenset({"sre"}))
 
@@ -149,3 +151,24 @@ def test_logins_under_way_are_bounded(clock: ManualClock) -> None:
     assert flows.take(state=first.state, browser_cookie=first.browser_cookie) is None
     assert flows.take(state=second.state, browser_cookie=second.browser_cookie)
     assert flows.take(state=third.state, browser_cookie=third.browser_cookie)
+
+
+def test_who_logs_in_often_logs_out_nobody_else(clock: ManualClock) -> None:
+    sessions = Sessions(clock)
+    rita = sessions.open(replace(RITA, owner="u-rita"))
+    eager = [sessions.open(replace(RITA, owner="u-mallory")) for _ in range(MOST_SESSIONS)]
+    assert sessions.find(rita.session_cookie, by_hand=True)
+    assert len(sessions) == MOST_EACH + 1
+    assert sessions.find(eager[-1].session_cookie, by_hand=True)
+    assert sessions.find(eager[0].session_cookie, by_hand=True) is None
+
+
+def test_what_is_kept_of_browsers_goes_with_their_logins(clock: ManualClock) -> None:
+    flows = Flows(clock, most=3)
+    begun = [flows.begin(browser_cookie="", then="/") for _ in range(10)]
+    assert len(flows._browsers) == 3
+    flows.take(state=begun[-1].state, browser_cookie=begun[-1].browser_cookie)
+    assert flows.begin(browser_cookie=begun[-1].browser_cookie, then="/").browser_cookie != begun[-1].browser_cookie
+    clock.advance(FLOW_TIME)
+    flows.begin(browser_cookie="", then="/")
+    assert len(flows._browsers) == 1

@@ -71,6 +71,27 @@ def test_workload_without_owners_has_no_requesters():
     assert principal({"sub": "svc-deploy"}, workload_subjects=("svc-*",)).requesters == frozenset()
 
 
+OLGAS = {"owners": {"agent-*": frozenset({"olga@corp.example"})}}
+
+
+@pytest.mark.threat("T04")
+def test_whoever_runs_an_agent_is_a_requester_of_what_it_asks_for_a_person():
+    made = principal({"email": "ana@corp.example", "act": {"sub": "agent-7"}}, **OLGAS)
+    assert made.requesters == {"ana@corp.example", "olga@corp.example"}
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        pytest.param({"act": {"sub": "agent-7"}, "email_verified": False}, id="no person is known"),
+        pytest.param({"act": {"sub": "agent-7", "iss": "https://other.example"}}, id="an agent of another issuer"),
+        pytest.param({"act": {"sub": "tool", "act": {"sub": "agent-7"}}}, id="an earlier agent"),
+    ],
+)
+def test_owner_of_an_agent_is_no_requester_where(claims):
+    assert "olga@corp.example" not in principal({"email": "ana@corp.example", **claims}, **OLGAS).requesters
+
+
 def test_human_has_no_owners():
     assert principal({}, owners={"*": frozenset({"olga@corp.example"})}).owners == frozenset()
 

@@ -365,3 +365,16 @@ def test_hold_opens_by_name_what_only_a_name_opens(tmp_path, match, request_, op
     found = both_of.decide(request_)
     assert isinstance(found, Permit)
     assert [t.rule.rule for t in found.approvals] == ["h"]
+
+
+@pytest.mark.threat("T40")
+@pytest.mark.parametrize("when", ["request.dry_run", "!request.dry_run"])
+def test_condition_does_not_take_for_a_dry_run_what_nobody_may_heed(tmp_path, when):
+    asked = kube_with("patch", "things", "dev", "a", group="agg.example", dry_run=True)
+    found: list[bool] = []
+    for effect in ("allow", "deny"):
+        rule = f'name: r, effect: {effect}, match: {{verbs: [patch], resources: ["*"]}}, when: "{when}"'
+        decision = Engine(bundle_of(tmp_path, policy_text(rule, targets="cluster"))).decide(asked)
+        assert isinstance(decision, Deny)
+        found.append(bool(decision.rules))
+    assert found == [False, True]

@@ -7,6 +7,7 @@ from tests.fakes.policies import ADA, TARGETS, ask, bundle_of, call, policy_text
 
 from holdpoint.domain.access import AccessRequest, Action, KubeObject, KubePath, Protocol
 from holdpoint.domain.decision import Clause, Deny, DenyReason, Permit
+from holdpoint.domain.prospect import Outlook
 from holdpoint.domain.refusal import ConfigError
 from holdpoint.policy.bundle import load_bundle, read_bundle
 from holdpoint.policy.engine import Engine
@@ -72,6 +73,15 @@ def test_what_another_rule_allows_is_denied_where_nobody_can_be_asked(tmp_path):
     )
     engine = Engine(bundle_of(tmp_path, LISTS, policy_text(RULE, targets="cluster"), allow))
     assert isinstance(engine.decide(delete("demo")), Deny)
+
+
+@pytest.mark.parametrize(
+    ("namespace", "outlook"),
+    [pytest.param("pay", Outlook.HELD, id="somebody"), pytest.param("demo", Outlook.DENIED, id="nobody")],
+)
+def test_what_could_come_of_a_request_is_told_by_its_place(tmp_path, namespace, outlook):
+    engine = Engine(bundle_of(tmp_path, LISTS, policy_text(RULE, targets="cluster")))
+    assert engine.prospect(delete(namespace)).outlook is outlook
 
 
 def test_default_is_for_all_that_no_entry_is_about(tmp_path):

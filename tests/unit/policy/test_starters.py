@@ -12,7 +12,7 @@ from holdpoint.policy.testing import run_tests
 
 POLICIES = Path(__file__).parents[3] / "policies"
 TARGETS = {"demo": Protocol.MCP, "mcp-example": Protocol.MCP, "cluster-example": Protocol.KUBERNETES}
-STARTERS = ["demo", "read-only-agents", "developers", "on-call"]
+STARTERS = ["demo", "read-only-agents", "developers", "on-call", "approvals"]
 CLUSTER = ["read-only", "developers", "on-call"]
 """Files of policies/kubernetes that are listed beside its guardrails."""
 GUARDRAILS = POLICIES / "kubernetes" / "guardrails.yaml"
@@ -63,11 +63,12 @@ def test_every_guardrail_stands_in_the_reference():
 
 def test_examples_of_the_reference_load_and_pass(tmp_path):
     page = (POLICIES.parent / "docs" / "reference" / "policy.md").read_text(encoding="utf-8")
-    files = [tmp_path / "policy.yaml", tmp_path / "profiles.yaml", tmp_path / "tests.yaml"]
+    names = ("policy", "reviewers", "delegations", "profiles", "tests")
+    files = [tmp_path / f"{name}.yaml" for name in names]
     blocks = re.findall(r"^```yaml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     for file, block in zip(files, blocks, strict=True):
         file.write_text(block, encoding="utf-8")
-    report = run_tests(load_bundle([*files[:2], *MASKS], targets=TARGETS), files[2:])
+    report = run_tests(load_bundle([*files[:-1], *MASKS], targets=TARGETS), files[-1:])
     assert report.passed, "\n".join(report.lines())
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from tests.fakes.approvals import ask
+from tests.fakes.approvals import ask, principal
 
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState
 from holdpoint.store import notice_rows
@@ -89,6 +89,38 @@ async def test_no_sink_has_more_waiting_than_is_bearable(store: SqliteStore, mon
     await store.add_notices([notice(n) for n in range(1, 6)] + [notice(9, sink="chat")])
     assert await store.count_notices() == {"dead": 2, "due": 4}
     assert {r.error for r in await store.notices(state="dead")} == {notice_rows.TOO_MANY}
+
+
+async def held_by(store: SqliteStore, approval: str, person: str) -> None:
+    asked = ask(who=replace(principal(), person=person), what=approval)
+    request = ApprovalRequest(approval, asked, ApprovalState.PENDING, 100.0, 700.0)
+    await store.add_approval(request, Key("p", "", "shop", asked.intent), "")
+
+
+@pytest.mark.threat("T80")
+async def test_who_asks_for_much_keeps_nobody_else_from_being_told_of(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notice_rows, "MOST_DUE_EACH", 3)
+    await held_by(store, "apr-1", "mallory@corp.example")
+    await held_by(store, "apr-2", "alice@corp.example")
+    await store.add_notices([notice(n) for n in range(1, 6)])
+    await store.add_notices([notice(6, approval="apr-2", at=200), notice(7, at=200), notice(8, sink="chat", at=200)])
+    dead = {r.id: r.error for r in await store.notices(state="dead")}
+    assert dead == dict.fromkeys(("ntc-4", "ntc-5", "ntc-7"), notice_rows.TOO_MANY_EACH)
+    assert await claimed(store, 300, limit=2) == ["ntc-1", "ntc-6"]
+    assert await claimed(store, 300) == ["ntc-2", "ntc-3"]
+
+
+@pytest.mark.threat("T80")
+async def test_broken_glass_is_told_before_all_that_was_asked_for_beside_it(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notice_rows, "MOST_DUE_EACH", 3)
+    await held_by(store, "apr-1", "mallory@corp.example")
+    await store.add_notices([notice(n) for n in range(1, 9)])
+    await store.add_notices([replace(notice(9, at=200), kind="break-glass")])
+    assert await claimed(store, 300, limit=1) == ["ntc-9"]
 
 
 async def test_which_pending_requests_were_told_of_is_known(store: SqliteStore) -> None:

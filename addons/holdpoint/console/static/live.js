@@ -5,6 +5,7 @@
   const live = () => byId("live");
   const SLOW = 15000; // milliseconds between two questions where there is no stream of events
   const CALM = 1000; // at least so long between two looks, however often something changes
+  const RETRY = 5000; // until the next look where one failed
   const HOLD = 1200; // the buttons rest so long after what is read was exchanged: no click meets another text
 
   // ---- time left: the server's clock counts, only the time since the page was made is measured here
@@ -147,11 +148,11 @@
   let timer = 0;
   let shown = live() ? live().dataset.version : "";
   let looking = false;
-  let again = false;
+  let next = ""; // what changed while a look was under way
   async function look(version) {
     if (version === shown) return;
     if (looking) {
-      again = true;
+      next = version;
       return;
     }
     looking = true;
@@ -160,13 +161,13 @@
       shown = version;
     } catch (status) {
       if (status === 401) over();
+      else if (!next) setTimeout(look, RETRY, version);
     }
     setTimeout(() => {
       looking = false;
-      if (again) {
-        again = false;
-        look("");
-      }
+      const version = next;
+      next = "";
+      if (version) look(version);
     }, CALM);
   }
   async function ask() {

@@ -54,6 +54,8 @@ def guarded(  # what decides how a body is read
     match verb, patch:
         case "delete", _:
             return _delete(decoded if body else _of_query(query), uid, version)
+        case "evict", _:
+            return _evicted(decoded, uid)
         case ("update", "") | ("patch", "merge" | "strategic"):
             return _versioned(dict(decoded), version, media if verb == "patch" else _JSON)
         case "patch", "json":
@@ -74,6 +76,15 @@ def _delete(options: JsonMapping, uid: str, version: str) -> Guarded | None:
     return _written(made, _JSON, tuple(f"preconditions.{name}" for name in added))
 
 
+def _evicted(eviction: JsonMapping, uid: str) -> Guarded | None:
+    """Bind an eviction to its pod. Not to its version: the API server changes the pod itself before it deletes it."""
+    options = eviction.get("deleteOptions")
+    if not isinstance(options, dict | None) or (made := _delete(as_object(options), uid, "")) is None:
+        return None
+    body: JsonObject = {**eviction, "deleteOptions": made.object}
+    return _written(body, _JSON, tuple(f"deleteOptions.{name}" for name in made.added))
+
+
 def _of_query(query: JsonMapping) -> JsonObject:
     found: JsonObject = {"kind": "DeleteOptions", "apiVersion": "v1"}
     for name in _OF_QUERIES:
@@ -84,10 +95,15 @@ def _of_query(query: JsonMapping) -> JsonObject:
 
 def _versioned(value: JsonObject, version: str, media: str) -> Guarded | None:
     metadata = value.get("metadata")
-    if not isinstance(metadata, dict | None) or as_object(metadata).get("resourceVersion"):
+    if not isinstance(metadata, dict | None) or not _is_no_version(as_object(metadata).get("resourceVersion")):
         return None
     made: JsonObject = {**value, "metadata": {**as_object(metadata), "resourceVersion": version}}
     return _written(made, media, ("metadata.resourceVersion",))
+
+
+def _is_no_version(value: JsonValue) -> bool:
+    """Tell whether a resource version says nothing: zero stands for whatever is there (registry/generic/registry)."""
+    return not value or (isinstance(value, str) and not value.strip("0"))
 
 
 def _tested(operations: JsonValue, version: str, media: str) -> Guarded | None:

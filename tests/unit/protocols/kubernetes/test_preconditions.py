@@ -14,7 +14,14 @@ PATCHES = {
     "strategic": "application/strategic-merge-patch+json",
     "apply": "application/apply-patch+yaml",
 }
-METHODS = {"delete": "DELETE", "update": "PUT", "patch": "PATCH", "create": "POST", "deletecollection": "DELETE"}
+METHODS = {
+    "evict": "POST",
+    "delete": "DELETE",
+    "update": "PUT",
+    "patch": "PATCH",
+    "create": "POST",
+    "deletecollection": "DELETE",
+}
 
 
 def made(verb: str, body: bytes, *, patch: str = "", sort: str = "application/json", **query: Any) -> Guarded | None:
@@ -30,6 +37,9 @@ CASES: list[tuple[str, Guarded | None, Any]] = [
     ("update without metadata", made("update", b"{}"), {"metadata": VERSION}),
     ("update in YAML", made("update", b"a: 1\n", sort="application/yaml"), {"a": 1, "metadata": VERSION}),
     ("update with a version", made("update", b'{"metadata":{"resourceVersion":"5"}}'), None),
+    # Which the API server takes for none.
+    ("update with version zero", made("update", b'{"metadata":{"resourceVersion":"0"}}'), {"metadata": VERSION}),
+    ("update with no version", made("update", b'{"metadata":{"resourceVersion":""}}'), {"metadata": VERSION}),
     ("merge patch", made("patch", b'{"spec":{"a":null}}', patch="merge"), {"spec": {"a": None}, "metadata": VERSION}),
     ("strategic patch", made("patch", b'{"a":[]}', patch="strategic"), {"a": [], "metadata": VERSION}),
     (
@@ -39,6 +49,13 @@ CASES: list[tuple[str, Guarded | None, Any]] = [
     ),
     ("server-side apply", made("patch", b"a: 1\n", patch="apply"), None),
     ("create", made("create", b'{"metadata":{"name":"a"}}'), None),
+    ("eviction", made("evict", b'{"a":1}'), {"a": 1, "deleteOptions": {"preconditions": {"uid": "u"}}}),
+    (
+        "eviction with options",
+        made("evict", b'{"deleteOptions":{"gracePeriodSeconds":0}}'),
+        {"deleteOptions": {"gracePeriodSeconds": 0, "preconditions": {"uid": "u"}}},
+    ),
+    ("eviction of this very pod", made("evict", b'{"deleteOptions":{"preconditions":{"uid":"u"}}}'), None),
     ("deletecollection", made("deletecollection", b"{}"), None),
     (
         "delete with options",
