@@ -18,6 +18,8 @@ class Gateway:
     world: World
     name: str
     env: dict[str, str]
+    digest_key: str = "shared/digest.key"
+    """The key that the two have in common, relative to the settings."""
 
     def __post_init__(self) -> None:
         self.var = self.world.policies / self.name
@@ -29,7 +31,7 @@ class Gateway:
             text = text.replace(f'"127.0.0.1:{port}"', f'"127.0.0.1:{mine}"')
         text = text.replace(f'"127.0.0.1:{self.world.console}"', f'"127.0.0.1:{free_port()}"')
         text = text.replace("store: {path: var/holdpoint.sqlite}", "store: {postgres: {url: {env: STORE_URL}}}")
-        text = text.replace("var/", f"{self.name}/").replace(f"{self.name}/keys/digest.key", "shared/digest.key")
+        text = text.replace("var/", f"{self.name}/").replace(f"{self.name}/keys/digest.key", self.digest_key)
         self.settings_file = self.world.policies / f"{self.name}.yaml"
         self.settings_file.write_text(text)
 
