@@ -98,6 +98,8 @@ class PostgresBackend:
         raw = self._current()
         if raw is None:
             return [Outcome(error=self._down) for _ in works]
+        if len(works) == 1:
+            return [self._single(works[0])]
         try:
             return self._batch(raw, works)
         except psycopg.Error as error:

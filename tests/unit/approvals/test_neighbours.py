@@ -7,6 +7,7 @@ import pytest
 from tests.fakes.approvals import ask, reviewer, term
 from tests.fakes.postgres_gateways import PostgresGateways
 
+from holdpoint.approvals import neighbours
 from holdpoint.approvals.broker import Broker
 from holdpoint.approvals.events import BrokerEventKind
 from holdpoint.domain.approval import ApprovalRequest, ApprovalState, Verdict
@@ -16,6 +17,12 @@ from holdpoint.store.postgres import GONE_AFTER
 
 APPROVE, DENY = Verdict.APPROVE, Verdict.DENY
 BOB, CAROL = reviewer(), reviewer("carol@example")
+
+
+@pytest.fixture
+def nobody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is found is found because it was heard."""
+    monkeypatch.setattr(neighbours, "LOOK_EVERY", 3_600.0)
 
 
 @pytest.fixture
@@ -51,6 +58,7 @@ async def held_at_first(home: PostgresGateways, *terms, **more) -> Held:
         pytest.param(DENY, ApprovalState.DENIED, id="denied"),
     ],
 )
+@pytest.mark.usefixtures("nobody_looks")
 async def test_waiter_of_one_wakes_when_the_other_is_told(both: PostgresGateways, verdict, state):
     held, waiting = await held_at_first(both)
     await both.brokers[1].vote(held.id, BOB, verdict, "seen at the other")
@@ -59,6 +67,7 @@ async def test_waiter_of_one_wakes_when_the_other_is_told(both: PostgresGateways
 
 
 @pytest.mark.failure("F-store-pg-two-gateways")
+@pytest.mark.usefixtures("nobody_looks")
 async def test_what_one_holds_the_others_show_at_once(both: PostgresGateways):
     since = both.brokers[1].version
     held, _ = await held_at_first(both)
@@ -67,6 +76,7 @@ async def test_what_one_holds_the_others_show_at_once(both: PostgresGateways):
     assert (await both.brokers[1].get(held.id)).id == held.id
 
 
+@pytest.mark.usefixtures("nobody_looks")
 async def test_vote_at_one_is_shown_at_the_other(both: PostgresGateways):
     held, _ = await held_at_first(both, term(required=2))
     await both.brokers[1].vote(held.id, BOB, APPROVE, "")
@@ -119,6 +129,7 @@ async def test_task_looks_by_itself(both: PostgresGateways):
     assert (await waiting).state is ApprovalState.APPROVED
 
 
+@pytest.mark.usefixtures("nobody_looks")
 async def test_grant_that_one_revokes_is_told_at_the_other(both: PostgresGateways):
     held, _ = await held_at_first(both, term(scope=Scope.WINDOW, duration=600))
     done = await both.brokers[0].vote(held.id, BOB, APPROVE, "")

@@ -66,12 +66,13 @@ async def once_back(store: PostgresStore) -> None:
 @pytest.mark.failure("F-store-pg-start")
 async def test_gateways_that_start_at_once_migrate_once(make_postgres, clock, postgres_server, postgres_schema):
     stores = [make_postgres(clock) for _ in range(4)]
-    await asyncio.gather(*(s.open() for s in stores))
+    opened = await asyncio.gather(*(s.open() for s in stores), return_exceptions=True)
+    for store in stores:
+        await store.close()
+    assert opened == [None] * len(stores)
     with postgres_server.connect(postgres_schema) as connection:
         done = connection.execute("SELECT version FROM schema_version ORDER BY version").fetchall()
     assert [v for (v,) in done] == [*range(1, len(migrations("postgres")) + 1)]
-    for store in stores:
-        await store.close()
 
 
 @pytest.mark.failure("F-store-pg-start")
