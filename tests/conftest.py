@@ -46,6 +46,8 @@ LONGEST = (
     "e2e/test_conformance_parity.py",
     "e2e/test_demo_tour.py",
     "e2e/test_tutorial.py",
+    "e2e/test_approving_in_a_browser.py",
+    "e2e/test_tutorial_of_approvals.py",
     "e2e/test_hold_ladder_clients.py",
     "attacks/test_one_caller_against_all.py",
     "e2e/test_replayed_session.py",

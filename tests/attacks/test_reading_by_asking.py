@@ -103,9 +103,8 @@ def test_why_it_could_not_be_tried_is_not_told_by_why_it_cannot_be_approved(who:
     asks = ask(term(require_preview=True))
     access = replace(asks.access, action=Action(Protocol.KUBERNETES, "deletecollection"))
     asked = ApprovalRequest("apr-1", replace(asks, access=access), ApprovalState.PENDING, 1.0, 2.0, dry_run=failed)
-    services: Any = SimpleNamespace(
-        broker=SimpleNamespace(confirm=False), suspensions=SimpleNamespace(of_reviewer=lambda _: None)
-    )
+    nobody = SimpleNamespace(of_reviewer=lambda _: None)
+    services: Any = SimpleNamespace(broker=SimpleNamespace(confirm=False), suspensions=nobody)
     shown = shown_to(services, reviewer(who), asked)
     assert ("others-key" in str(shown)) is reads
     assert "could not be tried" in str(shown["blocked"])

@@ -3,6 +3,7 @@
 import os
 import queue
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -32,6 +33,7 @@ class Terminal:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
         self.lines: queue.Queue[str | None] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
@@ -57,7 +59,8 @@ class Terminal:
         raise AssertionError(f"a command failed, after: {text}")
 
     def close(self) -> None:
-        self.process.kill()
+        # With what it waits for: a held call would go on for minutes.
+        os.killpg(self.process.pid, signal.SIGKILL)
         self.process.communicate()
 
 

@@ -1,7 +1,7 @@
 """A real browser for tests of pages: Debian's Chromium, driven by Playwright, which fetches none of its own here."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import pytest
@@ -20,7 +20,7 @@ ARGUMENTS = (
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium() -> Generator[Browser]:
     """Start one browser. Skips where there is none: it can be installed."""
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
@@ -33,10 +33,18 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-def log_in(page: Page, url: str, *, user: str = "rita", then: str = "/") -> None:
+def log_in(
+    page: Page,
+    url: str,
+    *,
+    user: str = "rita",
+    then: str = "/",
+    host: str = "corp.example",
+    password: str = "",
+) -> None:
     """Go to a page of a console, by way of its issuer's login."""
     page.goto(url + then)
-    page.fill("[name=email]", f"{user}@corp.example")
-    page.fill("[name=password]", user)
+    page.fill("[name=email]", f"{user}@{host}")
+    page.fill("[name=password]", password or user)
     page.click("button")
     page.wait_for_url(f"{url}/**")
