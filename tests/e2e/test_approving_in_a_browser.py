@@ -217,6 +217,7 @@ def test_a_requester_breaks_the_glass_and_a_reviewer_looks_at_it_afterwards(worl
     own.click("button.deny")
     expect(own.locator("#live")).to_contain_text("glass broken, not reviewed")
     assert kubectl.wait() == 0, kubectl.output
+    assert "approved by nobody: alice@corp.example broke the glass" in kubectl.output
     page = meet("rita").open("/history")
     page.locator("tbody tr", has_text="glass broken, not reviewed").locator("a").first.click()
     page.fill("#comment", "right, the orders were failing")

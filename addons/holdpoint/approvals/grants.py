@@ -102,11 +102,32 @@ class Grants:
             raise
         except StoreUnavailable:
             # It may be spent all the same, and nothing is sent.
-            self._later.add("give a grant back", lambda: self.release(grant_id, exchange))
+            self._later.add("give a grant back", lambda: self._release(grant_id, exchange))
             raise
 
     async def release(self, grant_id: str, exchange: str) -> Grant:
-        """Give a spent grant back. Only where not one byte of the request went upstream. Raises GrantSpent."""
+        """Give a spent grant back. Only where not one byte of the request went upstream. Raises GrantSpent.
+
+        A store that is away is told when it is back.
+        """
+        try:
+            return await self._release(grant_id, exchange)
+        except StoreUnavailable:
+            self._later.add("give a grant back", lambda: self._release(grant_id, exchange))
+            raise
+
+    async def settle(self, grant_id: str, state: Outcome, *, exchange: str = "") -> Grant:
+        """Note the outcome of a spend; again the same is harmless. Raises GatewayFault on a spend that is not open.
+
+        A store that is away is told when it is back.
+        """
+        try:
+            return await uninterrupted(self._settle(grant_id, state, exchange))
+        except StoreUnavailable:
+            self._later.add("settle a grant", lambda: self._settle(grant_id, state, exchange))
+            raise
+
+    async def _release(self, grant_id: str, exchange: str) -> Grant:
         try:
             released = await uninterrupted(self._store.release(grant_id, exchange))
         except StaleWrite as error:
@@ -114,10 +135,6 @@ class Grants:
         if released.state is GrantState.ACTIVE:
             self.adopt(released)
         return released
-
-    async def settle(self, grant_id: str, state: Outcome, *, exchange: str = "") -> Grant:
-        """Note the outcome of a spend; again the same is harmless. Raises GatewayFault on a spend that is not open."""
-        return await uninterrupted(self._settle(grant_id, state, exchange))
 
     async def end(self, grant_id: str, state: Ending, reason: str) -> Grant | None:
         """End an active grant. Returns None where it is not active."""

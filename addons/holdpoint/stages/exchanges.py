@@ -76,6 +76,8 @@ class Exchange:
     """Persons whose approval cleared it."""
     comments: tuple[tuple[str, str], ...] = ()
     """Person and words of those among them who said something."""
+    broken_by: str = ""
+    """Person who broke the glass, where nobody approved it."""
     asked: Asked | None = None
     """What was put before reviewers: what is sent must be that."""
     read_pins: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])

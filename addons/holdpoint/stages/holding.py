@@ -240,6 +240,8 @@ async def _use(services: Services, exchange: Exchange, grant: Grant) -> Grant:
     votes = [v for v in approval.votes if v.verdict is Verdict.APPROVE]
     exchange.approved_by = tuple(sorted({v.reviewer.person for v in votes}))
     exchange.comments = tuple((v.reviewer.person, v.comment) for v in votes if v.comment)
+    broken = (v.reviewer.person for v in approval.votes if v.verdict is Verdict.BREAK_GLASS)
+    exchange.broken_by = next(broken, "")
     return grant
 
 

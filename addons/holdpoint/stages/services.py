@@ -20,7 +20,7 @@ from holdpoint.domain.approval import ApprovalRequest
 from holdpoint.domain.audit import AuditEvent, AuditStage
 from holdpoint.domain.exchange import decoded
 from holdpoint.domain.grant import Grant, GrantState
-from holdpoint.domain.refusal import ConfigError, Refusal, RefusalKind
+from holdpoint.domain.refusal import ConfigError, GatewayFault, Refusal, RefusalKind
 from holdpoint.domain.values import JsonObject
 from holdpoint.identity.calls import Calls
 from holdpoint.identity.verify import Verifier
@@ -220,8 +220,9 @@ class Services:
                 await self.broker.settle(
                     grant.id, GrantState.ANSWERED if answered else GrantState.UNKNOWN, exchange=exchange.id
                 )
-        except (StoreUnavailable, GrantSpent) as error:
-            logger.error("outcome of grant `%s` was not stored, it will count as unknown: %s", grant.id, error)  # noqa: TRY400
+        except (GatewayFault, GrantSpent) as error:
+            # Tried again while the gateway runs; after its end, another or the next one calls the outcome unknown.
+            logger.error("outcome of grant `%s` is not stored: %s", grant.id, error)  # noqa: TRY400
 
     # Life
 

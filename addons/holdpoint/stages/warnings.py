@@ -59,6 +59,9 @@ def _of_head(target: Target, exchange: Exchange) -> Iterator[str]:
     if Warn.APPROVED in target.warnings and exchange.approved_by:
         yield f"approved by {', '.join(exchange.approved_by)}"
         yield from (f"{person} wrote: {words}" for person, words in exchange.comments)
+    if exchange.broken_by:
+        # Whatever warnings are wanted: nobody may take this for an approval.
+        yield f"approved by nobody: {exchange.broken_by} broke the glass, and it will be reviewed"
     if Warn.MASKED in target.warnings and exchange.streamed and exchange.masks and _is_of_secrets(state):
         yield f"may be masked by {', '.join(exchange.masks)}"
     if Warn.RECORDED in target.warnings and exchange.session is not None:

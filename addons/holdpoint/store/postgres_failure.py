@@ -28,8 +28,9 @@ _ADVICE: dict[str, str] = {
     "XX": "reports damage; look at the server's log",
     "54000": "cannot index a value that long",
 }
-RETRIED = frozenset({"40001", "40P01"})
-"""Serialization failure and deadlock: the transaction had no effect, and may have one when it is run again."""
+RETRIED = frozenset({"40001", "40P01", "23505"})
+"""Serialization failure, deadlock, and a row that another gateway wrote first where this one had seen none: the
+transaction had no effect, and sees what there is when it is run again."""
 
 
 def is_retried(error: BaseException) -> bool:

@@ -116,6 +116,12 @@ def exchange(lookout: Lookout, *, observed: str = "", of: KubeObject = REVIEW, *
         pytest.param({"recorded"}, {"approved_by": ("a@x",)}, ["recorded as s-1"], id="recorded only"),
         pytest.param(None, {"observed": "would be denied"}, ["observed only, would be denied"], id="observed"),
         pytest.param(set(), {"approved_by": ("a@x",)}, [], id="nothing wanted"),
+        pytest.param(
+            set(),
+            {"broken_by": "a@x"},
+            ["approved by nobody: a@x broke the glass, and it will be reviewed"],
+            id="broken glass, whatever is wanted",
+        ),
     ],
 )
 def test_head_warns_of_what_the_target_says(lookout, told, found, expected):
