@@ -47,7 +47,7 @@ from holdpoint.stages.questions import Questions
 from holdpoint.stages.running import Running
 from holdpoint.stages.suspensions import LOOK_EVERY, Suspensions
 from holdpoint.stages.tool_pins import ToolPins
-from holdpoint.store.protocol import RefusalRecord, StoreUnavailable
+from holdpoint.store.protocol import RefusalRecord
 from holdpoint.store.sql import SqlStore
 from holdpoint.tasks import spawn
 from holdpoint.telemetry.meters import Meters
