@@ -46,8 +46,8 @@ async def held(story: Story) -> None:
     story.tell(f"alice: call_tool write_note {json.dumps(NOTE)} … waits")
     wanted = await _waiting(story, call)
     story.check(not call.done() and _wrote(story) == 0, "it did not wait")
-    shown = json.loads((await story.run(RITA, "approvals", "show", wanted)).out)
-    story.tell(f"rita$ holdpoint approvals show {wanted}")
+    shown = json.loads((await story.run(RITA, "approvals", "show", wanted, "--json")).out)
+    story.tell(f"rita$ holdpoint approvals show {wanted} --json")
     story.tell(
         f"  who: {shown['principal']['person']}, rules: {', '.join(shown['rules'])}, intent: {shown['intent'][:23]}…"
     )
