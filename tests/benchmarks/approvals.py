@@ -1,6 +1,7 @@
 """What holding costs: from a decision to what is sent, memory for each held request, and the rate of all the others.
 
-A real gateway on SQLite, decided through its admin socket, in front of an upstream that notes when something arrives.
+A real gateway, decided through its admin socket, in front of an upstream that notes when something arrives: on SQLite,
+on PostgreSQL, and on PostgreSQL decided through another gateway.
 """
 
 import asyncio
@@ -15,6 +16,8 @@ from pathlib import Path
 from tests.benchmarks.figures import Budget
 from tests.benchmarks.subjects import cpu_of, memory_of
 from tests.fakes.attacked import Attacked, attacked
+from tests.fakes.gateway_pair import Gateway
+from tests.fakes.postgres import serving
 from tests.fakes.raw_upstream import Arrived, whole
 
 APPROVALS = "approvals"
@@ -23,7 +26,7 @@ _EACH = 50
 """Held requests of one person; more than a hundred nobody may have."""
 
 
-_DISPATCH_MS, _KB_EACH, _KEPT = 50, 50, 0.9
+_DISPATCH_MS, _SHARED_MS, _KB_EACH, _KEPT = 50, 20, 50, 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,10 @@ class Found:
 
     dispatch_median: float
     dispatch_p99: float
+    shared_median: float
+    """On PostgreSQL."""
+    crossed_median: float
+    """On PostgreSQL, decided at another gateway than the one that holds and sends."""
     held: int
     bytes_each: float
     rate_before: float
@@ -52,10 +59,26 @@ def measure(folder: Path, *, quick: bool) -> Found:
     with attacked(folder) as world:
         times = sorted(_dispatches(world, rounds))
         rates = asyncio.run(_others(world, seconds))
-    return Found(statistics.median(times), times[int(len(times) * 0.99) - 1], *rates)
+    shared, crossed = _shared(folder / "shared", rounds)
+    return Found(statistics.median(times), times[int(len(times) * 0.99) - 1], shared, crossed, *rates)
 
 
-def _dispatches(world: Attacked, rounds: int) -> list[float]:
+def _shared(folder: Path, rounds: int) -> tuple[float, float]:
+    folder.mkdir()
+    with (
+        serving() as server,
+        attacked(folder, store="{postgres: {url: {env: STORE_URL}}}", STORE_URL=server.url) as world,
+    ):
+        alone = statistics.median(_dispatches(world, rounds))
+        other = Gateway(world, "other", world.env, digest_key="var/keys/digest.key")
+        other.start()
+        try:
+            return alone, statistics.median(_dispatches(world, rounds, other))
+        finally:
+            other.stop()
+
+
+def _dispatches(world: Attacked, rounds: int, decider: Gateway | None = None) -> list[float]:
     """Return the seconds from each decision, as it is sent to the gateway, to the request's arrival at the upstream."""
     arrived: list[float] = []
 
@@ -66,9 +89,12 @@ def _dispatches(world: Attacked, rounds: int) -> list[float]:
     world.shop.behave = answer
     times: list[float] = []
     for number in range(rounds):
-        with world.held(lambda n=number: world.send("POST", f"/bare/d{n}", {"n": n})) as (held, answered):
+        with world.held(lambda n=number: world.send("POST", f"/bare/d{n}", {"n": n, "by": bool(decider)})) as (
+            held,
+            answered,
+        ):
             decided = time.perf_counter()
-            world.decide(held)
+            world.decide(held, admin=decider.admin if decider else None)
             assert answered.result().status_code == 200
         times.append(arrived[-1] - decided)
     return times
@@ -140,9 +166,11 @@ def _request(world: Attacked, method: str, path: str, token: str, body: bytes = 
 def lines(found: Found) -> list[str]:
     """Say what was found."""
     median, p99 = found.dispatch_median * 1e3, found.dispatch_p99 * 1e3
+    shared, crossed = found.shared_median * 1e3, found.crossed_median * 1e3
     others = f"the others keep {found.kept:.2f} of their rate ({found.rate_before:.0f}/s before)"
     return [
         f"approvals: from decision to dispatch {median:.1f} ms (median), {p99:.1f} ms (p99)",
+        f"approvals: on PostgreSQL {shared:.1f} ms, through another gateway {crossed:.1f} ms",
         f"approvals: {found.held} held, {found.bytes_each / 1024:.1f} KB each; {others}",
     ]
 
@@ -150,8 +178,10 @@ def lines(found: Found) -> list[str]:
 def budgets(found: Found) -> list[Budget]:
     """Return what the design promises, beside what was found."""
     median, each = found.dispatch_median * 1e3, found.bytes_each / 1024
+    shared = found.shared_median * 1e3
     return [
         Budget("decision to dispatch: median", "< 50 ms", f"{median:.1f} ms", median < _DISPATCH_MS),
+        Budget("on PostgreSQL: median", f"< {_SHARED_MS} ms", f"{shared:.1f} ms", shared < _SHARED_MS),
         Budget("held request: memory", "< 50 KB", f"{each:.1f} KB", each < _KB_EACH),
         Budget("others beside 1,000 held: rate", ">= 0.90", f"{found.kept:.2f}", found.kept >= _KEPT),
     ]

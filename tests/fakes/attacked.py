@@ -12,6 +12,8 @@ import httpx
 from tests.fakes.raw_upstream import RawUpstream
 from tests.fakes.world import World
 
+from holdpoint.admin.client import AdminClient
+
 SHOP_KEY = "Sh0p/key+of-the-gateway=="
 """The gateway's own credential at the plain service. Invented."""
 POLICY = """\
@@ -77,8 +79,8 @@ class Attacked(World):
         found = self.admin().call_sync("approvals.list", {"id_token": self.id_token(), "state": ["pending"]})
         return found["requests"]
 
-    def decide(self, held: dict[str, Any], verdict: str = "approve") -> Any:
-        """Decide as a reviewer who read it."""
+    def decide(self, held: dict[str, Any], verdict: str = "approve", admin: AdminClient | None = None) -> Any:
+        """Decide as a reviewer who read it, at this gateway or at another one."""
         said = {
             "id": held["id"],
             "expect": held["intent"],
@@ -86,7 +88,7 @@ class Attacked(World):
             "verdict": verdict,
             "id_token": self.id_token(),
         }
-        return self.admin().call_sync("approvals.decide", said)
+        return (admin or self.admin()).call_sync("approvals.decide", said)
 
     @contextmanager
     def held(self, ask: Callable[[], httpx.Response]) -> Iterator[tuple[dict[str, Any], Any]]:
@@ -109,11 +111,20 @@ class Attacked(World):
 
 @contextmanager
 def attacked(
-    folder: Path, *start: str, hold_wait: str = "20s", rules: str = "", roles: str = "{}"
+    folder: Path,
+    *start: str,
+    hold_wait: str = "20s",
+    rules: str = "",
+    roles: str = "{}",
+    store: str = "{path: var/holdpoint.sqlite}",
+    **env: str,
 ) -> Iterator[Attacked]:
-    """Bring one up. `rules`: more of them for the MCP target, indented by two; `roles`: who audits, a flow mapping."""
+    """Bring one up. `rules`: more of them for the MCP target, indented by two; `roles`: who audits, a flow mapping.
+
+    `store` is another flow mapping; `env` is what the gateway's environment gets on top.
+    """
     with RawUpstream() as mcp, RawUpstream() as shop:
-        world = Attacked(folder, env={"SHOP_KEY": SHOP_KEY}, hold_wait=hold_wait)
+        world = Attacked(folder, env={"SHOP_KEY": SHOP_KEY, **env}, hold_wait=hold_wait)
         world.mcp, world.shop = mcp, shop
         # Two names of one upstream: an address belongs to one target.
         world.more_targets = "".join(
@@ -132,6 +143,7 @@ def attacked(
             **{
                 world.notes.url: mcp.url,
                 "policies: [demo.yaml,": f"policies: [{files}",
+                "store: {path: var/holdpoint.sqlite}": f"store: {store}",
                 "max_age: 12h}": f"max_age: 12h, roles: {roles}}}",
             }
         )

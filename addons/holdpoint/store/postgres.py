@@ -109,8 +109,8 @@ class PostgresStore(SqlStore):
 
     def _look(self) -> None:
         """Find out now, not with the next request, whether the other connections are lost too."""
-        self._writer.submit(_nothing)
-        self._reader.submit(_nothing)
+        self._writer.submit(_nothing, quiet=True)
+        self._reader.submit(_nothing, quiet=True)
 
 
 def _nothing(_: Connection) -> None:

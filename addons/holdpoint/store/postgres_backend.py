@@ -86,9 +86,11 @@ class PostgresBackend:
         raw = self._connect()
         try:
             self._taken(raw)
-        except psycopg.Error as error:
+        except BaseException as error:
             raw.close()
-            raise postgres_failure.unavailable(error, self.name) from None
+            if isinstance(error, psycopg.Error):
+                raise postgres_failure.unavailable(error, self.name) from None
+            raise
         self._raw = raw
 
     def commit(self, works: Sequence[Work]) -> list[Outcome]:

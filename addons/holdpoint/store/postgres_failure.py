@@ -56,10 +56,12 @@ def away(name: str) -> StoreUnavailable:
 
 def unreachable(error: psycopg.Error, name: str, password: str) -> StoreUnavailable:
     """Say why no connection was made."""
-    said = unavailable(error, name)
     words = " ".join(str(error).split())
     if password:
         words = words.replace(password, "…")
+    if "FATAL:" in words:  # the server answered; libpq hands on its words alone, no code
+        return StoreUnavailable(f"store `{name}` turns this gateway away ({words})")
+    said = unavailable(error, name)
     return StoreUnavailable(f"{said} ({words})" if words else str(said))
 
 

@@ -62,6 +62,8 @@ class _Job:
     work: Work
     future: "asyncio.Future[Any] | None"
     loop: asyncio.AbstractEventLoop | None
+    quiet: bool = False
+    """Whether nobody needs to know that it failed."""
 
 
 class Writer:
@@ -99,10 +101,10 @@ class Writer:
         self._put(_Job(work, future, loop))
         return await future
 
-    def submit(self, work: Callable[[Connection], object]) -> bool:
+    def submit(self, work: Callable[[Connection], object], *, quiet: bool = False) -> bool:
         """Run `work` some time, and log if it fails. Returns False, and does nothing, where too much waits already."""
         try:
-            self._put(_Job(work, None, None))
+            self._put(_Job(work, None, None, quiet))
         except StoreUnavailable as error:
             logger.warning("not stored: %s", error)
             return False
@@ -176,7 +178,7 @@ def _deliver(results: list[tuple[_Job, Outcome]]) -> None:
     for job, outcome in results:
         if job.loop is not None:
             by_loop.setdefault(job.loop, []).append((job, outcome))
-        elif outcome.error is not None:
+        elif outcome.error is not None and not job.quiet:
             logger.warning("not stored: %s", outcome.error)
     for loop, mine in by_loop.items():
         with suppress(RuntimeError):  # the loop is closed: nobody waits any more, and the work is done
