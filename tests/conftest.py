@@ -36,6 +36,7 @@ LONGEST = (
     "failure_modes/test_tunnels.py",
     "stages/test_no_hook_fails_open.py",
     "e2e/test_recorded_tunnels.py",
+    "failure_modes/test_gateways_on_postgres.py",
     "failure_modes/test_life.py",
     "stages/test_hold_ladder.py",
     "e2e/test_tool_pins.py",

@@ -17,6 +17,7 @@ from holdpoint.cli import (
     principals,
     run,
     sessions,
+    store,
     streams,
     token,
 )
@@ -34,7 +35,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--config", default="", help="path of gateway.yaml (default: $HOLDPOINT_CONFIG)")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
     groups = (run, login, token, kubeconfig, approvals, grants, policy, pins, notices, streams, principals, sessions)
-    for group in (*groups, audit):
+    for group in (*groups, store, audit):
         group.add(commands)
     return top
 

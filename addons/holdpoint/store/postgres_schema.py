@@ -1,4 +1,4 @@
-"""The schema of a PostgreSQL store: made and brought up to date under a lock, and what roles need of it."""
+"""The schema of a PostgreSQL store: made and brought up to date under a lock."""
 
 import hashlib
 
@@ -80,32 +80,6 @@ def migrate(connection: "psycopg.Connection", schema: str, name: str, now: float
             for setting in _MIGRATING:
                 _set(connection, setting, SETTINGS[setting])
     return len(steps)
-
-
-def grants(schema: str, gateway: str, reader: str) -> str:
-    """Return SQL that gives one role what a gateway needs, and another what may be read of requests and votes.
-
-    Nobody but gateways gets to write: a row of votes is counted as it stands, and a reviewer's login is checked before
-    it is written, never after.
-    """
-    shown = ", ".join(_SHOWN)
-    quoted = f'"{schema}"'
-    lines = [
-        "-- Run as the owner of the schema, after a gateway of this version has started once under that role.",
-        f"GRANT USAGE ON SCHEMA {quoted} TO {gateway}, {reader};",
-        f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {quoted} TO {gateway};",
-        f"REVOKE INSERT, UPDATE, DELETE ON {quoted}.schema_version FROM {gateway};",
-        "-- Requests as reviewers see them: never the arguments as they were sent.",
-        f"GRANT SELECT ({shown}) ON {quoted}.approvals TO {reader};",
-        f"GRANT SELECT ON {quoted}.votes, {quoted}.grants, {quoted}.spends TO {reader};",
-    ]
-    return "\n".join(lines) + "\n"
-
-
-_SHOWN = (
-    *("seq", "id", "principal", "actor", "target", "intent", "state", "ask", "created_at", "deadline", "resolution"),
-    *("resolved_at", "grant_id", "dry_run", "reason", "glass", "person", "verb", "resource", "version"),
-)
 
 
 def _create(connection: "psycopg.Connection", schema: str) -> None:
