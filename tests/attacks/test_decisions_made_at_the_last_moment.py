@@ -45,7 +45,8 @@ def test_denial_at_the_last_moment_is_recorded_as_what_it_is() -> None:
 def test_denial_at_the_last_moment_is_explained_by_the_rule_that_denied() -> None:
     kept: list[Any] = []
     store = SimpleNamespace(submit_refusal=lambda record: kept.append(record) or True)
-    services = cast("Services", SimpleNamespace(clock=SimpleNamespace(now=lambda: 0.0), store=store))
+    notices = SimpleNamespace(count=lambda *_, **__: None, wants=lambda *_: False)
+    services = cast("Services", SimpleNamespace(clock=SimpleNamespace(now=lambda: 0.0), store=store, notices=notices))
     Services.note_refusal(services, turned_away(), Refusal(RefusalKind.DENIED, "not any more"))
     assert kept[0].rules == ("mail/stop",)
 

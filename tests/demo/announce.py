@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from tests.demo.layout import ROOT, Layout
-from tests.demo.people import AGENT, AGENT_SECRET, ALICE, PEOPLE, RITA, Person
+from tests.demo.people import AGENT, AGENT_SECRET, ALICE, OMAR, PEOPLE, RITA, Person
 
 
 def shown_path(path: Path) -> str:
@@ -30,7 +30,7 @@ def announcement(layout: Layout) -> str:
     folder = shown_path(layout.folder)
     flows = f"{folder}/var/recordings/sessions/*/*.flows"
     return f"""
-Everything listens on 127.0.0.1 alone. Files: {folder} (made anew at every start).
+Everything listens on 127.0.0.1 alone. Files: {folder} (made anew at every start, but with --keep).
 
   console            {layout.console}   log in as {_login(RITA)}
   gateway, routes    {layout.url}
@@ -39,6 +39,7 @@ Everything listens on 127.0.0.1 alone. Files: {folder} (made anew at every start
   settings           {shown_path(layout.settings)}
 
   people             {_login(ALICE)}, asks; {_login(RITA)}, reviews
+                     {_login(OMAR)}, reviews too, for rules that ask for two: . {folder}/as-omar
   agent              {AGENT} / {AGENT_SECRET}, by client credentials; Alice answers for it
 
 A terminal for Alice, at the root of the repository:

@@ -81,6 +81,8 @@ class Layout:
 
     folder: Path
     ports: Ports
+    keep: bool = False
+    """Start from what is there: settings and policies that somebody changed."""
 
     @property
     def settings(self) -> Path:
@@ -133,6 +135,8 @@ class Layout:
                 raise DemoError(
                     f"`{self.folder}` is not empty and was not made by the demo: name another with --folder"
                 )
+            if self.keep:
+                return
             shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / MARK).touch()

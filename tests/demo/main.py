@@ -21,7 +21,10 @@ def main() -> int:
     parser.add_argument("--tour", action="store_true", help="run the whole story unattended; exit 0 if all of it held")
     parser.add_argument("--ports", type=int, metavar="BASE", help="listen at BASE … BASE+13 instead of 8180 … 8193")
     parser.add_argument("--folder", type=Path, help="where files go (default: var/demo; a temporary folder for --tour)")
+    parser.add_argument("--keep", action="store_true", help="start from the folder as it is: with changed settings")
     options = parser.parse_args()
+    if options.tour and options.keep:
+        parser.error("the tour starts from a folder of its own: leave out --keep")
     ports = Ports() if options.ports is None else Ports.from_base(options.ports)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -29,7 +32,7 @@ def main() -> int:
         if options.tour and options.folder is None:
             with tempfile.TemporaryDirectory(prefix="holdpoint-tour-") as folder:
                 return run_tour(Layout(Path(folder).resolve(), ports))
-        layout = Layout((options.folder or ROOT / "var" / "demo").resolve(), ports)
+        layout = Layout((options.folder or ROOT / "var" / "demo").resolve(), ports, keep=options.keep)
         return run_tour(layout) if options.tour else run_demo(layout)
     except DemoError as error:
         print(f"demo: {error}", file=sys.stderr)

@@ -40,7 +40,9 @@ class Person:
 
 ALICE = Person("alice", "Alice Archer", "developers")
 RITA = Person("rita", "Rita Reviewer", "reviewers")
-PEOPLE = (ALICE, RITA)
+OMAR = Person("omar", "Omar Other", "reviewers")
+"""A second reviewer, for rules that ask for two."""
+PEOPLE = (ALICE, RITA, OMAR)
 
 CLIENTS: list[dict[str, Any]] = [
     {"client_id": "holdpoint-cli", "redirect_uris": ["http://127.0.0.1/callback"]},

@@ -35,12 +35,12 @@ def test_suspend_says_what_it_matches_ends_it_and_resume_lets_in_again(world: Wo
     assert holdpoint(world, "principals", "list") == (0, "nobody is suspended\n")
     assert holdpoint(world, "principals", "suspend", "u-alice", "--dry-run") == (
         0,
-        "u-alice matches nothing that lives\n",
+        "u-alice matches nothing: no request, grant or stream\n",
     )
     before = status(world)
     done, said = holdpoint(world, "principals", "suspend", "u-alice", "--reason", "stolen", "--for", "8h")
     assert done == 0, said
-    assert said.startswith("u-alice matches nothing that lives\nsuspended u-alice until 2")
+    assert said.startswith("u-alice matches nothing: no request, grant or stream\nsuspended u-alice until 2")
     assert status(world) == 403
     _, listed = holdpoint(world, "principals", "list")
     assert "u-alice" in listed

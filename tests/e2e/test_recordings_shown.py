@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from tests.fakes.attacked import Attacked, attacked
+from tests.fakes.audit_trail import until_written
 from tests.fakes.raw_upstream import whole
 
 from holdpoint.admin.errors import AdminError
@@ -29,6 +30,9 @@ def test_an_auditor_sees_what_was_asked_approved_and_refused(world: Attacked) ->
         world.decide(held)
         assert answer.result(20).status_code == 200
     assert world.send("PUT", "/shop/1", json_body={}).status_code == 403
+    # Records follow answers: nobody waits for them but this test.
+    until_written(world.var / "recordings", stage="Answered", target="shop")
+    until_written(world.var / "recordings", stage="Refused", target="shop")
     (listed,) = [s for s in ask(world, "sessions.list", target="shop")["sessions"] if s["refused"]]
     shown = ask(world, "sessions.show", id=listed["id"])
     approved = [e for e in shown["exchanges"] if e["approval"]]

@@ -16,7 +16,7 @@ from holdpoint.keys import load_ring
 from holdpoint.recording.verify import verify
 from holdpoint.settings_file import load_settings
 
-KILLS = int(os.environ.get("HOLDPOINT_KILLS", "20"))
+KILLS = int(os.environ.get("HOLDPOINT_KILLS", "10"))
 CALLERS = 4
 
 

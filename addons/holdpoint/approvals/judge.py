@@ -178,7 +178,9 @@ class _Work:
             self.add(Weight.BAD, f"{name} asked for it, and approved it")
             return None
         if proof is None:
-            self.add(Weight.CLAIMED, f"{name}: {verdict.value}, by the word of the log alone")
+            claim = Finding(Weight.CLAIMED, f"{name}: {verdict.value}, by the word of the log alone")
+            if claim not in self.findings:  # the end of a request repeats the vote that ended it
+                self.findings.append(claim)
             return vote, Weight.CLAIMED
         weight = self._proved(vote, proof, detail, name)
         return None if weight is Weight.BAD else (vote, weight)

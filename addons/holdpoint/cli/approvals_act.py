@@ -52,7 +52,7 @@ def _reason(arguments: argparse.Namespace) -> int:
 
 def _break_glass(arguments: argparse.Namespace) -> int:
     found = _asked(arguments, "approvals.get", {})
-    print(said(as_text(found.get("opens")) or as_text(found.get("summary")) or _what(found)))
+    print(f"opens {said(as_text(found.get('opens')) or as_text(found.get('summary')) or _what(found))}")
     read: JsonObject = {"expect": found.get("intent"), "preview": found.get("preview_digest")}
     broken = _asked(arguments, "approvals.break_glass", {"reason": arguments.reason, **read})
     _told(arguments, broken)

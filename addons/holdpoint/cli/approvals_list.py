@@ -105,6 +105,15 @@ def _list(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _marked(request: JsonObject) -> str:
+    """Say what a request would do, and whether somebody has to do something before, or afterwards."""
+    glass, blocked = as_text(request.get("glass")), as_text(request.get("blocked"))
+    mark = {"broken": "glass broken, not reviewed", "reviewed": "glass broken, reviewed"}.get(glass, "")
+    if request.get("state") == "pending":
+        mark = blocked
+    return f"{what(request)}  [{shown(mark)}]" if mark else what(request)
+
+
 def _row(request: JsonObject) -> tuple[str, ...]:
     return (
         as_text(request.get("id")),
@@ -112,5 +121,5 @@ def _row(request: JsonObject) -> tuple[str, ...]:
         moment(request.get("deadline")),
         shown(who(request)),
         shown(as_text(request.get("target"))),
-        what(request),
+        _marked(request),
     )

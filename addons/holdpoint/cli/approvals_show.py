@@ -50,7 +50,7 @@ def lasting(seconds: float) -> str:
 
 
 def _line(label: str, text: str) -> str:
-    return f"{label:<{_INDENT}}{text}"
+    return f"{label:<{_INDENT}}{text}".rstrip()
 
 
 def _texts(value: JsonValue) -> list[str]:
@@ -155,6 +155,17 @@ def _value(change: JsonObject, name: str) -> str:
     return text if len(text) <= MOST else text[:MOST] + _CUT
 
 
+def still_to_come(request: JsonObject) -> str:
+    """Say on one line how many approvals are missing, and from whom; nothing where none is."""
+    places: list[str] = []
+    for term in _objects(request.get("terms")):
+        for clause in _objects(term.get("clauses")) or [_only(term)]:
+            left = int(_number(clause.get("required"))) - len(_texts(clause.get("filled_by")))
+            if left > 0:
+                places.append(f"{left} from {', '.join(map(said, _texts(clause.get('reviewers')))) or 'nobody'}")
+    return "; ".join(places)
+
+
 def _terms(request: JsonObject) -> Iterator[str]:
     for term in _objects(request.get("terms")):
         is_met = " (met)" if term.get("met") is True else ""
@@ -166,7 +177,7 @@ def _terms(request: JsonObject) -> Iterator[str]:
             yield _line("", f"{len(filled)} of {int(_number(clause.get('required')))} from {names}{has}")
         yield from _also(term)
     if request.get("needs_confirm") is True:
-        yield _line("", "each approval needs a login of its own")
+        yield _line("", "each reviewer confirms the decision at the issuer: approve opens a browser")
 
 
 def _only(term: JsonObject) -> JsonObject:
@@ -194,7 +205,7 @@ def _votes(request: JsonObject) -> Iterator[str]:
 def _whole(request: JsonObject) -> Iterator[str]:
     yield _line("intent", said(as_text(request.get("intent"))))
     if digest := as_text(request.get("preview_digest")):
-        yield _line("read", said(digest))
+        yield _line("preview", said(digest))
     preview = as_object(request.get("preview"))
     if does := as_object(preview.get("does")):
         yield _line("does", "")

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 
+from holdpoint.cli.approvals_show import still_to_come
 from holdpoint.cli.common import Failure, ask, settings_of, shown
 from holdpoint.cli.login import at_terminal, logins_at, reviewer_token
 from holdpoint.clock import SystemClock
@@ -59,7 +60,9 @@ def _decide(arguments: argparse.Namespace) -> int:
     if said.verdict == "approve" and (request.get("needs_confirm") is True or settings.reviewers.signed):
         params |= {"statement": said.as_json(), "confirm_token": _confirmed(arguments, settings, issuer, said)}
     answer = as_object(ask(settings, "approvals.decide", params))
-    print(f"{shown(said.request)}: {shown(as_text(answer.get('state')))}")
+    places = still_to_come(answer) if answer.get("state") == "pending" else ""
+    state = shown(as_text(answer.get("state")))
+    print(f"{shown(said.request)}: {state}{f'; still to come: {places}' if places else ''}")
     return 0
 
 

@@ -67,5 +67,6 @@ def _revoke(arguments: argparse.Namespace) -> int:
     params = as_operator(arguments, settings, {"id": arguments.id, "reason": arguments.reason})
     answer = as_object(ask(settings, "grants.revoke", params))
     print(f"{said(arguments.id)}: {said(as_text(answer.get('state')))}")
-    print(f"ended {counted(as_object(answer.get('ended')))}")
+    nothing = "nothing else: no request or stream was open under it"
+    print(f"ended {counted(as_object(answer.get('ended')), nothing=nothing)}")
     return 0

@@ -105,11 +105,11 @@ def _row(suspension: JsonObject) -> tuple[str, ...]:
     )
 
 
-def counted(alive: JsonObject) -> str:
-    """Say how much lives, or did."""
+def counted(alive: JsonObject, *, nothing: str = "nothing: no request, grant or stream") -> str:
+    """Say how much lives, or did; `nothing` where it is nothing."""
     said: list[str] = []
     for name, one, many in _ALIVE:
         number = alive.get(name)
         if isinstance(number, int) and number:
             said.append(f"{number} {one if number == 1 else many}")
-    return ", ".join(said) or "nothing that lives"
+    return ", ".join(said) or nothing

@@ -8,7 +8,7 @@ from pathlib import Path
 from holdpoint.admin.client import AdminClient
 from holdpoint.cli.common import Commands, ask, settings_of, shown
 from holdpoint.domain.refusal import ConfigError
-from holdpoint.domain.values import as_object
+from holdpoint.domain.values import JsonValue, as_object
 from holdpoint.keys import open_console_key
 from holdpoint.secrets import read_secret
 from holdpoint.settings_file import resolve_settings_path
@@ -88,5 +88,13 @@ def _console(arguments: argparse.Namespace) -> int:
 def _status(arguments: argparse.Namespace) -> int:
     answer = as_object(ask(settings_of(arguments), "status", {}))
     for name, value in answer.items():
-        print(f"{name}: {shown(value)}")
+        print(f"{name}: {shown(_in_words(value))}")
     return 0 if answer.get("healthy") else 1
+
+
+def _in_words(value: JsonValue) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dict):
+        return ", ".join(f"{k}: {v}" for k, v in value.items()) or "none"
+    return str(value) if value not in ("", None) else "none"

@@ -65,7 +65,8 @@ class Impatient(H11Protocol):
         self._timer = self.loop.call_later(left, self._look)
 
     def _make_place(self) -> None:
-        waiting = [c for c in self.connections if isinstance(c, Impatient) and c is not self and c.is_idle]
+        mine: list[Impatient] = [c for c in self.connections if isinstance(c, Impatient)]
+        waiting = [c for c in mine if c is not self and c.is_idle]
         if waiting:
             oldest = min(waiting, key=lambda c: c._since)  # noqa: SLF001  # another of the same class
             # Counted out at once: `connection_lost` is called only later.

@@ -18,7 +18,7 @@ from holdpoint.approvals.notify import Notifier
 from holdpoint.approvals.slack_actions import NotFromSlack, SlackActions, TooMuch
 from holdpoint.clock import Clock
 from holdpoint.domain.approval import Verdict
-from holdpoint.domain.values import JsonObject, JsonValue, as_text
+from holdpoint.domain.values import JsonObject, JsonValue, as_object, as_text
 from holdpoint.store.protocol import NoticeRow, Store, StoreUnavailable
 
 COMMENT = "in Slack"
@@ -81,10 +81,12 @@ class NoticeMethods:
         return {"id": wanted}
 
     async def _test(self, params: JsonObject) -> JsonValue:
+        notices = self._owner.services.notices
         try:
-            problem = await self._owner.services.notices.test(as_text(params.get("name")))
+            problem = await notices.test(as_text(params.get("name")))
         except KeyError:
-            raise AdminError("not_found", "the settings have no sink of this name") from None
+            known = ", ".join(f"`{as_text(sink.get('name'))}`" for sink in map(as_object, notices.listed())) or "none"
+            raise AdminError("not_found", f"the settings have no sink of this name; known: {known}") from None
         return {"delivered": not problem, "problem": problem}
 
     async def _slack(self, params: JsonObject) -> JsonValue:

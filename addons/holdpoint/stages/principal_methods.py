@@ -113,7 +113,6 @@ class PrincipalMethods:
         if isinstance(ended, BaseException):
             raise ended
         logger.warning("`%s` is suspended by %s: %s", suspension.who, asks.name, _said(ended))
-        services.notices.suspended(suspension.who, asks.name)
         if problems := [p for p in (_problem(stored), _problem(written), ended.problem) if p]:
             told = f"`{suspension.who}` is suspended, but not all of it was stored, and a restart may forget it"
             raise AdminError("unavailable", f"{told}: {problems[0]}")
