@@ -133,11 +133,14 @@ class Suspensions:
 
     async def refresh(self) -> None:
         """Read the store again: what another gateway began or ended counts here, too. Raises StoreUnavailable."""
+        await self._read()
+        self._wake.set()
+
+    async def _read(self) -> None:
         async with self._lock:
             stored = {s.who: s for s in await self._store.suspensions()} | self._unstored
             begun = [s for s in stored.values() if self._all.get(s.who) != s]
             self._keep(stored)
-        self._wake.set()
         for suspension in begun:
             await self.on_begun(suspension)
 
@@ -185,7 +188,7 @@ class Suspensions:
             try:
                 await self.tick()
                 if self._every and not self._closing:
-                    await self.refresh()
+                    await self._read()  # without waking the one who reads
             except Exception as error:  # noqa: BLE001  # the timer must outlive a full disk
                 logger.error("suspensions could not be read or ended in the store, trying again: %s", error)  # noqa: TRY400  # says what to do
                 least = 1.0

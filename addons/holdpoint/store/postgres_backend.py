@@ -18,7 +18,7 @@ from holdpoint.store.postgres_place import Place
 from holdpoint.store.postgres_schema import prepare
 from holdpoint.store.postgres_sql import Link
 from holdpoint.store.protocol import StoreUnavailable
-from holdpoint.store.writer import Outcome, Work, unreadable
+from holdpoint.store.writer import Outcome, Reading, Work, unreadable
 
 logger = logging.getLogger(__name__)
 
@@ -142,9 +142,11 @@ class PostgresBackend:
     def _batch(self, raw: "psycopg.Connection", works: Sequence[Work]) -> list[Outcome]:
         """Run them. Raises psycopg.Error where nothing took effect, StoreUnavailable where that is in doubt."""
         link = Link(raw)
+        alone = len(works) == 1
+        if alone and isinstance(works[0], Reading):
+            return [self._one(raw, link, works[0], alone=True)]
         try:
             raw.execute(self._begin.encode())
-            alone = len(works) == 1
             outcomes = [self._one(raw, link, work, alone=alone) for work in works]
         except psycopg.Error:
             with suppress(psycopg.Error):

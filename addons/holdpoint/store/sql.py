@@ -22,7 +22,7 @@ from holdpoint.store import (
 from holdpoint.store.protocol import Change, HandleRecord, Key, NoticeRow, PinRow, RefusalRecord, Resolution, Spend
 from holdpoint.store.rows import Connection
 from holdpoint.store.wanted import Wanted
-from holdpoint.store.writer import Writer
+from holdpoint.store.writer import Reading, Writer
 
 
 class SqlStore:
@@ -59,13 +59,17 @@ class SqlStore:
     async def _run[T](self, work: Callable[[Connection], T]) -> T:
         return await self._writer.run(work)
 
+    async def _read[T](self, work: Callable[[Connection], T]) -> T:
+        reading: Callable[[Connection], T] = Reading(work)
+        return await self._writer.run(reading)
+
     async def add_approval(self, request: ApprovalRequest, key: Key, session: str) -> None:
         """Store a new pending request."""
         await self._run(lambda c: approval_rows.add(c, request, key, session))
 
     async def approval(self, approval_id: str) -> ApprovalRequest | None:
         """Return one request."""
-        return await self._run(lambda c: approval_rows.get(c, approval_id))
+        return await self._read(lambda c: approval_rows.get(c, approval_id))
 
     async def approvals(
         self,
@@ -116,7 +120,7 @@ class SqlStore:
 
     async def grant(self, grant_id: str) -> Grant | None:
         """Return one grant."""
-        return await self._run(lambda c: grant_rows.get(c, grant_id))
+        return await self._read(lambda c: grant_rows.get(c, grant_id))
 
     async def active_grants(self) -> tuple[Grant, ...]:
         """Return every active grant."""
@@ -124,7 +128,7 @@ class SqlStore:
 
     async def grants_for(self, key: Key, window: str = "") -> tuple[Grant, ...]:
         """Return the active grants of a key or window."""
-        return await self._run(lambda c: grant_rows.active_for(c, key, window))
+        return await self._read(lambda c: grant_rows.active_for(c, key, window))
 
     async def spend(self, grant_id: str, *, wire: str, exchange: str, at: float) -> Grant:
         """Take an active grant for one dispatch."""
@@ -157,7 +161,7 @@ class SqlStore:
 
     async def last_spend(self, key: Key) -> Spend | None:
         """Return the newest dispatch of the same request."""
-        return await self._run(lambda c: grant_rows.last_spend(c, key))
+        return await self._read(lambda c: grant_rows.last_spend(c, key))
 
     async def add_refusal(self, record: RefusalRecord) -> None:
         """Store why something was refused."""

@@ -29,6 +29,17 @@ type Work = Callable[[Connection], Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Reading:
+    """An operation that changes nothing. Alone, it needs no transaction: each statement sees what is committed."""
+
+    work: Callable[[Connection], Any]
+
+    def __call__(self, connection: Connection) -> Any:  # noqa: ANN401  # whatever the operation gives
+        """Run it."""
+        return self.work(connection)
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of an operation."""
 

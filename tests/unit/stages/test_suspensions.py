@@ -13,7 +13,7 @@ from holdpoint.domain.access import Principal
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.domain.suspension import MAX_WHO, Suspension, objection
 from holdpoint.stages.suspensions import Suspensions
-from holdpoint.store.protocol import StoreUnavailable
+from holdpoint.store.protocol import Change, StoreUnavailable
 from holdpoint.store.sqlite import SqliteStore
 
 pytestmark = pytest.mark.threat("T86")
@@ -198,6 +198,33 @@ async def test_what_another_gateway_did_counts_here_after_a_look(store: SqliteSt
     await there.remove(suspension("alice@example"))
     await here.refresh()
     assert here.of(ALICE) is None
+
+
+class Counting:
+    """A store that counts how often it is read."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self.store = store
+        self.reads = 0
+        self.read = asyncio.Event()
+
+    async def suspensions(self) -> tuple[Suspension, ...]:
+        self.reads += 1
+        self.read.set()
+        return await self.store.suspensions()
+
+
+async def test_who_looks_now_and_then_does_not_look_all_the_time(store: SqliteStore, clock: ManualClock) -> None:
+    counting = Counting(store)
+    suspensions = Suspensions(counting, clock, look_every=3_600.0)  # type: ignore[arg-type]  # it is only read
+    suspensions.start()
+    suspensions.heard(Change("suspensions", "alice@example"))
+    await counting.read.wait()
+    for _ in range(50):
+        await store.note("gives the loop and the store time")
+    # What was heard, and one look because of it.
+    assert counting.reads <= 2
+    await suspensions.close()
 
 
 async def test_a_look_forgets_nothing_that_is_not_stored_yet(store: SqliteStore, clock: ManualClock) -> None:
