@@ -1,5 +1,6 @@
 """A real browser for tests of pages: Debian's Chromium, driven by Playwright, which fetches none of its own here."""
 
+import os
 import shutil
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -22,7 +23,8 @@ ARGUMENTS = (
 @contextmanager
 def chromium() -> Generator[Browser]:
     """Start one browser. Skips where there is none: it can be installed."""
-    path = next(filter(None, map(shutil.which, NAMES)), None)
+    names = (os.environ.get("HOLDPOINT_BROWSER", ""), *NAMES)
+    path = next(filter(None, map(shutil.which, names)), None)
     if path is None:
         pytest.skip("no Chromium here: install Debian's package `chromium`")
     with sync_playwright() as playwright:
