@@ -15,6 +15,7 @@ from holdpoint.policy.rules import Effect, Match, Policy, Rule
 from holdpoint.policy.schema_approval import read_approval
 from holdpoint.policy.schema_duties import Limits, read_guard, read_limits, read_scopes
 from holdpoint.policy.schema_match import reaches, read_match
+from holdpoint.policy.schema_targets import read_targets
 from holdpoint.protocols.kubernetes.discovery import is_discovery_path
 
 API_VERSION = "holdpoint/v1"
@@ -54,7 +55,7 @@ def read_policy(document: Located, around: Surroundings) -> Policy:
     if description:
         description.text()
     name = read_name(metadata["name"])
-    targets = _targets(fields["targets"], around.targets)
+    targets = read_targets(fields["targets"], around.targets)
     rules: list[Rule] = []
     elements = fields["rules"].elements()
     if not elements:
@@ -71,21 +72,6 @@ def read_policy(document: Located, around: Surroundings) -> Policy:
             seen.add(rule.ref.rule)
             rules.append(rule)
     return Policy(name, targets, tuple(rules), f"{around.name}:{metadata['name'].line}")
-
-
-def _targets(node: Located, known: Mapping[str, Protocol]) -> tuple[str, ...]:
-    found: list[str] = []
-    for element in node.elements():
-        text = element.text()
-        if text not in known:
-            names = ", ".join(f"`{t}`" for t in sorted(known)) or "none"
-            raise element.error(f"unknown target `{text}`; known: {names}")
-        if text in found:
-            raise element.error(f"`{text}` is listed twice")
-        found.append(text)
-    if not found:
-        raise node.error("no targets")
-    return tuple(found)
 
 
 def _rule(node: Located, policy: str, protocols: set[Protocol], around: Surroundings) -> Rule:

@@ -11,6 +11,7 @@ from holdpoint.policy.names import read_name
 from holdpoint.policy.reviewers import ListEntry, ReviewerList
 from holdpoint.policy.schema_globs import read_globs
 from holdpoint.policy.schema_reviewers import read_names, read_person_or_group
+from holdpoint.policy.schema_targets import read_targets
 
 MAX_DAYS = 90
 """Days of one delegation. Whoever is away for longer is no reviewer any more."""
@@ -60,26 +61,12 @@ def _entry(node: Located, targets: Mapping[str, Protocol]) -> ListEntry:
     about, namespaces = fields.get("targets"), fields.get("namespaces")
     if about is None and namespaces is None:
         raise node.error("an entry for every target and namespace; write it as `default`")
-    named = _targets(about, targets) if about else None
+    all_of_them = "no targets; leave `targets` out for all of them"
+    named = frozenset(read_targets(about, targets, none=all_of_them)) if about else None
     reached = {targets[t] for t in (targets if named is None else named)}
     if namespaces and Protocol.KUBERNETES not in reached:
         raise namespaces.error("only what is asked of a Kubernetes target has a namespace")
     return ListEntry(read_names(fields["reviewers"]), named, read_globs(namespaces))
-
-
-def _targets(node: Located, known: Mapping[str, Protocol]) -> frozenset[str]:
-    found: set[str] = set()
-    for element in node.elements():
-        text = element.text()
-        if text not in known:
-            names = ", ".join(f"`{t}`" for t in sorted(known)) or "none"
-            raise element.error(f"unknown target `{text}`; known: {names}")
-        if text in found:
-            raise element.error(f"`{text}` is listed twice")
-        found.add(text)
-    if not found:
-        raise node.error("no targets; leave `targets` out for all of them")
-    return frozenset(found)
 
 
 def _delegation(node: Located, name: str) -> Delegation:

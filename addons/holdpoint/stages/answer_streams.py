@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 from mitmproxy import http
 
-from holdpoint.domain.access import Principal
+from holdpoint.domain.access import AccessRequest, Principal
 from holdpoint.domain.approval import ApprovalRequest
 from holdpoint.domain.decision import Scope
 from holdpoint.domain.exchange import Decoded, Forwarded
+from holdpoint.domain.grant import Grant
 from holdpoint.domain.refusal import Refusal
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.gateway import Gateway
@@ -39,6 +40,19 @@ def register_answer(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange) -
     until = _token_ends(access.principal)
     if grant is not None and grant.scope is not Scope.REQUEST:
         until = min(until, grant.expires_at)
+    keep_live(gateway, exchange, access, grant, until=until, end=end)
+
+
+def keep_live(
+    gateway: Gateway,
+    exchange: Exchange,
+    access: AccessRequest,
+    grant: Grant | None,
+    *,
+    until: float,
+    end: Callable[[Refusal], None],
+) -> None:
+    """Register the stream of an exchange until the exchange is over. Raises GatewayFault where it has one already."""
     close = gateway.services.live.open(
         LiveStream(
             exchange=exchange.id,

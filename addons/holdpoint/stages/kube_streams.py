@@ -26,6 +26,7 @@ from holdpoint.masking.strict import NotJson, dumps, loads
 from holdpoint.masking.strings import Unmaskable
 from holdpoint.protocols.kubernetes.accept import OPENAPI
 from holdpoint.stages import kube_shapes
+from holdpoint.stages.answer_streams import keep_live
 from holdpoint.stages.answers import media_type
 from holdpoint.stages.exchanges import Exchange
 from holdpoint.stages.fields import text
@@ -33,7 +34,7 @@ from holdpoint.stages.gateway import Gateway
 from holdpoint.stages.guarding import check_bytes
 from holdpoint.stages.kube_ends import is_log
 from holdpoint.stages.kube_readers import ListReader, LogReader, WatchReader, is_clean, whole, withheld
-from holdpoint.stages.live import LiveStream, refuse_changed
+from holdpoint.stages.live import refuse_changed
 from holdpoint.stages.running import refuse_over
 from holdpoint.stages.streaming import pump
 
@@ -141,25 +142,7 @@ def _register(gateway: Gateway, flow: http.HTTPFlow, exchange: Exchange, state: 
     access, grant = asked_of(state), state.cleared.grant
     ends = [who.expires_at for who in (access.principal, *access.principal.legs) if who.expires_at]
     ends.append(stream_end(grant, state.cleared.permitted.decision.approvals))
-    close = gateway.services.live.open(
-        LiveStream(
-            exchange=exchange.id,
-            principal=access.principal,
-            access=access,
-            target=access.target,
-            since=gateway.clock.now(),
-            until=min(ends),
-            approval=grant.approval if grant is not None else "",
-            end=partial(gateway.abort, flow, ended=True),
-        )
-    )
-    before = exchange.release
-
-    def release() -> None:
-        close()
-        before()
-
-    exchange.release = release
+    keep_live(gateway, exchange, access, grant, until=min(ends), end=partial(gateway.abort, flow, ended=True))
 
 
 def mask_whole(

@@ -1,9 +1,10 @@
 """The policies in force: one bundle, its engine and its compiled masks, switched as a whole."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from holdpoint.domain.access import Protocol
+from holdpoint.domain.access import AccessRequest, Protocol
+from holdpoint.domain.decision import Permit
 from holdpoint.domain.mask import DetectorMask, MaskProfile
 from holdpoint.domain.refusal import ConfigError
 from holdpoint.masking.detectors import KUBERNETES_SECRET
@@ -36,6 +37,17 @@ class Policies:
     def every_mask(self) -> tuple[str, ...]:
         """Names of all mask profiles."""
         return tuple(sorted(self.bundle.masks))
+
+    def masks_of(self, *asked: AccessRequest, always: Iterable[str] = ()) -> tuple[str, ...]:
+        """Return the masks of all these requests together, with those that always apply: every one where any is denied.
+
+        Of what policy does not permit nobody knows which masks it would ask for.
+        """
+        names = set(always)
+        for access in asked:
+            decision = self.engine.decide(access)
+            names.update(decision.masks if isinstance(decision, Permit) else self.every_mask)
+        return tuple(sorted(names))
 
     def scopes(self, target: str) -> frozenset[str]:
         """Return every scope that a rule for this target asks for."""

@@ -38,12 +38,7 @@ def reading(access: AccessRequest) -> AccessRequest:
 
 def masks_of(policies: Policies, access: AccessRequest, target: Target) -> tuple[str, ...]:
     """Return the masks of a request and of the read of what it changes: every mask where either is not permitted."""
-    names = set(target.masks)
-    for asked in (access, reading(access)):
-        decision = policies.engine.decide(asked)
-        # Where policy does not permit it, nobody knows which masks it would ask for.
-        names.update(decision.masks if isinstance(decision, Permit) else policies.every_mask)
-    return tuple(sorted(names))
+    return policies.masks_of(access, reading(access), always=target.masks)
 
 
 def shown_to(services: "Services", person: Reviewer, request: ApprovalRequest) -> JsonObject:

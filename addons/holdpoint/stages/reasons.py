@@ -10,7 +10,6 @@ from mitmproxy import http
 
 from holdpoint.approvals.checks import MAX_REASON
 from holdpoint.domain.access import AccessRequest
-from holdpoint.domain.decision import Permit
 from holdpoint.domain.refusal import Refusal, RefusalKind
 from holdpoint.domain.values import as_object, as_text
 from holdpoint.masking.masker import Masker
@@ -58,7 +57,5 @@ def masked_words(services: "Services", access: AccessRequest, words: str) -> str
         return ""
     policies = services.policies
     target = next((t for t in services.settings.targets if t.name == access.target), None)
-    decision = policies.engine.decide(access)
-    # Where policy no longer permits it, nobody knows which masks it would ask for.
-    asked = decision.masks if isinstance(decision, Permit) else policies.every_mask
-    return policies.keeper(tuple(sorted({*(target.masks if target else ()), *asked})), target).text(words).value
+    names = policies.masks_of(access, always=target.masks if target else ())
+    return policies.keeper(names, target).text(words).value
